@@ -1,0 +1,34 @@
+import swc from 'unplugin-swc';
+import { defineConfig } from 'vitest/config';
+
+/** `source` makes workspace packages resolve to their TypeScript (package.json exports), so tests never see a stale build. */
+const conditions = ['source', 'node', 'import', 'module', 'default'];
+
+const shared = {
+  plugins: [swc.vite({ swcrc: true, tsconfigFile: false })],
+  resolve: { conditions },
+  ssr: { resolve: { conditions, externalConditions: ['node', 'import', 'module', 'default'] } },
+};
+
+/**
+ * Two projects: `unit` is pure and parallel; `engines` needs real Kafka, Postgres and Redis and runs
+ * file by file, because two cores share one broker. Engine tests are `*.test.ts` in `test/` folders.
+ */
+export default defineConfig({
+  test: {
+    projects: [
+      { ...shared, test: { name: 'unit', include: ['{libs,services,clients,apps,infra}/**/src/**/*.test.ts', 'tests/architecture/**/*.test.ts'], testTimeout: 20_000 } },
+      {
+        ...shared,
+        test: {
+          name: 'engines',
+          include: ['{libs,services,infra,apps,clients}/**/test/**/*.test.ts', 'tests/{cluster,e2e,conformance,chaos}/**/*.test.ts'],
+          fileParallelism: false,
+          testTimeout: 120_000,
+          hookTimeout: 180_000,
+        },
+      },
+    ],
+    exclude: ['**/node_modules/**', '**/dist/**', '**/.headrace/**'],
+  },
+});
