@@ -1,0 +1,98 @@
+import { z } from 'zod';
+import { duration, featureReference, name } from './feature-definitions.js';
+
+const instant = z.iso.datetime({ offset: true });
+
+/** Learners of the training runtime; parameters pass through to the library as they are. */
+const learner = z.strictObject({
+  kind: z.enum(['lightgbm', 'logistic_regression']).default('lightgbm'),
+  params: z.record(z.string(), z.union([z.number(), z.string(), z.boolean()])).default({}),
+});
+
+export const FAIRNESS_METRICS = ['equal_opportunity_difference', 'demographic_parity_difference', 'equalized_odds_difference'] as const;
+export type FairnessMetric = (typeof FAIRNESS_METRICS)[number];
+
+const fairnessRule = z.strictObject({
+  attribute: name,
+  metric: z.enum(FAIRNESS_METRICS).default('equal_opportunity_difference'),
+  /** Gap between the groups that is no longer acceptable. */
+  ceiling: z.number().positive().max(1),
+});
+
+/** What a version must show before it is blessed; see services/registry/src/domain/blessing-rules.ts. */
+const gates = z.strictObject({
+  quality: z.array(z.strictObject({ metric: z.enum(['accuracy', 'auc', 'f1']), floor: z.number() })).default([]),
+  /** How far below the champion each metric may fall. */
+  relative: z.array(z.strictObject({ metric: z.enum(['accuracy', 'auc', 'f1']), maxDrop: z.number().nonnegative() })).default([]),
+  fairness: z.array(fairnessRule).default([]),
+  /** Ceiling for the attribute that a mitigation names, whatever `fairness` lists. */
+  mitigatedCeiling: z.number().positive().max(1).default(0.2),
+});
+
+const monitorPolicy = z.strictObject({
+  /** Length of one pane: the grain in which sketches are kept. */
+  pane: duration.default(60_000),
+  /** Panes merged into one window of judgement. */
+  panesPerWindow: z.int().min(1).max(1000).default(10),
+  /** Fewer labelled rows in a group than this: reported, never compared. */
+  minGroupSize: z.int().min(1).default(30),
+  /** Fewer rows in a window than this: no verdict. */
+  minSamples: z.int().min(1).default(500),
+  drift: z
+    .strictObject({ psi: z.number().positive().default(0.2), ks: z.number().positive().max(1).default(0.2), fdr: z.number().positive().max(1).default(0.01) })
+    .prefault({}),
+  bias: z.array(fairnessRule).default([]),
+  /** Lowest accuracy over the labelled rows of a window; unset = not watched. */
+  accuracyFloor: z.number().min(0).max(1).optional(),
+  /** An alert fires when at least k of the last n evaluations breached. */
+  persistence: z.strictObject({ k: z.int().min(1), n: z.int().min(1).max(64) }).default({ k: 2, n: 3 }),
+});
+
+const retrainPolicy = z.strictObject({
+  /** Kinds of alert that start a retraining by themselves. */
+  on: z.array(z.enum(['bias', 'drift', 'performance'])).default([]),
+  mitigation: z.enum(['none', 'reweighing']).default('none'),
+  /** No second retraining of the model within this time. */
+  cooldown: duration.default(3_600_000),
+});
+
+const rolloutPolicy = z.strictObject({
+  /** `automatic`: a blessed version becomes champion at once; `manual`: a person sets the alias. */
+  promotion: z.enum(['automatic', 'manual']).default('manual'),
+});
+
+export const modelSpec = z
+  .strictObject({
+    description: z.string().default(''),
+    owner: z.string().default(''),
+    task: z.enum(['binary_classification']).default('binary_classification'),
+    entity: name,
+    /** In the order of the tensor columns. */
+    features: z.array(featureReference).min(1).max(1000),
+    label: z.strictObject({ view: name, feature: name, positive: z.number().default(1) }),
+    /** Attributes that predictions are watched by; logged with each prediction even when the model does not see them. */
+    protected: z.array(featureReference).default([]),
+    trainingWindow: z.strictObject({ from: instant, to: instant }),
+    threshold: z.number().min(0).max(1).default(0.5),
+    seed: z.int().default(7),
+    holdout: z.number().min(0.05).max(0.5).default(0.2),
+    learner: learner.prefault({}),
+    /** What serving does for an entity whose features are missing: answer from nulls and flag it, or refuse the row. */
+    missingFeatures: z.enum(['null', 'refuse']).default('null'),
+    gates: gates.prefault({}),
+    monitor: monitorPolicy.prefault({}),
+    retrain: retrainPolicy.prefault({}),
+    rollout: rolloutPolicy.prefault({}),
+  })
+  .superRefine((spec, context) => {
+    const columns = spec.features.map((reference) => reference.split(':')[1]!);
+    const repeated = columns.filter((column, i) => columns.indexOf(column) !== i);
+    if (repeated.length > 0) context.addIssue({ code: 'custom', path: ['features'], message: `column names must be unique, repeated: ${repeated.join(', ')}` });
+    const watched = new Set(spec.protected.map((reference) => reference.split(':')[1]));
+    for (const [at, rule] of [...spec.gates.fairness, ...spec.monitor.bias].entries()) {
+      if (!watched.has(rule.attribute)) context.addIssue({ code: 'custom', path: ['protected', at], message: `a fairness rule names ${rule.attribute}, which is not under \`protected\`` });
+    }
+    if (Date.parse(spec.trainingWindow.from) >= Date.parse(spec.trainingWindow.to)) {
+      context.addIssue({ code: 'custom', path: ['trainingWindow'], message: '`from` must lie before `to`' });
+    }
+  });
