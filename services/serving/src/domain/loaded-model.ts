@@ -1,0 +1,99 @@
+import { assert } from '@headrace/base/assert';
+import type { BatchLane, LaneJob } from './batch-lane.js';
+import type { FeatureBlock } from './feature-block.js';
+import type { InputPlan } from './input-plan.js';
+import { stepLoad, type LoadEvent, type LoadState } from './load-state.js';
+import type { RoutedVersion } from './routing-table.js';
+
+/** What answers rows: scores of the positive class, one per row, valid until the next run. */
+export interface ModelSession {
+  /** Answers at once, or by a promise where the runtime cannot do it synchronously. */
+  run(block: FeatureBlock, firstRow: number, rows: number): Float32Array | Promise<Float32Array>;
+  release(): void;
+}
+
+/** The parts of a version that can answer; present from `standby` to `draining`. */
+export interface LoadedParts<J extends LaneJob> {
+  readonly session: ModelSession;
+  readonly lane: BatchLane<J>;
+  readonly plan: InputPlan;
+  /** A score at or above it is label 1. */
+  readonly threshold: number;
+  /** How the entity's features are found; undefined when the version cannot be asked by entity. */
+  readonly lookup: EntityLookup | undefined;
+  readonly missingFeatures: 'null' | 'refuse';
+}
+
+export interface EntityLookup {
+  readonly entity: string;
+  readonly joinKeys: readonly string[];
+}
+
+/**
+ * One version in this process: its state by the table of load-state.ts, and how many requests hold it. A request pins the
+ * version that it was routed to and unpins it with its answer, so a version that was replaced ends only after its last one.
+ */
+export class LoadedModel<J extends LaneJob> implements RoutedVersion {
+  state: LoadState = 'pending';
+  failure = '';
+  answered = 0;
+  loadedAtMs = 0;
+  pins = 0;
+  #parts: LoadedParts<J> | undefined;
+  #onDrained: (() => void) | undefined;
+
+  constructor(
+    readonly project: string,
+    readonly model: string,
+    readonly version: number,
+    readonly artifactSha256: string,
+  ) {}
+
+  get parts(): LoadedParts<J> {
+    assert(this.#parts !== undefined, `${this.model}/${this.version} has no session while ${this.state}`);
+    return this.#parts;
+  }
+
+  step(event: LoadEvent): void {
+    this.state = stepLoad(this.state, event);
+  }
+
+  stand(parts: LoadedParts<J>): void {
+    this.step('verified');
+    this.#parts = parts;
+  }
+
+  fail(reason: string): void {
+    this.step('failed');
+    this.failure = reason;
+    this.#drop();
+  }
+
+  pin(): void {
+    this.pins++;
+  }
+
+  unpin(): void {
+    this.pins--;
+    if (this.pins === 0 && this.state === 'draining') this.#end();
+  }
+
+  /** No request is routed here any more; the session goes with the last pin. `onDrained` is called once. */
+  retire(onDrained: () => void): void {
+    this.step('retired');
+    this.#onDrained = onDrained;
+    if (this.state === 'unloaded') onDrained();
+    else if (this.pins === 0) this.#end();
+  }
+
+  #end(): void {
+    this.step('drained');
+    this.#drop();
+    this.#onDrained?.();
+  }
+
+  #drop(): void {
+    this.#parts?.session.release();
+    this.#parts = undefined;
+  }
+}
