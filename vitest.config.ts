@@ -2,12 +2,13 @@ import swc from 'unplugin-swc';
 import { defineConfig } from 'vitest/config';
 
 /** `source` makes workspace packages resolve to their TypeScript (package.json exports), so tests never see a stale build. */
-const conditions = ['source', 'node', 'import', 'module', 'default'];
+// Never `import` or `module` here: vitest hands these to its workers as `--conditions`, and then `require` inside packages (pg) gets ES modules.
+const conditions = ['source', 'node'];
 
 const shared = {
   plugins: [swc.vite({ swcrc: true, tsconfigFile: false })],
   resolve: { conditions },
-  ssr: { resolve: { conditions, externalConditions: ['node', 'import', 'module', 'default'] } },
+  ssr: { resolve: { conditions, externalConditions: ['node'] } },
 };
 
 /**
@@ -22,6 +23,7 @@ export default defineConfig({
         ...shared,
         test: {
           name: 'engines',
+          globalSetup: ['libs/testkit/src/vitest-global-setup.ts'],
           include: ['{libs,services,infra,apps,clients}/**/test/**/*.test.ts', 'tests/{cluster,e2e,conformance,chaos}/**/*.test.ts'],
           fileParallelism: false,
           testTimeout: 120_000,

