@@ -1,12 +1,25 @@
-import swc from 'unplugin-swc';
+import { transform } from '@swc/core';
+import { fileURLToPath } from 'node:url';
 import { defineConfig } from 'vitest/config';
+
+/** The very compiler settings of the build, so that decorators and their metadata are the same in tests. */
+const swc = {
+  name: 'swc',
+  enforce: 'pre' as const,
+  async transform(code: string, id: string): Promise<{ code: string; map: string } | null> {
+    if (!/\.ts(\?.*)?$/.test(id) || id.includes('/node_modules/')) return null;
+    const result = await transform(code, { filename: id, configFile: fileURLToPath(new URL('.swcrc', import.meta.url)), sourceMaps: true });
+    return { code: result.code, map: result.map ?? '' };
+  },
+};
 
 /** `source` makes workspace packages resolve to their TypeScript (package.json exports), so tests never see a stale build. */
 // Never `import` or `module` here: vitest hands these to its workers as `--conditions`, and then `require` inside packages (pg) gets ES modules.
 const conditions = ['source', 'node'];
 
 const shared = {
-  plugins: [swc.vite({ swcrc: true, tsconfigFile: false })],
+  plugins: [swc],
+  oxc: false as const,
   resolve: { conditions },
   ssr: { resolve: { conditions, externalConditions: ['node'] } },
 };

@@ -69,6 +69,11 @@ export class Telemetry {
     });
   }
 
+  /** Runs `work` as part of the caller's trace, or of a new one, without a span of its own. */
+  runIn<T>(parent: string | undefined, work: () => T): T {
+    return this.#traceparents.run(parent && parseTraceparent(parent) ? parent : newTraceparent(), work);
+  }
+
   /** The trace that the running code belongs to; '' outside of any. */
   currentTraceparent(): string {
     return this.#traceparents.getStore() ?? '';

@@ -1,0 +1,41 @@
+import type { FastifyInstance, FastifyRequest } from 'fastify';
+import type { Guard } from '../guard.js';
+import type { Log } from '../log.js';
+import type { Telemetry } from '../telemetry.js';
+import { sendProblem } from './problem-filter.js';
+
+/** Every HTTP route of a service passes here: it is listed for the guard check, and each request is admitted, timed and traced. */
+export class HttpDoors {
+  /** `GET /models/:model`, in the order of registration. */
+  readonly routes: string[] = [];
+
+  install(server: FastifyInstance, guard: Guard, telemetry: Telemetry, log: Log): void {
+    const seconds = telemetry.histogram({ name: 'headrace_http_server_seconds', help: 'Time from request to answer', labels: ['route', 'status'] });
+    server.addHook('onRoute', ({ method, url }) => {
+      for (const one of [method].flat()) if (one !== 'HEAD' && one !== 'OPTIONS') this.routes.push(`${one} ${url}`);
+    });
+    server.addHook('onRequest', (request, reply, done) => {
+      // An unknown path has no route pattern: let it become a plain 404.
+      if (!request.routeOptions.url) return done();
+      try {
+        guard.admit('http', door(request), request.headers.authorization);
+      } catch (error) {
+        return sendProblem(request, reply, error, log);
+      }
+      telemetry.runIn(header(request, 'traceparent'), done);
+    });
+    server.addHook('onResponse', (request, reply, done) => {
+      seconds.observe({ route: request.routeOptions.url ? door(request) : 'unknown', status: String(reply.statusCode) }, reply.elapsedTime / 1000);
+      done();
+    });
+  }
+}
+
+function door(request: FastifyRequest): string {
+  return `${request.method === 'HEAD' ? 'GET' : request.method} ${request.routeOptions.url}`;
+}
+
+function header(request: FastifyRequest, name: string): string | undefined {
+  const value = request.headers[name];
+  return Array.isArray(value) ? value[0] : value;
+}

@@ -1,0 +1,149 @@
+import 'reflect-metadata';
+import { AppError, messageOf } from '@headrace/base/errors';
+import type { ServiceName } from '@headrace/events/catalog';
+import { FastifyAdapter } from '@nestjs/platform-fastify';
+import { NestFactory } from '@nestjs/core';
+import type { DynamicModule, INestApplication, LoggerService, Type } from '@nestjs/common';
+import type { FastifyInstance } from 'fastify';
+import { refuseOpenDoor, type PlatformConfig } from './config.js';
+import type { GrpcService } from './grpc/definition.js';
+import { GrpcHealth } from './grpc/health.js';
+import { reflectionServices } from './grpc/reflection.js';
+import { startGrpcServer, type RunningGrpcServer } from './grpc/server.js';
+import { Guard, PLATFORM_GUARD, type GuardTable } from './guard.js';
+import { HttpDoors } from './http/doors.js';
+import { addHealthRoutes, type Checks } from './http/health-routes.js';
+import { ProblemFilter } from './http/problem-filter.js';
+import { Log } from './log.js';
+import { Telemetry } from './telemetry.js';
+
+/** Something that works without being called: a consumer, a relay, a poller. Started last, stopped first. */
+export interface Background {
+  readonly name: string;
+  start(): Promise<void>;
+  /** Ends the work in hand, bounded; nothing runs after it resolves. */
+  stop(): Promise<void>;
+}
+
+export interface ServiceOptions {
+  readonly name: ServiceName;
+  readonly config: PlatformConfig;
+  readonly module: DynamicModule | Type;
+  readonly guard: GuardTable;
+  readonly grpc: (app: INestApplication) => readonly GrpcService[];
+  readonly background?: (app: INestApplication) => readonly Background[];
+  /** Dependencies without which the service cannot do its work. */
+  readonly checks?: (app: INestApplication) => Checks;
+  /** For routes that need more than Nest gives: body parsers, streams. */
+  readonly configureHttp?: (server: FastifyInstance) => void;
+  /** Runs when the doors are closed and the background has stopped: close pools, flush logs. */
+  readonly dispose?: (app: INestApplication) => Promise<void>;
+}
+
+export interface RunningService {
+  readonly name: ServiceName;
+  readonly httpUrl: string;
+  /** `host:port` */
+  readonly grpcAddress: string;
+  readonly app: INestApplication;
+  /** Graceful and idempotent: not ready -> background stops -> calls in flight end -> doors close -> pools close. */
+  close(): Promise<void>;
+}
+
+const BODY_LIMIT_BYTES = 16 * 1024 * 1024;
+
+/** Builds and opens one service. Whatever was opened is closed again when a later step fails. */
+export async function startService(options: ServiceOptions): Promise<RunningService> {
+  const { name, config } = options;
+  refuseOpenDoor(config);
+  const guard = new Guard(options.guard, config.apiKey);
+  const adapter = new FastifyAdapter({ bodyLimit: BODY_LIMIT_BYTES, exposeHeadRoutes: false, forceCloseConnections: 'idle', routerOptions: { maxParamLength: 256 } });
+  const server = adapter.getInstance() as unknown as FastifyInstance;
+  const bootLog = Log.create(name, config.logLevel, config.instance);
+  const app = await NestFactory.create(options.module, adapter, { logger: nestLogger(bootLog), abortOnError: false, bodyParser: true });
+  const [log, telemetry] = [app.get(Log), app.get(Telemetry)];
+
+  let state: 'starting' | 'ready' | 'stopping' = 'starting';
+  const opened: (() => Promise<void>)[] = [() => options.dispose?.(app) ?? Promise.resolve(), () => telemetry.close()];
+  const closeAll = async (): Promise<void> => {
+    for (const close of opened.reverse()) await close().catch((error: unknown) => log.error('close failed', { error }));
+    opened.length = 0;
+  };
+  try {
+    const doors = new HttpDoors();
+    doors.install(server, guard, telemetry, log);
+    addHealthRoutes(server, () => state, options.checks?.(app) ?? {}, telemetry);
+    options.configureHttp?.(server);
+    app.useGlobalFilters(new ProblemFilter(log));
+
+    const services = options.grpc(app);
+    const names = services.map((service) => service.fullName);
+    const health = new GrpcHealth(names);
+    const allGrpc = [...services, health.service(), ...reflectionServices([...names, 'grpc.health.v1.Health'])];
+
+    await app.init();
+    refuseUnguarded(guard, doors.routes, allGrpc);
+    await app.listen(config.httpPort, config.host);
+    opened.push(() => app.close());
+    const grpc: RunningGrpcServer = await startGrpcServer({ host: config.host, port: config.grpcPort, services: allGrpc, guard, telemetry, log });
+    opened.push(() => grpc.close(config.shutdownTimeoutMs));
+
+    for (const background of options.background?.(app) ?? []) {
+      await background.start();
+      opened.push(() => background.stop());
+    }
+    state = 'ready';
+    health.set(true);
+    log.info('service is ready', { http: await app.getUrl(), grpc: grpc.address });
+    opened.push(() => {
+      state = 'stopping';
+      health.set(false);
+      return Promise.resolve();
+    });
+
+    let closing: Promise<void> | undefined;
+    return { name, app, httpUrl: (await app.getUrl()).replace('[::1]', '127.0.0.1'), grpcAddress: grpc.address, close: () => (closing ??= closeAll()) };
+  } catch (error) {
+    await closeAll();
+    await app.close().catch(() => undefined);
+    throw error;
+  }
+}
+
+/** Deny by default, at start: a door outside the table, or a row without a door, is a mistake to mend now. */
+function refuseUnguarded(guard: Guard, routes: readonly string[], services: readonly GrpcService[]): void {
+  const methods = services.flatMap((service) => service.methods.map((method) => method.path));
+  const missing = [...guard.missing('http', routes), ...guard.missing('grpc', methods)];
+  const unused = [...guard.unused('http', routes), ...guard.unused('grpc', methods)].filter((door) => !Object.hasOwn(PLATFORM_GUARD.grpc, door));
+  if (missing.length > 0) throw new AppError('CONFIG_INVALID', `doors without a row in the guard table: ${missing.join(', ')}`);
+  if (unused.length > 0) throw new AppError('CONFIG_INVALID', `rows of the guard table without a door: ${unused.join(', ')}`);
+}
+
+/** Nest speaks only when something is wrong; the rest would drown the facts. */
+function nestLogger(log: Log): LoggerService {
+  const quiet = (message: unknown, ...rest: unknown[]): void => log.debug(String(message), { context: rest.at(-1) });
+  return {
+    log: quiet,
+    debug: quiet,
+    verbose: quiet,
+    warn: (message: unknown) => log.warn(String(message)),
+    error: (message: unknown) => log.error(String(message)),
+    fatal: (message: unknown) => log.error(String(message)),
+  };
+}
+
+/** Body of every main.ts: start, say so in one JSON line on stdout, stop on SIGTERM or SIGINT. Exit 78 = bad configuration. */
+export function runMain(start: () => Promise<Pick<RunningService, 'name' | 'close'> & Partial<Pick<RunningService, 'httpUrl' | 'grpcAddress'>>>): void {
+  const failed = (error: unknown): void => {
+    process.stderr.write(`${JSON.stringify({ level: 'fatal', msg: messageOf(error), code: error instanceof AppError ? error.code : 'INTERNAL', stack: error instanceof AppError ? undefined : (error as Error).stack })}\n`);
+    process.exit(error instanceof AppError && error.code === 'CONFIG_INVALID' ? 78 : 1);
+  };
+  process.on('unhandledRejection', failed);
+  process.on('uncaughtException', failed);
+  start().then((service) => {
+    process.stdout.write(`${JSON.stringify({ ready: service.name, http: service.httpUrl, grpc: service.grpcAddress, pid: process.pid })}\n`);
+    const stop = (): void => void service.close().then(() => process.exit(0), failed);
+    process.once('SIGTERM', stop);
+    process.once('SIGINT', stop);
+  }, failed);
+}
