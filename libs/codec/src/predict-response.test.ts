@@ -1,0 +1,75 @@
+import { PredictResponse } from '@headrace/contracts/serving/v1/serving';
+import { AppError } from '@headrace/base/errors';
+import { seededRandom } from '@headrace/base/random';
+import { describe, expect, it } from 'vitest';
+import { decodePredictResponse, encodePredictResponse, type PredictResponseFields } from './predict-response.js';
+import { ProtoWriter } from './writer.js';
+
+function randomFields(random: () => number): PredictResponseFields {
+  const rows = Math.floor(random() * 40);
+  const firstScore = Math.floor(random() * 5);
+  const isLookup = random() < 0.5;
+  return {
+    model: random() < 0.1 ? '' : 'm',
+    version: Math.floor(random() * 2 ** 32),
+    arm: 'champion',
+    predictionId: random() < 0.2 ? '' : 'préd',
+    rows,
+    firstScore,
+    scores: Float32Array.from({ length: firstScore + rows }, random),
+    threshold: 0.5,
+    featureTimes: isLookup ? Float64Array.from({ length: rows }, () => (random() < 0.2 ? 0 : Math.floor(random() * 2e12))) : undefined,
+    stale: isLookup ? Uint8Array.from({ length: rows }, () => (random() < 0.5 ? 1 : 0)) : undefined,
+  };
+}
+
+function asMessage(fields: PredictResponseFields): PredictResponse {
+  const scores = [...fields.scores.subarray(fields.firstScore, fields.firstScore + fields.rows)];
+  const { model, version, arm, predictionId } = fields;
+  return { model, version, arm, predictionId, scores, labels: scores.map((s) => (s >= 0.5 ? 1 : 0)), featureTimes: [...(fields.featureTimes ?? [])], stale: [...(fields.stale ?? [])].map(Boolean) };
+}
+
+describe('predict response codec', () => {
+  it('writes the bytes of ts-proto, and reads them back (seeded)', () => {
+    const random = seededRandom(11);
+    const writer = new ProtoWriter(8);
+    for (let i = 0; i < 400; i++) {
+      const fields = randomFields(random);
+      encodePredictResponse(fields, writer.reset());
+      const bytes = writer.finish();
+      const message = asMessage(fields);
+      expect(PredictResponse.decode(bytes)).toEqual(message);
+      expect(Buffer.from(bytes).equals(PredictResponse.encode(message).finish())).toBe(true);
+      const back = decodePredictResponse(bytes);
+      expect({ ...back, scores: [...back.scores] }).toEqual(message);
+    }
+  });
+
+  it('reads lists that were not packed', () => {
+    const bytes = Uint8Array.from([0x28, 1, 0x28, 0, 0x35, 0, 0, 0x80, 0x3f, 0x35, 0, 0, 0, 0, 0x38, 5, 0x40, 1]);
+    const back = decodePredictResponse(bytes);
+    expect({ ...back, scores: [...back.scores] }).toEqual(PredictResponse.decode(bytes));
+  });
+
+  it('refuses a cut at any byte that ends inside a field', () => {
+    const writer = new ProtoWriter();
+    encodePredictResponse(randomFields(seededRandom(4)), writer);
+    const bytes = writer.finish();
+    for (let end = 0; end < bytes.length; end++) {
+      try {
+        const back = decodePredictResponse(bytes, 0, end);
+        expect({ ...back, scores: [...back.scores] }).toEqual(PredictResponse.decode(bytes.subarray(0, end)));
+      } catch (error) {
+        expect((error as AppError).code).toBe('REQUEST_INVALID');
+      }
+    }
+  });
+
+  it.each([
+    ['hostile length', [0x32, 0xff, 0xff, 0xff, 0xff, 0x07]],
+    ['labels without scores', [0x2a, 2, 1, 0]],
+    ['deep groups', [...new Array<number>(150).fill(0x7b)]],
+  ])('refuses %s', (_name, bytes) => {
+    expect(() => decodePredictResponse(Uint8Array.from(bytes))).toThrow(AppError);
+  });
+});

@@ -1,0 +1,135 @@
+import { AppError } from '@headrace/base/errors';
+import { DELIMITED, ProtoReader, VARINT } from './reader.js';
+import type { ProtoWriter } from './writer.js';
+
+/**
+ * headrace.serving.v1.PredictResponse on the wire, in the order that we write:
+ *
+ *   response = 0x0a model:string 0x10 version:varint 0x1a arm:string 0x22 prediction_id:string
+ *              0x2a labels:packed-varint 0x32 scores:packed-f32 [0x3a feature_times:packed-varint 0x42 stale:packed-bool]
+ *
+ * Empty texts and lists are left out, as proto3 does. `feature_times` and `stale` stand only in answers to requests by entity
+ * key; a reader takes 0 and false where they are absent.
+ */
+export interface PredictResponseFields {
+  readonly model: string;
+  readonly version: number;
+  readonly arm: string;
+  readonly predictionId: string;
+  readonly rows: number;
+  /** Index of the first row in `scores`. */
+  readonly firstScore: number;
+  readonly scores: Float32Array;
+  /** A score at or above it is label 1. */
+  readonly threshold: number;
+  /** ms since the epoch, one per row; undefined when nothing was looked up. */
+  readonly featureTimes: Float64Array | undefined;
+  /** 1 = stale, one per row. */
+  readonly stale: Uint8Array | undefined;
+}
+
+export function encodePredictResponse(fields: PredictResponseFields, writer: ProtoWriter): void {
+  const { rows, firstScore, scores, threshold } = fields;
+  if (fields.model) writeText(writer, 1, fields.model);
+  if (fields.version !== 0) {
+    writer.tag(2, VARINT);
+    writer.uint32(fields.version);
+  }
+  if (fields.arm) writeText(writer, 3, fields.arm);
+  if (fields.predictionId) writeText(writer, 4, fields.predictionId);
+  if (rows === 0) return;
+  writer.tag(5, DELIMITED);
+  writer.uint32(rows);
+  writer.reserve(rows);
+  for (let i = 0; i < rows; i++) writer.bytes[writer.pos++] = scores[firstScore + i]! >= threshold ? 1 : 0;
+  writer.tag(6, DELIMITED);
+  writer.packedFloats(scores, firstScore, rows);
+  if (fields.featureTimes) {
+    writer.tag(7, DELIMITED);
+    const mark = writer.begin(rows * 6);
+    for (let i = 0; i < rows; i++) writer.int64(fields.featureTimes[i]!);
+    writer.end(mark);
+  }
+  if (fields.stale) {
+    writer.tag(8, DELIMITED);
+    writer.uint32(rows);
+    writer.raw(fields.stale, 0, rows);
+  }
+}
+
+/** An answer as a client reads it; the per-row lists run parallel, or are empty. */
+export interface PredictResponseData {
+  model: string;
+  version: number;
+  arm: string;
+  predictionId: string;
+  labels: number[];
+  scores: Float32Array;
+  featureTimes: number[];
+  stale: boolean[];
+}
+
+/** @throws AppError REQUEST_INVALID on malformed bytes. */
+export function decodePredictResponse(bytes: Uint8Array, start = 0, end = bytes.length): PredictResponseData {
+  const reader = new ProtoReader(bytes, start, end);
+  const response: PredictResponseData = { model: '', version: 0, arm: '', predictionId: '', labels: [], scores: new Float32Array(0), featureTimes: [], stale: [] };
+  const looseScores: number[] = [];
+  for (let tag = reader.tag(); tag !== 0; tag = reader.tag()) {
+    switch (tag) {
+      case (1 << 3) | DELIMITED:
+        response.model = reader.string();
+        break;
+      case (2 << 3) | VARINT:
+        response.version = reader.uint32();
+        break;
+      case (3 << 3) | DELIMITED:
+        response.arm = reader.string();
+        break;
+      case (4 << 3) | DELIMITED:
+        response.predictionId = reader.string();
+        break;
+      case (5 << 3) | DELIMITED:
+        readPacked(reader, () => response.labels.push(reader.int64Number()));
+        break;
+      case (5 << 3) | VARINT:
+        response.labels.push(reader.int64Number());
+        break;
+      case (6 << 3) | DELIMITED:
+        readPacked(reader, () => looseScores.push(reader.float()));
+        break;
+      case (6 << 3) | 5:
+        looseScores.push(reader.float());
+        break;
+      case (7 << 3) | DELIMITED:
+        readPacked(reader, () => response.featureTimes.push(reader.int64Number()));
+        break;
+      case (7 << 3) | VARINT:
+        response.featureTimes.push(reader.int64Number());
+        break;
+      case (8 << 3) | DELIMITED:
+        readPacked(reader, () => response.stale.push(reader.bool()));
+        break;
+      case (8 << 3) | VARINT:
+        response.stale.push(reader.bool());
+        break;
+      default:
+        reader.skip(tag);
+    }
+  }
+  response.scores = Float32Array.from(looseScores);
+  if (response.labels.length !== response.scores.length) {
+    throw new AppError('REQUEST_INVALID', `Malformed answer: ${response.labels.length} labels beside ${response.scores.length} scores.`);
+  }
+  return response;
+}
+
+function readPacked(reader: ProtoReader, readOne: () => void): void {
+  const outer = reader.enter();
+  while (reader.pos < reader.end) readOne();
+  reader.leave(outer);
+}
+
+function writeText(writer: ProtoWriter, field: number, value: string): void {
+  writer.tag(field, DELIMITED);
+  writer.string(value);
+}

@@ -1,0 +1,100 @@
+import { LoggedColumn, PredictionsLogged } from '@headrace/contracts/events/v1/events';
+import { AppError } from '@headrace/base/errors';
+import { seededRandom } from '@headrace/base/random';
+import { describe, expect, it } from 'vitest';
+import { decodePredictionsLogged, encodePredictionsLogged, type PredictionBatch } from './predictions-logged.js';
+import { ProtoWriter } from './writer.js';
+
+/** A batch as serving holds it: features row-major with some room behind the last row. */
+function randomBatch(random: () => number): PredictionBatch {
+  const rows = Math.floor(random() * 30);
+  const width = 1 + Math.floor(random() * 5);
+  const matrix = Float32Array.from({ length: (rows + 3) * width }, () => (random() < 0.1 ? Number.NaN : Math.fround(random() * 100)));
+  const texts = (): string[] => Array.from({ length: rows }, () => (random() < 0.3 ? '' : `t${Math.floor(random() * 9)}é`));
+  const has = (): boolean => random() < 0.5;
+  return {
+    project: 'default',
+    model: 'm',
+    version: Math.floor(random() * 9),
+    arm: 'champion',
+    instance: has() ? 'i' : '',
+    rows,
+    predictionIds: Array.from({ length: rows }, (_, i) => `id/${i}`),
+    predictedAtMs: Float64Array.from({ length: rows }, () => 1.7e12 + Math.floor(random() * 1e6)),
+    scores: Float32Array.from({ length: rows + 2 }, random),
+    labels: Uint8Array.from({ length: rows + 2 }, () => (random() < 0.5 ? 1 : 0)),
+    columns: [
+      ...Array.from({ length: width }, (_, first) => ({ name: `f${first}`, kind: 'numbers' as const, values: matrix, first, stride: width })),
+      { name: 'text', kind: 'texts', values: texts() },
+    ],
+    entities: has() ? texts() : undefined,
+    stale: has() ? Uint8Array.from({ length: rows }, () => (random() < 0.5 ? 1 : 0)) : undefined,
+    traceIds: has() ? texts() : undefined,
+    account: { answered: Math.floor(random() * 2 ** 40), logged: 7, sampledOut: 0, dropped: Math.floor(random() * 3) },
+  };
+}
+
+function asMessage(batch: PredictionBatch): PredictionsLogged {
+  const range = Array.from({ length: batch.rows }, (_, i) => i);
+  const columns = batch.columns.map((column): LoggedColumn =>
+    column.kind === 'numbers'
+      ? { name: column.name, numbers: range.map((i) => column.values[column.first + i * column.stride]!), texts: [], missing: [] }
+      : { name: column.name, numbers: [], texts: [...column.values], missing: column.values.map((t) => t === '') },
+  );
+  return {
+    project: batch.project,
+    model: batch.model,
+    version: batch.version,
+    arm: batch.arm,
+    instance: batch.instance,
+    predictionIds: [...batch.predictionIds],
+    predictedAtMs: [...batch.predictedAtMs],
+    scores: [...batch.scores.subarray(0, batch.rows)],
+    labels: [...batch.labels.subarray(0, batch.rows)],
+    columns,
+    entities: [...(batch.entities ?? [])],
+    stale: [...(batch.stale ?? [])].map(Boolean),
+    traceIds: [...(batch.traceIds ?? [])],
+    account: { ...batch.account },
+  };
+}
+
+const plain = (data: ReturnType<typeof decodePredictionsLogged>): unknown => ({ ...data, columns: data.columns.map((c) => ({ ...c, numbers: [...c.numbers] })) });
+
+describe('prediction log codec', () => {
+  it('writes the bytes of ts-proto from strided buffers, and reads them back (seeded)', () => {
+    const random = seededRandom(21);
+    const writer = new ProtoWriter(8);
+    for (let i = 0; i < 300; i++) {
+      const batch = randomBatch(random);
+      encodePredictionsLogged(batch, writer.reset());
+      const bytes = writer.finish();
+      const message = asMessage(batch);
+      expect(PredictionsLogged.decode(bytes)).toEqual(message);
+      expect(Buffer.from(bytes).equals(PredictionsLogged.encode(message).finish())).toBe(true);
+      expect(plain(decodePredictionsLogged(bytes))).toEqual(message);
+    }
+  });
+
+  it('refuses a cut inside a field, at every byte', () => {
+    const writer = new ProtoWriter();
+    encodePredictionsLogged(randomBatch(seededRandom(8)), writer);
+    const bytes = writer.finish();
+    for (let end = 0; end < bytes.length; end++) {
+      try {
+        expect(plain(decodePredictionsLogged(bytes.slice(0, end)))).toEqual(PredictionsLogged.decode(bytes.slice(0, end)));
+      } catch (error) {
+        expect((error as AppError).code).toBe('REQUEST_INVALID');
+      }
+    }
+  });
+
+  it.each([
+    ['a hostile length', [0x3a, 0xff, 0xff, 0xff, 0xff, 0x07]],
+    ['floats of five bytes', [0x3a, 5, 0, 0, 0, 0, 0]],
+    ['a column beyond its field', [0x4a, 2, 0x0a, 9]],
+    ['deep groups', new Array<number>(150).fill(0x7b)],
+  ])('refuses %s', (_name, bytes) => {
+    expect(() => decodePredictionsLogged(Uint8Array.from(bytes))).toThrow(AppError);
+  });
+});
