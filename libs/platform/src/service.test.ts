@@ -3,15 +3,14 @@ import { ServerReflectionDefinition } from '@headrace/contracts/grpc/reflection/
 import { HealthDefinition, HealthCheckResponse_ServingStatus as ServingStatus } from '@headrace/contracts/grpc/health/v1/health';
 import { TrainerDefinition, Run, RunState } from '@headrace/contracts/training/v1/training';
 import { Client as GrpcJsClient, credentials } from '@grpc/grpc-js';
-import { Controller, Get, Module, Param } from '@nestjs/common';
+import { Controller, Get, Param } from '@nestjs/common';
 import { afterEach, describe, expect, it } from 'vitest';
 import { platformKeys, readConfig, type PlatformConfig } from './config.js';
 import { createClient } from './grpc/client.js';
 import { bindGrpc, type CallContext, type Implementation } from './grpc/definition.js';
 import type { GuardTable } from './guard.js';
-import { Log } from './log.js';
+import { PlatformModule } from './platform-module.js';
 import { startService, type RunningService } from './service.js';
-import { Telemetry } from './telemetry.js';
 
 @Controller('things')
 class Things {
@@ -22,17 +21,6 @@ class Things {
     return { id };
   }
 }
-
-const telemetry = (): Telemetry => new Telemetry({ service: 'trainer', instance: 't', otlpEndpoint: '', sampleRatio: 1 });
-
-@Module({
-  controllers: [Things],
-  providers: [
-    { provide: Log, useFactory: () => Log.create('trainer', 'silent') },
-    { provide: Telemetry, useFactory: telemetry },
-  ],
-})
-class TestModule {}
 
 const run = (more: Partial<Run>): Run => ({ ...Run.create({ state: RunState.QUEUED }), ...more });
 let seen: CallContext | undefined;
@@ -67,7 +55,9 @@ function config(overrides: Partial<PlatformConfig> = {}): PlatformConfig {
 }
 
 async function open(overrides: Partial<PlatformConfig> = {}, table = guard): Promise<RunningService> {
-  running = await startService({ name: 'trainer', config: config(overrides), module: TestModule, guard: table, grpc: () => [bindGrpc(TrainerDefinition, trainer)] });
+  const settings = config(overrides);
+  const module = { module: class TestModule {}, imports: [PlatformModule.forRoot('trainer', settings)], controllers: [Things] };
+  running = await startService({ name: 'trainer', config: settings, module, guard: table, grpc: () => [bindGrpc(TrainerDefinition, trainer)] });
   return running;
 }
 

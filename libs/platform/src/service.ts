@@ -15,6 +15,7 @@ import { HttpDoors } from './http/doors.js';
 import { addHealthRoutes, type Checks } from './http/health-routes.js';
 import { ProblemFilter } from './http/problem-filter.js';
 import { Log } from './log.js';
+import { Resources } from './resources.js';
 import { Telemetry } from './telemetry.js';
 
 /** Something that works without being called: a consumer, a relay, a poller. Started last, stopped first. */
@@ -36,8 +37,6 @@ export interface ServiceOptions {
   readonly checks?: (app: INestApplication) => Checks;
   /** For routes that need more than Nest gives: body parsers, streams. */
   readonly configureHttp?: (server: FastifyInstance) => void;
-  /** Runs when the doors are closed and the background has stopped: close pools, flush logs. */
-  readonly dispose?: (app: INestApplication) => Promise<void>;
 }
 
 export interface RunningService {
@@ -64,7 +63,7 @@ export async function startService(options: ServiceOptions): Promise<RunningServ
   const [log, telemetry] = [app.get(Log), app.get(Telemetry)];
 
   let state: 'starting' | 'ready' | 'stopping' = 'starting';
-  const opened: (() => Promise<void>)[] = [() => options.dispose?.(app) ?? Promise.resolve(), () => telemetry.close()];
+  const opened: (() => Promise<void>)[] = [() => app.get(Resources).closeAll(log), () => telemetry.close()];
   const closeAll = async (): Promise<void> => {
     for (const close of opened.reverse()) await close().catch((error: unknown) => log.error('close failed', { error }));
     opened.length = 0;
