@@ -9,8 +9,8 @@ import onnxruntime
 import skl2onnx
 from onnxmltools.convert.common.data_types import FloatTensorType
 from sklearn.linear_model import LogisticRegression
-from sklearn.preprocessing import StandardScaler
 from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
 from headrace_trainer.graph import Graph
 from headrace_trainer.learners import LEARNERS

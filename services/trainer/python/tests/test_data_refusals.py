@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 from pathlib import Path
 
 import numpy as np
@@ -13,8 +14,10 @@ from make_small_set import small_columns, small_spec, write_parquet
 
 from headrace_trainer.errors import TrainerError
 from headrace_trainer.parity import compare, require_parity
+from headrace_trainer.progress import Progress
 from headrace_trainer.spec import TrainSpec, parse_spec
 from headrace_trainer.table import load_table
+from headrace_trainer.train import train
 
 ROWS = 400
 
@@ -42,6 +45,7 @@ def refusal(run: Runner, columns: dict[str, pa.Array], **changes: object) -> Tra
         ({"person__town": pa.array([1] * ROWS)}, "DATA_INVALID", "the column of feature town is int64"),
         ({"person__group": pa.array(list(range(ROWS)))}, "DATA_INVALID", "protected attribute group has 400 distinct values"),
         ({"person_id": pa.array([None] + [1] * (ROWS - 1))}, "DATA_INVALID", 'entity column "person_id" has 1 rows without a value'),
+        ({"person_id": pa.array([float("nan")] * 2 + [1.0] * (ROWS - 2))}, "DATA_INVALID", "has 2 rows without a value"),
         ({"person_id": pa.array([1] * ROWS)}, "DATA_INVALID", "holdout"),
     ],
 )
@@ -94,9 +98,19 @@ def test_a_refused_run_leaves_no_file(run: Runner, tmp_path: Path) -> None:
     assert not (tmp_path / "out1").exists()
 
 
-def test_rows_without_a_label_are_left_out_and_counted(run: Runner) -> None:
+def test_a_refused_retry_removes_the_result_of_the_earlier_try(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "result.json").write_text("{}")
+    with pytest.raises(TrainerError):
+        train(spec_for(tmp_path / "absent.parquet", "0" * 64), out, Progress(io.StringIO()))
+    assert not (out / "result.json").exists()
+
+
+@pytest.mark.parametrize("gap", [None, float("nan")], ids=["null", "nan"])
+def test_rows_without_a_label_are_left_out_and_counted(run: Runner, gap: float | None) -> None:
     labels = small_columns()["label"].to_pylist()
-    done = run({"label": pa.array([None] * 30 + labels[30:])})
+    done = run({"label": pa.array([gap] * 30 + labels[30:], pa.float64(), from_pandas=False)})
     assert done.result["rows"]["unlabelled"] == 30
     assert done.result["rows"]["train"] + done.result["rows"]["holdout"] == ROWS - 30
 

@@ -12,9 +12,9 @@ import pytest
 from conftest import Runner
 from make_small_set import FEATURES
 
+from headrace_trainer.graph import Graph
 from headrace_trainer.learners import LEARNERS
 from headrace_trainer.learners.contract import Column
-from headrace_trainer.graph import Graph
 from headrace_trainer.learners.lightgbm_learner import float32_floor
 
 LIGHTGBM = {"kind": "lightgbm", "params": {"n_estimators": 20, "min_child_samples": 5}}

@@ -58,7 +58,7 @@ def load_table(spec: TrainSpec) -> Table:
     arrow = _read(spec)
     if arrow.num_rows == 0:
         raise TrainerError("DATA_INVALID", f"the training set {spec.training_set_path} has no rows")
-    labelled = pc.is_valid(arrow[spec.label_column])
+    labelled = _present(arrow[spec.label_column])
     unlabelled = arrow.num_rows - (pc.sum(labelled).as_py() or 0)
     if unlabelled:
         log.warning("%d of %d rows have no label and are left out", unlabelled, arrow.num_rows)
@@ -110,6 +110,11 @@ def _read(spec: TrainSpec) -> pa.Table:
         return pq.read_table(path, columns=list(dict.fromkeys(wanted)))
     except (pa.ArrowException, OSError) as error:
         raise TrainerError("DATA_UNREADABLE", f"the training set {path} cannot be read: {error}") from error
+
+
+def _present(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Neither null nor NaN: writers without nullable numbers write a gap as NaN."""
+    return pc.invert(pc.is_null(column, nan_is_null=True))
 
 
 def _dense(column: pa.ChunkedArray, feature: Feature) -> np.ndarray:
@@ -200,8 +205,9 @@ def _keys(arrow: pa.Table, columns: tuple[str, ...]) -> np.ndarray:
     parts = []
     for name in columns:
         column = arrow[name]
-        if column.null_count:
-            raise TrainerError("DATA_INVALID", f'entity column "{name}" has {column.null_count} rows without a value')
+        missing = len(column) - (pc.sum(_present(column)).as_py() or 0)
+        if missing:
+            raise TrainerError("DATA_INVALID", f'entity column "{name}" has {missing} rows without a value')
         if pa.types.is_floating(column.type):
             parts.append([render_number(v) for v in column.to_pylist()])
         else:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import logging
 import os
 from pathlib import Path
 from typing import Any
@@ -29,15 +28,17 @@ from .spec import TrainSpec
 from .split import split
 from .table import Table, load_table
 
-log = logging.getLogger(__name__)
+RESULT = "result.json"
 
 
 def train(spec: TrainSpec, out: Path, progress: Progress) -> dict[str, Any]:
     """Writes model.onnx, baseline.json, golden.json and, last, result.json into `out`; returns the result.
 
-    A refusal or a failed parity writes nothing. Whoever finds result.json finds the other three complete.
+    A refusal or a failed parity writes nothing. Whoever finds result.json finds the other three complete: that of an
+    earlier try in the same folder is removed first.
     """
     meter = Meter()
+    (out / RESULT).unlink(missing_ok=True)
     learner = LEARNERS[spec.learner_kind]
     with progress.step("load"):
         table = load_table(spec)
@@ -81,7 +82,7 @@ def train(spec: TrainSpec, out: Path, progress: Progress) -> dict[str, Any]:
     _write(out / "model.onnx", onnx_bytes)
     _write(out / "baseline.json", _json(baseline))
     _write(out / "golden.json", _json(golden))
-    _write(out / "result.json", _json(result))
+    _write(out / RESULT, _json(result))
     return result
 
 
