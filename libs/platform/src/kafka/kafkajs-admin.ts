@@ -1,0 +1,81 @@
+import { KafkaJSProtocolError, type Admin, type Kafka } from 'kafkajs';
+import type { KafkaLibraryOptions, PartitionLag, PartitionOffsets, TopicAdmin } from './client.js';
+import { toKafkaError } from './errors.js';
+import { topicSpecs, type TopicOwner } from './topics.js';
+
+export class KafkajsAdmin implements TopicAdmin {
+  readonly #admin: Admin;
+  readonly #prefix: string;
+  #connected: Promise<void> | undefined;
+  #closed: Promise<void> | undefined;
+
+  constructor(kafka: Kafka, options: KafkaLibraryOptions) {
+    this.#prefix = options.topicPrefix;
+    this.#admin = kafka.admin({ retry: { initialRetryTime: 20, maxRetryTime: 1_000, retries: 12 } });
+  }
+
+  ensureTopics(events: readonly TopicOwner[]): Promise<void> {
+    return this.#do('creating topics', async (admin) => {
+      const existing = new Set(await admin.listTopics());
+      const missing = topicSpecs(events).filter(({ topic }) => !existing.has(this.#prefix + topic));
+      if (missing.length === 0) return;
+      // Resolves to false when another process created one of them meanwhile.
+      await admin.createTopics({
+        waitForLeaders: true,
+        topics: missing.map(({ topic, partitions, config }) => ({
+          topic: this.#prefix + topic,
+          numPartitions: partitions,
+          configEntries: Object.entries(config).map(([name, value]) => ({ name, value })),
+        })),
+      });
+    });
+  }
+
+  topics(): Promise<string[]> {
+    return this.#do('listing topics', async (admin) =>
+      (await admin.listTopics()).filter((topic) => topic.startsWith(this.#prefix)).map((topic) => topic.slice(this.#prefix.length)),
+    );
+  }
+
+  offsets(topic: string): Promise<PartitionOffsets[]> {
+    return this.#do(`reading the offsets of ${topic}`, async (admin) =>
+      (await admin.fetchTopicOffsets(this.#prefix + topic))
+        .map(({ partition, low, high }) => ({ partition, low: BigInt(low), high: BigInt(high) }))
+        .sort((a, b) => a.partition - b.partition),
+    );
+  }
+
+  async lag(group: string, topic: string): Promise<PartitionLag[]> {
+    const ends = await this.offsets(topic);
+    return this.#do(`reading the lag of ${group}`, async (admin) => {
+      const [committed] = await admin.fetchOffsets({ groupId: this.#prefix + group, topics: [this.#prefix + topic] });
+      const byPartition = new Map(committed?.partitions.map(({ partition, offset }) => [partition, BigInt(offset)]));
+      return ends.map(({ partition, low, high }) => {
+        const next = byPartition.get(partition) ?? -1n;
+        return { partition, lag: high - (next < low ? low : next) };
+      });
+    });
+  }
+
+  deleteTopics(topics: readonly string[]): Promise<void> {
+    return this.#do('deleting topics', (admin) => admin.deleteTopics({ topics: topics.map((topic) => this.#prefix + topic) }));
+  }
+
+  deleteGroup(group: string): Promise<void> {
+    return this.#do(`deleting group ${group}`, async (admin) => void (await admin.deleteGroups([this.#prefix + group])));
+  }
+
+  close(): Promise<void> {
+    return (this.#closed ??= this.#admin.disconnect());
+  }
+
+  async #do<T>(what: string, work: (admin: Admin) => Promise<T>): Promise<T> {
+    try {
+      await (this.#connected ??= this.#admin.connect());
+      return await work(this.#admin);
+    } catch (error) {
+      if (!(error instanceof KafkaJSProtocolError)) this.#connected = undefined; // the next call connects anew
+      throw toKafkaError(error, what);
+    }
+  }
+}
