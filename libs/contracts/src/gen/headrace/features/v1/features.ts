@@ -287,6 +287,22 @@ export interface GetTrainingSetRequest {
   hash: string;
 }
 
+export interface RebuildOnlineRequest {
+  project: string;
+  /** Empty = every online view of the project. */
+  view: string;
+}
+
+export interface RebuildOnlineResponse {
+  views: RebuiltView[];
+}
+
+export interface RebuiltView {
+  view: string;
+  entities: number;
+  seconds: number;
+}
+
 function createBaseDefinition(): Definition {
   return { kind: "", name: "", spec: undefined };
 }
@@ -2529,6 +2545,261 @@ export const GetTrainingSetRequest: MessageFns<GetTrainingSetRequest> = {
   },
 };
 
+function createBaseRebuildOnlineRequest(): RebuildOnlineRequest {
+  return { project: "", view: "" };
+}
+
+export const RebuildOnlineRequest: MessageFns<RebuildOnlineRequest> = {
+  encode(message: RebuildOnlineRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.project !== "") {
+      writer.uint32(10).string(message.project);
+    }
+    if (message.view !== "") {
+      writer.uint32(18).string(message.view);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RebuildOnlineRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRebuildOnlineRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.project = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.view = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): RebuildOnlineRequest {
+    return {
+      project: isSet(object.project) ? globalThis.String(object.project) : "",
+      view: isSet(object.view) ? globalThis.String(object.view) : "",
+    };
+  },
+
+  toJSON(message: RebuildOnlineRequest): unknown {
+    const obj: any = {};
+    if (message.project !== "") {
+      obj.project = message.project;
+    }
+    if (message.view !== "") {
+      obj.view = message.view;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<RebuildOnlineRequest>): RebuildOnlineRequest {
+    return RebuildOnlineRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<RebuildOnlineRequest>): RebuildOnlineRequest {
+    const message = createBaseRebuildOnlineRequest();
+    message.project = object.project ?? "";
+    message.view = object.view ?? "";
+    return message;
+  },
+};
+
+function createBaseRebuildOnlineResponse(): RebuildOnlineResponse {
+  return { views: [] };
+}
+
+export const RebuildOnlineResponse: MessageFns<RebuildOnlineResponse> = {
+  encode(message: RebuildOnlineResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.views) {
+      RebuiltView.encode(v!, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RebuildOnlineResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRebuildOnlineResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.views.push(RebuiltView.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): RebuildOnlineResponse {
+    return {
+      views: globalThis.Array.isArray(object?.views) ? object.views.map((e: any) => RebuiltView.fromJSON(e)) : [],
+    };
+  },
+
+  toJSON(message: RebuildOnlineResponse): unknown {
+    const obj: any = {};
+    if (message.views?.length) {
+      obj.views = message.views.map((e) => RebuiltView.toJSON(e));
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<RebuildOnlineResponse>): RebuildOnlineResponse {
+    return RebuildOnlineResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<RebuildOnlineResponse>): RebuildOnlineResponse {
+    const message = createBaseRebuildOnlineResponse();
+    message.views = object.views?.map((e) => RebuiltView.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseRebuiltView(): RebuiltView {
+  return { view: "", entities: 0, seconds: 0 };
+}
+
+export const RebuiltView: MessageFns<RebuiltView> = {
+  encode(message: RebuiltView, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.view !== "") {
+      writer.uint32(10).string(message.view);
+    }
+    if (message.entities !== 0) {
+      writer.uint32(16).uint64(message.entities);
+    }
+    if (message.seconds !== 0) {
+      writer.uint32(25).double(message.seconds);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RebuiltView {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRebuiltView();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.view = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.entities = longToNumber(reader.uint64());
+            continue;
+          }
+          case 3: {
+            if (tag !== 25) {
+              break;
+            }
+
+            message.seconds = reader.double();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): RebuiltView {
+    return {
+      view: isSet(object.view) ? globalThis.String(object.view) : "",
+      entities: isSet(object.entities) ? globalThis.Number(object.entities) : 0,
+      seconds: isSet(object.seconds) ? globalThis.Number(object.seconds) : 0,
+    };
+  },
+
+  toJSON(message: RebuiltView): unknown {
+    const obj: any = {};
+    if (message.view !== "") {
+      obj.view = message.view;
+    }
+    if (message.entities !== 0) {
+      obj.entities = Math.round(message.entities);
+    }
+    if (message.seconds !== 0) {
+      obj.seconds = floatToJson(message.seconds);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<RebuiltView>): RebuiltView {
+    return RebuiltView.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<RebuiltView>): RebuiltView {
+    const message = createBaseRebuiltView();
+    message.view = object.view ?? "";
+    message.entities = object.entities ?? 0;
+    message.seconds = object.seconds ?? 0;
+    return message;
+  },
+};
+
 export type FeatureStoreDefinition = typeof FeatureStoreDefinition;
 export const FeatureStoreDefinition = {
   name: "FeatureStore",
@@ -2586,8 +2857,21 @@ export const FeatureStoreDefinition = {
       responseStream: false,
       options: {},
     },
+    /** Writes the online store anew from the offline one, also while rows flow in. */
+    rebuildOnline: {
+      name: "RebuildOnline",
+      requestType: RebuildOnlineRequest as typeof RebuildOnlineRequest,
+      requestStream: false,
+      responseType: RebuildOnlineResponse as typeof RebuildOnlineResponse,
+      responseStream: false,
+      options: {},
+    },
   },
 } as const;
+
+function floatToJson(value: number | null | undefined): number | string | null | undefined {
+  return typeof value === "number" && !globalThis.Number.isFinite(value) ? globalThis.String(value) : value;
+}
 
 type Builtin = Date | Function | Uint8Array | string | number | boolean | undefined;
 
