@@ -1,4 +1,3 @@
-import { homedir } from 'node:os';
 import { delimiter, join, resolve } from 'node:path';
 
 /** The only place of this workspace that reads the environment. */
@@ -28,8 +27,4 @@ export function javaHome(): string | undefined {
 /** The environment of a child process: ours, with some keys set on top. */
 export function childEnvironment(extra: Readonly<Record<string, string>> = {}): NodeJS.ProcessEnv {
   return { ...env, ...extra };
-}
-
-export function homeFolder(): string {
-  return homedir();
 }

@@ -27,3 +27,21 @@ export interface EngineUrls {
   readonly postgres?: string;
   readonly redis?: string;
 }
+
+export interface StartEnginesOptions {
+  /** Data, logs, pid files and runtime.json go to `<stateDir>/engines`. */
+  readonly stateDir: string;
+  /** Downloads, shared by runs; default HEADRACE_CACHE, else `<stateDir>/cache`. */
+  readonly cacheDir?: string;
+  /** Default: the ports of the last run in this state folder while they are free, else free ones. */
+  readonly ports?: Partial<EnginePorts>;
+  /** Engines that somebody else runs. They must answer; nothing is started for them. */
+  readonly urls?: EngineUrls;
+  /** Default: all three. */
+  readonly only?: readonly EngineName[];
+  /** false: quick and forgetful, for tests (no fsync, no append-only file). Default true. */
+  readonly durable?: boolean;
+  /** Heap of the broker; default 256. */
+  readonly javaHeapMb?: number;
+  readonly report?: (line: EngineProgress) => void;
+}

@@ -2,7 +2,7 @@ import { mkdirSync, renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { runCommand } from './command.js';
 import type { Say } from './engine.js';
-import { which } from './machine.js';
+import { which, type Machine } from './machine.js';
 
 /*
  * Packages come through the ordinary clients (apt, pip, mvn), so that whatever mirror the machine is set to is used.
@@ -11,13 +11,22 @@ import { which } from './machine.js';
 
 const INSTALL_BOUND_MS = 10 * 60_000;
 
+let aptQueue: Promise<unknown> = Promise.resolve();
+
 /** Debian packages, without questions and without recommended extras. Only root can. */
-export async function aptInstall(packages: readonly string[], say: Say): Promise<string | undefined> {
-  const apt = which('apt-get');
+export async function aptInstall(machine: Machine, packages: readonly string[], say: Say): Promise<string | undefined> {
+  const apt = which(machine, 'apt-get');
   if (apt === undefined) return 'this machine has no apt-get';
+  // Engines come up side by side, but apt locks itself.
+  const turn = aptQueue.then(() => aptNow(apt, packages, say));
+  aptQueue = turn;
+  return await turn;
+}
+
+async function aptNow(apt: string, packages: readonly string[], say: Say): Promise<string | undefined> {
   say('installing', `apt-get install ${packages.join(' ')}`);
   const env = { DEBIAN_FRONTEND: 'noninteractive' };
-  // Wait for another apt to finish instead of failing on its lock.
+  // Wait for another program's apt to finish instead of failing on its lock.
   const lock = ['-o', 'DPkg::Lock::Timeout=120'];
   const install = ['install', '-y', '--no-install-recommends', ...lock, ...packages];
   const first = await runCommand(apt, install, { env, timeoutMs: INSTALL_BOUND_MS });
@@ -29,8 +38,8 @@ export async function aptInstall(packages: readonly string[], say: Say): Promise
 }
 
 /** One PyPI package, unpacked into `<cacheDir>/<name>-<version>`; it appears there whole or not at all. */
-export async function pipInstall(cacheDir: string, name: string, version: string, options: readonly string[], say: Say): Promise<string | undefined> {
-  const python = which('python3');
+export async function pipInstall(machine: Machine, cacheDir: string, name: string, version: string, options: readonly string[], say: Say): Promise<string | undefined> {
+  const python = which(machine, 'python3');
   if (python === undefined) return 'no python3 on PATH, so no pip';
   say('installing', `pip install ${name}==${version}`);
   mkdirSync(cacheDir, { recursive: true });

@@ -1,11 +1,12 @@
 import { execFile, spawn } from 'node:child_process';
-import { closeSync, mkdirSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { closeSync, existsSync, mkdirSync, openSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { promisify } from 'node:util';
 import { sleep } from '@headrace/base/clock';
 import { AppError } from '@headrace/base/errors';
 import { childEnvironment } from './config.js';
 import type { EngineName } from './engine.js';
+import type { ClassArchive } from './kafka/class-archive.js';
 
 /**
  * Pids are reused, so a pid alone proves nothing. `identity` names one process for ever: on Linux the boot id and the start
@@ -16,6 +17,10 @@ export interface PidRecord {
   readonly pid: number;
   /** The TCP port that its clients use. */
   readonly port: number;
+  /** false: started for tests, forgetful. */
+  readonly durable: boolean;
+  /** Kafka only: see kafka/class-archive.ts. */
+  readonly classArchive?: ClassArchive;
   readonly identity: string;
   readonly command: string;
   readonly startedAt: string;
@@ -23,6 +28,8 @@ export interface PidRecord {
 
 export interface SpawnOptions {
   readonly port: number;
+  readonly durable: boolean;
+  readonly classArchive?: ClassArchive;
   readonly cwd: string;
   readonly logFile: string;
   readonly pidFile: string;
@@ -37,6 +44,7 @@ export interface SpawnOptions {
  */
 export async function spawnServer(engine: EngineName, program: string, args: readonly string[], options: SpawnOptions): Promise<PidRecord> {
   mkdirSync(dirname(options.logFile), { recursive: true });
+  keepLogShort(options.logFile);
   const log = openSync(options.logFile, 'a');
   const child = spawn(program, args, {
     detached: true,
@@ -57,12 +65,21 @@ export async function spawnServer(engine: EngineName, program: string, args: rea
     engine,
     pid,
     port: options.port,
+    durable: options.durable,
+    ...(options.classArchive === undefined ? {} : { classArchive: options.classArchive }),
     identity: (await identityOf(pid)) ?? 'ended at once',
     command: [program, ...args].join(' '),
     startedAt: new Date().toISOString(),
   };
   writeFileSync(options.pidFile, `${JSON.stringify(record, null, 2)}\n`, { mode: 0o600 });
   return record;
+}
+
+const LOG_LIMIT_BYTES = 10_000_000;
+
+/** Logs grow over the runs: at a start, one that became too long makes place and replaces the one before it. */
+function keepLogShort(file: string): void {
+  if (existsSync(file) && statSync(file).size > LOG_LIMIT_BYTES) renameSync(file, `${file}.before`);
 }
 
 /** The record of a pid file, or undefined when there is none or it is not readable as one (a crash can leave half a file). */

@@ -1,4 +1,4 @@
-import { linkSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { linkSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { sleep } from '@headrace/base/clock';
 import { AppError } from '@headrace/base/errors';
@@ -17,9 +17,9 @@ export async function withStartLock<T>(stateDir: string, waitMs: number, work: (
   const mine = JSON.stringify({ pid: process.pid, identity: await identityOf(process.pid) });
   const until = Date.now() + waitMs;
   while (!tryTake(file, mine)) {
-    if (await isStale(file)) rmSync(file, { force: true });
-    else if (Date.now() > until) throw new AppError('DEPENDENCY_UNAVAILABLE', `another start or stop of the engines in ${stateDir} still runs after ${waitMs} ms; wait for it, or remove ${file}`);
-    else await sleep(POLL_MS);
+    if (await removeStale(file)) continue;
+    if (Date.now() > until) throw new AppError('DEPENDENCY_UNAVAILABLE', `another start or stop of the engines in ${stateDir} still runs after ${waitMs} ms; wait for it, or remove ${file}`);
+    await sleep(POLL_MS);
   }
   try {
     return await work();
@@ -43,11 +43,37 @@ function tryTake(file: string, content: string): boolean {
   }
 }
 
-async function isStale(file: string): Promise<boolean> {
+/**
+ * True when the holder is dead and its lock is gone. Two waiters may come to this at once, and the second must not take the new lock of the
+ * first away: the file is moved aside first, and goes back when it is not the one that was read.
+ */
+async function removeStale(file: string): Promise<boolean> {
+  const seen = readIfThere(file);
+  if (seen === undefined) return true;
+  if (await isHeld(seen)) return false;
+  const aside = `${file}.stale-${process.pid}`;
   try {
-    const holder = JSON.parse(readFileSync(file, 'utf8')) as { pid: number; identity: string };
-    return (await identityOf(holder.pid)) !== holder.identity;
+    renameSync(file, aside);
   } catch (thrown) {
-    return (thrown as NodeJS.ErrnoException).code !== 'ENOENT';
+    if ((thrown as NodeJS.ErrnoException).code === 'ENOENT') return true;
+    throw thrown;
   }
+  if (readIfThere(aside) !== seen) linkSync(aside, file);
+  rmSync(aside, { force: true });
+  return true;
+}
+
+function readIfThere(file: string): string | undefined {
+  try {
+    return readFileSync(file, 'utf8');
+  } catch (thrown) {
+    if ((thrown as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+    throw thrown;
+  }
+}
+
+/** What is not a lock of ours (a power cut can leave an empty file) is held by nobody. */
+async function isHeld(content: string): Promise<boolean> {
+  const [, pid, identity] = /^{"pid":(\d+),"identity":"([^"]*)"}$/.exec(content) ?? [];
+  return pid !== undefined && (await identityOf(Number(pid))) === identity;
 }

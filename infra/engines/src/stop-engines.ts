@@ -1,6 +1,7 @@
 import { rmSync } from 'node:fs';
 import { ENGINE_NAMES, type EngineName, type EngineProgress } from './engine.js';
 import { enginesDir, pidFile } from './layout.js';
+import { adoptRecording, discardRecording } from './kafka/class-archive.js';
 import { removeOutsideFolder } from './postgres/place-postgres.js';
 import { isRunning, readPidRecord, removePidFile, stopProcess, type PidRecord, type StopOutcome, type StopStep } from './processes.js';
 import { withStartLock } from './start-lock.js';
@@ -42,6 +43,12 @@ const STEPS: Readonly<Record<EngineName, readonly StopStep[]>> = {
   redis: [{ signal: 'SIGTERM', waitMs: 10_000 }],
 };
 
+function keepClasses({ classArchive }: PidRecord, { how }: StopOutcome): void {
+  if (classArchive === undefined) return;
+  if (how === 'stopped') adoptRecording(classArchive);
+  else discardRecording(classArchive);
+}
+
 export async function stopUnlocked(stateDir: string, engines: readonly EngineName[], report: (line: EngineProgress) => void): Promise<StoppedEngines> {
   const begin = Date.now();
   const outcomes = await Promise.all(
@@ -50,6 +57,7 @@ export async function stopUnlocked(stateDir: string, engines: readonly EngineNam
       const record = readPidRecord(file);
       if (record === undefined) return [];
       const outcome = await stopProcess(record, STEPS[engine]);
+      keepClasses(record, outcome);
       removePidFile(file);
       report({ engine, phase: 'stopped', text: `${engine} ${outcome.how} (pid ${record.pid})`, elapsedMs: Date.now() - begin });
       return [[engine, outcome] as const];

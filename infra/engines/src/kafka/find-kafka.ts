@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url';
 import { AppError } from '@headrace/base/errors';
 import { runCommand } from '../command.js';
 import type { Say } from '../engine.js';
-import { isRoot, which } from '../machine.js';
+import { which, type Machine } from '../machine.js';
 import { aptInstall, lastLine, moveIntoPlace } from '../packages.js';
 import type { JavaProgram } from './find-java.js';
 
@@ -13,17 +13,17 @@ export const KAFKA_VERSION = '4.3.1';
 const MAVEN_BOUND_MS = 10 * 60_000;
 
 /** The broker's jars, sorted, so that the class path (and with it the class archive) is the same each time. */
-export async function findKafkaJars(cacheDir: string, java: JavaProgram, say: Say): Promise<string[]> {
+export async function findKafkaJars(machine: Machine, cacheDir: string, java: JavaProgram, say: Say): Promise<string[]> {
   const folder = join(cacheDir, `kafka-${KAFKA_VERSION}`);
-  if (!existsSync(folder)) await download(folder, java, say);
+  if (!existsSync(folder)) await download(machine, folder, java, say);
   return readdirSync(folder)
     .filter((name) => name.endsWith('.jar'))
     .sort()
     .map((name) => join(folder, name));
 }
 
-async function download(folder: string, java: JavaProgram, say: Say): Promise<void> {
-  const maven = which('mvn') ?? (await installMaven(say));
+async function download(machine: Machine, folder: string, java: JavaProgram, say: Say): Promise<void> {
+  const maven = which(machine, 'mvn') ?? (await installMaven(machine, say));
   const partial = `${folder}.partial-${process.pid}`;
   const pom = pomFile();
   const args = ['-B', '-q', 'dependency:copy-dependencies', '-f', pom, `-DoutputDirectory=${partial}`];
@@ -35,9 +35,9 @@ async function download(folder: string, java: JavaProgram, say: Say): Promise<vo
   if (!result.ok) throw new AppError('ENGINE_MISSING', `Apache Kafka ${KAFKA_VERSION} could not be fetched; run \`mvn ${args.join(' ').replace(partial, folder)}\` to see why: ${lastLine(result.tail)}`);
 }
 
-async function installMaven(say: Say): Promise<string> {
-  const refused = isRoot() ? await aptInstall(['maven'], say) : 'apt needs root';
-  const maven = which('mvn');
+async function installMaven(machine: Machine, say: Say): Promise<string> {
+  const refused = machine.isRoot ? await aptInstall(machine, ['maven'], say) : 'apt needs root';
+  const maven = which(machine, 'mvn');
   if (maven !== undefined) return maven;
   throw new AppError('ENGINE_MISSING', `Maven is missing, which fetches Apache Kafka: run \`apt-get install maven\` (or set the URL of a running Kafka). Tried: ${refused}`);
 }

