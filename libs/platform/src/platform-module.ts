@@ -5,7 +5,9 @@ import type { PlatformConfig } from './config.js';
 import { KafkaClients } from './kafka/kafka-clients.js';
 import { EventPublisher } from './kafka/publisher.js';
 import { Log } from './log.js';
+import { OutboxRelay } from './postgres/outbox.js';
 import { Postgres } from './postgres/postgres.js';
+import { RedisClient } from './redis/redis.js';
 import { Resources } from './resources.js';
 import { Telemetry } from './telemetry.js';
 
@@ -30,6 +32,8 @@ export class PlatformModule {
       { provide: Telemetry, useFactory: () => new Telemetry({ service: name, instance: config.instance, otlpEndpoint: config.otlpEndpoint, sampleRatio: config.traceSampleRatio }) },
     ];
     if (needs.postgres) providers.push(postgresProvider(name, config));
+    if (needs.redis) providers.push(redisProvider(name, config));
+    if (needs.postgres && needs.kafka) providers.push(relayProvider());
     if (needs.kafka) providers.push(...kafkaProviders(name, config, clock));
     return { module: PlatformModule, providers, exports: providers.map((provider) => (provider as { provide: symbol }).provide) };
   }
@@ -40,6 +44,23 @@ function postgresProvider(name: ServiceName, config: PlatformConfig): Provider {
     provide: Postgres,
     inject: [Log, Resources],
     useFactory: (log: Log, resources: Resources) => resources.add('postgres', new Postgres({ url: config.postgresUrl, poolMax: config.postgresPool, name: `headrace-${name}` }, log)),
+  };
+}
+
+function redisProvider(name: ServiceName, config: PlatformConfig): Provider {
+  return {
+    provide: RedisClient,
+    inject: [Log, Resources],
+    useFactory: (log: Log, resources: Resources) => resources.add('redis', new RedisClient({ url: config.redisUrl, name: `headrace-${name}` }, log)),
+  };
+}
+
+/** A `Background` that the service starts: facts that follow from its writes leave through it. */
+function relayProvider(): Provider {
+  return {
+    provide: OutboxRelay,
+    inject: [Postgres, KafkaClients, Telemetry, Log],
+    useFactory: (postgres: Postgres, clients: KafkaClients, telemetry: Telemetry, log: Log) => new OutboxRelay(postgres, clients, telemetry, log),
   };
 }
 

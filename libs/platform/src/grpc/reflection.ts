@@ -1,8 +1,8 @@
-import { BinaryReader } from '@bufbuild/protobuf/wire';
 import { DESCRIPTOR_SET_BASE64 } from '@headrace/contracts/descriptor-set';
 import { ServerReflectionDefinition, type ServerReflectionRequest, type ServerReflectionResponse } from '@headrace/contracts/grpc/reflection/v1/reflection';
 import { status as Status } from '@grpc/grpc-js';
 import { bindGrpc, type GrpcService } from './definition.js';
+import { lengthDelimited, textOf } from './proto-fields.js';
 
 /** Server reflection from the committed descriptor set, under both names that clients ask for (v1, v1alpha). */
 export function reflectionServices(serviceNames: readonly string[]): GrpcService[] {
@@ -69,20 +69,8 @@ function descriptorIndex(): DescriptorIndex {
     const [name = '', packageName = ''] = [texts(1)[0], texts(2)[0]];
     files.set(name, { bytes, imports: texts(3) });
     for (const part of parts.filter((p) => p.number >= 4 && p.number <= 6)) {
-      const symbol = lengthDelimited(part.bytes).find((p) => p.number === 1);
-      if (symbol) fileOfSymbol.set(`${packageName}.${Buffer.from(symbol.bytes).toString('utf8')}`, name);
+      fileOfSymbol.set(`${packageName}.${textOf(lengthDelimited(part.bytes), 1)}`, name);
     }
   }
   return { files, fileOfSymbol };
-}
-
-function lengthDelimited(bytes: Uint8Array): { number: number; bytes: Uint8Array }[] {
-  const reader = new BinaryReader(bytes);
-  const found: { number: number; bytes: Uint8Array }[] = [];
-  while (reader.pos < reader.len) {
-    const [number, wireType] = reader.tag();
-    if (wireType === 2) found.push({ number, bytes: reader.bytes() });
-    else reader.skip(wireType, number);
-  }
-  return found;
 }

@@ -1,6 +1,7 @@
 import { AppError, ERROR_CODES, toAppError, type ErrorCode, type ErrorKind } from '@headrace/base/errors';
-import { BinaryReader, BinaryWriter } from '@bufbuild/protobuf/wire';
+import { BinaryWriter } from '@bufbuild/protobuf/wire';
 import { Metadata, status as Status, type ServiceError, type StatusObject } from '@grpc/grpc-js';
+import { lengthDelimited, textOf } from './proto-fields.js';
 
 /** The one table: kind of error -> canonical gRPC status. */
 export const GRPC_STATUS: Readonly<Record<ErrorKind, number>> = {
@@ -69,36 +70,15 @@ interface ErrorInfo {
 
 function decodeErrorInfo(bytes: Uint8Array): ErrorInfo | undefined {
   try {
-    for (const detail of fields(bytes).filter((f) => f.number === 3)) {
-      const any = fields(detail.bytes);
-      if (text(any, 1) !== ERROR_INFO) continue;
-      const info = fields(any.find((f) => f.number === 2)?.bytes ?? new Uint8Array());
-      const metadata = Object.fromEntries(info.filter((f) => f.number === 3).map((f) => [text(fields(f.bytes), 1), text(fields(f.bytes), 2)]));
-      return { reason: text(info, 1), metadata };
+    for (const detail of lengthDelimited(bytes).filter((f) => f.number === 3)) {
+      const any = lengthDelimited(detail.bytes);
+      if (textOf(any, 1) !== ERROR_INFO) continue;
+      const info = lengthDelimited(any.find((f) => f.number === 2)?.bytes ?? new Uint8Array());
+      const metadata = Object.fromEntries(info.filter((f) => f.number === 3).map((f) => [textOf(lengthDelimited(f.bytes), 1), textOf(lengthDelimited(f.bytes), 2)]));
+      return { reason: textOf(info, 1), metadata };
     }
   } catch {
     // A peer's broken details must not hide its status: the caller still gets code and message.
   }
   return undefined;
-}
-
-interface Field {
-  readonly number: number;
-  readonly bytes: Uint8Array;
-}
-
-/** Length-delimited fields of a message; others are skipped. */
-function fields(bytes: Uint8Array): Field[] {
-  const reader = new BinaryReader(bytes);
-  const found: Field[] = [];
-  while (reader.pos < reader.len) {
-    const [number, wireType] = reader.tag();
-    if (wireType === 2) found.push({ number, bytes: reader.bytes() });
-    else reader.skip(wireType, number);
-  }
-  return found;
-}
-
-function text(list: readonly Field[], number: number): string {
-  return Buffer.from(list.find((f) => f.number === number)?.bytes ?? new Uint8Array()).toString('utf8');
 }
