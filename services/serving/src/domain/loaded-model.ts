@@ -1,5 +1,6 @@
 import { assert } from '@headrace/base/assert';
 import type { BatchLane, LaneJob } from './batch-lane.js';
+import type { EntityLookup } from './entity-lookup.js';
 import type { FeatureBlock } from './feature-block.js';
 import type { InputPlan } from './input-plan.js';
 import { stepLoad, type LoadEvent, type LoadState } from './load-state.js';
@@ -20,13 +21,8 @@ export interface LoadedParts<J extends LaneJob> {
   /** A score at or above it is label 1. */
   readonly threshold: number;
   /** How the entity's features are found; undefined when the version cannot be asked by entity. */
-  readonly lookup: EntityLookup | undefined;
+  lookup: EntityLookup | undefined;
   readonly missingFeatures: 'null' | 'refuse';
-}
-
-export interface EntityLookup {
-  readonly entity: string;
-  readonly joinKeys: readonly string[];
 }
 
 /**

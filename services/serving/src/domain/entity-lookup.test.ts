@@ -1,0 +1,75 @@
+import { compileBlobSchema, encodeBlob, type FeatureValue } from '@headrace/codec/feature-blob';
+import { describe, expect, it } from 'vitest';
+import { emptyRowLookup, EntityLookup } from './entity-lookup.js';
+import { FeatureBlock } from './feature-block.js';
+import { compileInputPlan } from './input-plan.js';
+import type { ViewSchema } from './version-description.js';
+
+const person: ViewSchema = { name: 'person', entity: 'person', ttlMs: 0, fields: [{ name: 'age', type: 'int64' }, { name: 'city', type: 'string' }, { name: 'sex', type: 'int64' }] };
+const account: ViewSchema = { name: 'account', entity: 'person', ttlMs: 1000, fields: [{ name: 'balance', type: 'float64' }, { name: 'open', type: 'bool' }] };
+const plan = compileInputPlan(
+  [
+    { name: 'balance', reference: 'account:balance', type: 'float64' },
+    { name: 'age', reference: 'person:age', type: 'int64' },
+    { name: 'city', reference: 'person:city', type: 'string' },
+    { name: 'open', reference: 'account:open', type: 'bool' },
+  ],
+  [{ name: 'sex', reference: 'person:sex', type: 'int64' }],
+);
+const blobOf = (view: ViewSchema, values: FeatureValue[], eventTimeMs = 5000): Buffer => encodeBlob(compileBlobSchema(view.fields), values, { eventTimeMs, ingestTimeMs: 9000, tieBreak: 0 });
+const NaN = Number.NaN;
+
+function lookUp(blobs: (Buffer | null)[], nowMs = 5500): { numbers: number[]; extra: number; city: string; found: object } {
+  const lookup = new EntityLookup('default', ['id'], plan, [person, account]);
+  const block = new FeatureBlock(plan, 1);
+  block.clear(0, 1);
+  const found = emptyRowLookup();
+  lookup.fill(blobs, 0, block, 0, nowMs, found);
+  return { numbers: [...block.numbers], extra: block.extraNumbers[0]!, city: block.texts[0]![0]!, found };
+}
+
+describe('entity lookup', () => {
+  it('asks one key for each view, escaped as the feature store writes it', () => {
+    const keys: string[] = [];
+    new EntityLookup('default', ['id'], plan, [person, account]).addKeys('4|2', keys);
+    expect(keys).toEqual(['hr:{default/person/4\\|2}:account', 'hr:{default/person/4\\|2}:person']);
+  });
+
+  it('takes several join keys joined by a bar, and refuses another number of them', () => {
+    const keys: string[] = [];
+    const lookup = new EntityLookup('p', ['a', 'b'], plan, [person, account]);
+    lookup.addKeys('x|y\\|z', keys);
+    expect(keys[1]).toBe('hr:{p/person/x|y\\|z}:person');
+    expect(() => lookup.addKeys('x', keys)).toThrow(/has 1 part\(s\).*a\|b/);
+    expect(() => lookup.addKeys('', keys)).toThrow(/empty/);
+  });
+
+  it('puts every value of several views at its place; the oldest event time counts', () => {
+    expect(lookUp([blobOf(account, [1.5, true], 5000), blobOf(person, [46, 'Bärn', 2], 4000)])).toEqual({
+      numbers: [1.5, 46, 1],
+      extra: 2,
+      city: 'Bärn',
+      found: { oldestEventTimeMs: 4000, missingViews: 0, unknownLayouts: 0, corruptBlobs: 0 },
+    });
+  });
+
+  it('gives a published null as missing without calling the row stale', () => {
+    expect(lookUp([blobOf(account, [null, false]), blobOf(person, [null, null, null])])).toMatchObject({ numbers: [NaN, NaN, 0], extra: NaN, city: '', found: { missingViews: 0 } });
+  });
+
+  it.each<[string, (Buffer | null)[], number, object]>([
+    ['a view that was never published', [null, blobOf(person, [1, 'x', 1])], 5500, { missingViews: 1, oldestEventTimeMs: 5000 }],
+    ['a view past its maximum age', [blobOf(account, [1, true]), blobOf(person, [1, 'x', 1])], 6001, { missingViews: 1 }],
+    ['another layout', [blobOf({ ...account, fields: [{ name: 'other', type: 'int64' }] }, [1]), null], 5500, { missingViews: 2, unknownLayouts: 1 }],
+    ['a cut blob', [blobOf(account, [1, true]).subarray(0, 35), null], 5500, { missingViews: 2, corruptBlobs: 1 }],
+  ])('treats %s as missing and says which', (_name, blobs, nowMs, found) => {
+    const result = lookUp(blobs, nowMs);
+    expect(result.found).toMatchObject(found);
+    expect(result.numbers[0]).toBeNaN();
+  });
+
+  it('refuses a signature that reads what is not online', () => {
+    expect(() => new EntityLookup('p', ['id'], plan, [person])).toThrow(/view account, which is not served online/);
+    expect(() => new EntityLookup('p', ['id'], plan, [person, { ...account, fields: [{ name: 'open', type: 'bool' }] }])).toThrow(/account:balance; the view has no such feature/);
+  });
+});

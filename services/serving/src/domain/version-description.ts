@@ -1,0 +1,29 @@
+import type { Signature } from '@headrace/contracts/registry/v1/registry';
+import type { BlobField } from '@headrace/codec/feature-blob';
+
+/** A feature view as serving needs it: where its values lie in a blob, and how long they are good. */
+export interface ViewSchema {
+  readonly name: string;
+  readonly entity: string;
+  /** 0 = values never expire. */
+  readonly ttlMs: number;
+  readonly fields: readonly BlobField[];
+}
+
+/** All that it takes to serve a version without asking anyone: what the registry and the feature store said, kept on disk. */
+export interface VersionDescription {
+  readonly project: string;
+  readonly model: string;
+  readonly version: number;
+  readonly artifactSha256: string;
+  readonly signature: Signature;
+  /** As the training runtime wrote it; checked by golden-rows.ts. */
+  readonly golden: unknown;
+  readonly missingFeatures: 'null' | 'refuse';
+  /** The views that the signature refers to; empty when the model has no entity. */
+  readonly views: readonly ViewSchema[];
+}
+
+export function nameOf(version: { readonly model: string; readonly version: number }): string {
+  return `${version.model}/${version.version}`;
+}

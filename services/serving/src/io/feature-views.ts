@@ -1,0 +1,29 @@
+import { FeatureStoreDefinition } from '@headrace/contracts/features/v1/features';
+import { isDefinitionOf, parseDefinition } from '@headrace/definitions/definition';
+import { createClient, type Client } from '@headrace/platform/grpc/client';
+import type { ViewSchema } from '../domain/version-description.js';
+
+/** The feature store's catalogue of views: asked when a version is loaded and when a blob has an unknown layout, never per request. */
+export class FeatureViews {
+  readonly #client: Client<typeof FeatureStoreDefinition>;
+
+  constructor(address: string, apiKey: string, timeoutMs: number) {
+    this.#client = createClient(FeatureStoreDefinition, address, { apiKey, defaultTimeoutMs: timeoutMs });
+  }
+
+  /** Views of the project that are kept online. */
+  async list(project: string): Promise<ViewSchema[]> {
+    const { views } = await this.#client.listViews({ project });
+    return views.flatMap((view) => {
+      const definition = parseDefinition({ ...view.spec, kind: 'FeatureView', name: view.name }, `view ${view.name}`);
+      if (!isDefinitionOf(definition, 'FeatureView') || !definition.spec.online) return [];
+      const { entity, ttl, features } = definition.spec;
+      return [{ name: view.name, entity, ttlMs: ttl, fields: features.map(({ name, type }) => ({ name, type })) }];
+    });
+  }
+
+  close(): Promise<void> {
+    this.#client.close();
+    return Promise.resolve();
+  }
+}

@@ -1,0 +1,63 @@
+import { messageOf } from '@headrace/base/errors';
+import { Signature } from '@headrace/contracts/registry/v1/registry';
+import type { Log } from '@headrace/platform/log';
+import { readFile } from 'node:fs/promises';
+import { z } from 'zod';
+import type { VersionDescription } from '../domain/version-description.js';
+import { writeAtomically } from './atomic-file.js';
+
+const view = z.object({
+  name: z.string(),
+  entity: z.string(),
+  ttlMs: z.number(),
+  fields: z.array(z.object({ name: z.string(), type: z.enum(['int64', 'float64', 'string', 'bool', 'timestamp']) })),
+});
+const description = z.object({
+  project: z.string(),
+  model: z.string(),
+  version: z.number(),
+  artifactSha256: z.string(),
+  signature: z.unknown().transform((json) => Signature.fromJSON(json)),
+  golden: z.unknown(),
+  missingFeatures: z.enum(['null', 'refuse']),
+  views: z.array(view),
+});
+const file = z.object({ format: z.literal(1), champions: z.array(description), pinned: z.array(description) });
+
+export interface SavedRouting {
+  readonly champions: readonly VersionDescription[];
+  readonly pinned: readonly VersionDescription[];
+}
+
+/** The routing of this process on disk, so that a restart needs nobody. Written whole after each change, one write at a time. */
+export class RoutingFile {
+  #writing: Promise<void> = Promise.resolve();
+
+  constructor(
+    readonly path: string,
+    private readonly log: Pick<Log, 'warn'>,
+  ) {}
+
+  /** What was saved; empty when nothing was, or when the file cannot be understood (the registry will be asked anyway). */
+  async read(): Promise<SavedRouting> {
+    try {
+      return file.parse(JSON.parse(await readFile(this.path, 'utf8')));
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'ENOENT') this.log.warn('saved routing is not usable; starting without it', { path: this.path, error: messageOf(error) });
+      return { champions: [], pinned: [] };
+    }
+  }
+
+  /** Resolves when the file is on disk. A full disk must not stop the serving: it is logged, and the next change tries again. */
+  write(routing: SavedRouting): Promise<void> {
+    const text = JSON.stringify({ format: 1, champions: routing.champions.map(toJson), pinned: routing.pinned.map(toJson) });
+    this.#writing = this.#writing
+      .then(() => writeAtomically(this.path, text))
+      .catch((error: unknown) => this.log.warn('routing could not be saved; a restart would need the registry', { path: this.path, error: messageOf(error) }));
+    return this.#writing;
+  }
+}
+
+function toJson(version: VersionDescription): unknown {
+  return { ...version, signature: Signature.toJSON(version.signature) };
+}
