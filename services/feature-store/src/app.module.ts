@@ -1,0 +1,53 @@
+import { resolve } from 'node:path';
+import { PlatformModule } from '@headrace/platform/platform-module';
+import { Module, type DynamicModule } from '@nestjs/common';
+import { ApplyDefinitions } from './app/apply-definitions.js';
+import { BuildTrainingSet } from './app/build-training-set.js';
+import { GetOnlineFeatures } from './app/get-online-features.js';
+import { IngestRows } from './app/ingest-rows.js';
+import { ListViews } from './app/list-views.js';
+import { OnlineRebuilds, RebuildOnline } from './app/rebuild-online.js';
+import { ViewCatalogue } from './app/view-catalogue.js';
+import { LIMITS, type Config } from './config.js';
+import { OnFeatureRows } from './events/on-feature-rows.js';
+import { DefinitionStore } from './io/definition-store.js';
+import { OfflineStore } from './io/offline-store.js';
+import { OnlineStore } from './io/online-store.js';
+import { SNAPSHOT_FOLDER, SnapshotFiles } from './io/snapshot-files.js';
+import { TrainingSetStore } from './io/training-set-store.js';
+import { FeastHttp } from './rpc/feast-http.js';
+import { FeatureStoreRpc } from './rpc/feature-store-rpc.js';
+import { TrainingSetsHttp } from './rpc/training-sets-http.js';
+import { ViewsHttp } from './rpc/views-http.js';
+import { FeatureTelemetry } from './telemetry.js';
+
+@Module({})
+export class AppModule {
+  static forRoot(config: Config): DynamicModule {
+    return {
+      module: AppModule,
+      imports: [PlatformModule.forRoot('feature-store', config, { postgres: true, redis: true, kafka: true })],
+      controllers: [ViewsHttp, TrainingSetsHttp, FeastHttp],
+      providers: [
+        { provide: LIMITS, useValue: config },
+        { provide: SNAPSHOT_FOLDER, useValue: resolve(config.stateDir, 'feature-store', 'training-sets') },
+        FeatureTelemetry,
+        DefinitionStore,
+        OfflineStore,
+        OnlineStore,
+        SnapshotFiles,
+        TrainingSetStore,
+        ViewCatalogue,
+        RebuildOnline,
+        OnlineRebuilds,
+        ApplyDefinitions,
+        ListViews,
+        IngestRows,
+        GetOnlineFeatures,
+        BuildTrainingSet,
+        OnFeatureRows,
+        FeatureStoreRpc,
+      ],
+    };
+  }
+}

@@ -1,0 +1,89 @@
+import { Inject, Injectable } from '@nestjs/common';
+import type { Clock } from '@headrace/base/clock';
+import { joinEntityKey, onlineKey } from '@headrace/codec/feature-key';
+import { featureReference, splitReference } from '@headrace/definitions/feature-definitions';
+import { CLOCK } from '@headrace/platform/platform-module';
+import { LIMITS, type Limits } from '../config.js';
+import { isUnreadable, readOnline, type OnlineValue } from '../domain/online-vector.js';
+import type { View } from '../domain/view.js';
+import { requestInvalid } from '../errors.js';
+import { OnlineStore } from '../io/online-store.js';
+import { FeatureTelemetry } from '../telemetry.js';
+import { ViewCatalogue, type Views } from './view-catalogue.js';
+
+export interface OnlineRequest {
+  readonly project: string;
+  /** `view:feature` */
+  readonly features: readonly string[];
+  /** Join key name -> value. */
+  readonly entities: readonly Readonly<Record<string, string>>[];
+}
+
+interface Wanted {
+  readonly feature: string;
+  /** Index into the views of the request. */
+  readonly view: number;
+}
+
+/** Values of any number of entities and views in one round trip to Redis. */
+@Injectable()
+export class GetOnlineFeatures {
+  constructor(
+    private readonly catalogue: ViewCatalogue,
+    private readonly online: OnlineStore,
+    private readonly telemetry: FeatureTelemetry,
+    @Inject(LIMITS) private readonly limits: Limits,
+    @Inject(CLOCK) private readonly clock: Clock,
+  ) {}
+
+  /** @returns for each entity, the values in the order of `features`. @throws AppError REQUEST_INVALID, VIEW_UNKNOWN */
+  async get(request: OnlineRequest): Promise<OnlineValue[][]> {
+    const startedAt = performance.now();
+    const { views, wanted } = plan(await this.catalogue.recent(), request);
+    const keyCount = views.length * request.entities.length;
+    if (keyCount > this.limits.onlineKeysMax) throw requestInvalid(`${request.entities.length} entities of ${views.length} views are ${keyCount} keys; at most ${this.limits.onlineKeysMax} may be read at once`);
+    const blobs = await this.online.read(request.entities.flatMap((entity, i) => views.map((view) => keyOf(view, entity, i))));
+    const vectors = this.#decode(views, wanted, blobs, request.entities.length);
+    this.telemetry.onlineRead((performance.now() - startedAt) / 1000, countStatuses(vectors));
+    return vectors;
+  }
+
+  #decode(views: readonly View[], wanted: readonly Wanted[], blobs: readonly (Buffer | null)[], entityCount: number): OnlineValue[][] {
+    const nowMs = this.clock.nowMs();
+    for (const [i, blob] of blobs.entries()) {
+      const view = views[i % views.length]!;
+      if (blob && isUnreadable(view, blob)) this.telemetry.unreadable(view.name);
+    }
+    return Array.from({ length: entityCount }, (_, e) => wanted.map(({ feature, view }) => readOnline(views[view]!, feature, blobs[e * views.length + view]!, nowMs)));
+  }
+}
+
+function plan(all: Views, { project, features }: OnlineRequest): { views: View[]; wanted: Wanted[] } {
+  if (features.length === 0) throw requestInvalid('`features` is empty; name at least one `view:feature`');
+  const views: View[] = [];
+  const wanted = features.map((reference): Wanted => {
+    if (!featureReference.safeParse(reference).success) throw requestInvalid(`${JSON.stringify(reference)} is no feature reference; write \`view:feature\``);
+    const { view: name, feature } = splitReference(reference);
+    const view = all.get(project, name);
+    if (!view.spec.online) throw requestInvalid(`view ${name} is kept offline only; it cannot be read online`);
+    if (!view.fieldIndex.has(feature)) throw requestInvalid(`view ${name} has no feature ${feature}; it has ${view.spec.features.map((f) => f.name).join(', ')}`);
+    if (!views.includes(view)) views.push(view);
+    return { feature, view: views.indexOf(view) };
+  });
+  return { views, wanted };
+}
+
+function keyOf(view: View, entity: Readonly<Record<string, string>>, index: number): string {
+  const keys = view.joinKeys.map((name) => {
+    const value = entity[name];
+    if (value === undefined) throw requestInvalid(`entity ${index} lacks the join key ${name} of view ${view.name}`);
+    return value;
+  });
+  return onlineKey(view.project, view.entity, joinEntityKey(keys), view.name);
+}
+
+function countStatuses(vectors: readonly (readonly OnlineValue[])[]): Record<string, number> {
+  const counts: Record<string, number> = {};
+  for (const vector of vectors) for (const { status } of vector) counts[status] = (counts[status] ?? 0) + 1;
+  return counts;
+}

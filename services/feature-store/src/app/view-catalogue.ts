@@ -1,0 +1,75 @@
+import { Inject, Injectable } from '@nestjs/common';
+import type { Clock } from '@headrace/base/clock';
+import { messageOf } from '@headrace/base/errors';
+import { Log } from '@headrace/platform/log';
+import { CLOCK } from '@headrace/platform/platform-module';
+import type { View } from '../domain/view.js';
+import { viewUnknown } from '../errors.js';
+import { DefinitionStore } from '../io/definition-store.js';
+
+/** How long readers may trust what is in memory; another process may apply definitions meanwhile. */
+const TRUST_MS = 1_000;
+
+/** The views of one moment. */
+export class Views {
+  readonly #views: ReadonlyMap<string, View>;
+  readonly all: readonly View[];
+
+  constructor(
+    readonly epoch: number,
+    views: readonly View[],
+  ) {
+    this.all = views;
+    this.#views = new Map(views.map((view) => [`${view.project}/${view.name}`, view]));
+  }
+
+  find(project: string, name: string): View | undefined {
+    return this.#views.get(`${project}/${name}`);
+  }
+
+  /** @throws AppError VIEW_UNKNOWN */
+  get(project: string, name: string): View {
+    const view = this.find(project, name);
+    if (!view) throw viewUnknown(project, name);
+    return view;
+  }
+}
+
+/** Views in memory. Ingest asks for the newest; online reads take what is there, also while Postgres is away. */
+@Injectable()
+export class ViewCatalogue {
+  #views: Views | undefined;
+  #checkedMs = -Infinity;
+  #loading: Promise<Views> | undefined;
+
+  constructor(
+    private readonly definitions: DefinitionStore,
+    @Inject(CLOCK) private readonly clock: Clock,
+    private readonly log: Log,
+  ) {}
+
+  /** As stored now: one tiny query, and a load when something was applied since. */
+  async newest(): Promise<Views> {
+    const epoch = await this.definitions.epoch();
+    if (this.#views?.epoch !== epoch) {
+      const loaded = await this.definitions.loadViews();
+      this.#views = new Views(loaded.epoch, loaded.views);
+    }
+    this.#checkedMs = this.clock.nowMs();
+    return this.#views!;
+  }
+
+  /** At most a second old, or as old as the outage of Postgres. */
+  async recent(): Promise<Views> {
+    if (this.#views && this.clock.nowMs() - this.#checkedMs < TRUST_MS) return this.#views;
+    const loading = (this.#loading ??= this.newest().finally(() => (this.#loading = undefined)));
+    if (!this.#views) return loading;
+    try {
+      return await loading;
+    } catch (error) {
+      this.log.warn('views could not be refreshed; reading goes on with those in memory', { error: messageOf(error) });
+      this.#checkedMs = this.clock.nowMs();
+      return this.#views;
+    }
+  }
+}

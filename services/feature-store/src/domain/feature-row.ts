@@ -1,0 +1,118 @@
+import type { FeatureValue } from '@headrace/codec/feature-blob';
+import { joinEntityKey } from '@headrace/codec/feature-key';
+import type { ErrorCode } from '@headrace/base/errors';
+import { contentHash52 } from './row-hash.js';
+import { readField, type ValueLimits } from './feature-value.js';
+import type { View } from './view.js';
+
+/** A row as it came from outside; nothing in it is trusted. */
+export interface IncomingRow {
+  readonly entity: Readonly<Record<string, string>>;
+  readonly eventTime: Date | undefined;
+  readonly values: Readonly<Record<string, unknown>> | undefined;
+}
+
+/** A row that fits its view. */
+export interface FeatureRow {
+  /** Joined key values, see `joinEntityKey`. */
+  readonly entityKey: string;
+  /** Key values in the order of the entity's definition. */
+  readonly keys: readonly string[];
+  readonly eventTimeMs: number;
+  /** In the order of the view's features. */
+  readonly values: readonly FeatureValue[];
+  /** 52 bits over the values that are not null: equal content, equal hash, whatever version of the view read it. */
+  readonly contentHash: number;
+}
+
+export interface RowFault {
+  readonly code: ErrorCode;
+  readonly reason: string;
+}
+
+export interface RowLimits extends ValueLimits {
+  /** How far event time may lie ahead of the arrival. */
+  readonly futureSkewMs: number;
+}
+
+const KEY_LENGTH_MAX = 256;
+/** Of the joined key: a B-tree entry of Postgres may have 2.7 kB, features included. */
+const ENTITY_BYTES_MAX = 1024;
+/** Rows before it are mistakes of a unit or of an unset clock, and would each make a partition. */
+const EARLIEST_MS = Date.UTC(1900, 0, 1);
+
+/** @param arrivedMs when the row arrived; the future begins `futureSkewMs` after it, so that a redelivery is judged the same. */
+export function readRow(view: View, row: IncomingRow, arrivedMs: number, limits: RowLimits): FeatureRow | RowFault {
+  const keys = readKeys(view, row.entity);
+  if (typeof keys === 'string') return invalid(keys);
+  const time = readEventTime(row.eventTime, arrivedMs, limits.futureSkewMs);
+  if (typeof time !== 'number') return time;
+  const values = readValues(view, row.values, limits);
+  if (typeof values === 'string') return invalid(values);
+  const entityKey = joinEntityKey(keys);
+  if (entityKey.length * 3 > ENTITY_BYTES_MAX && Buffer.byteLength(entityKey) > ENTITY_BYTES_MAX) return invalid(`the join keys together have more than ${ENTITY_BYTES_MAX} bytes`);
+  return { entityKey, keys, eventTimeMs: time, values, contentHash: contentHash52(view.blob, values) };
+}
+
+export function isFault(row: FeatureRow | RowFault): row is RowFault {
+  return 'code' in row;
+}
+
+function readKeys(view: View, entity: IncomingRow['entity']): string[] | string {
+  const { joinKeys } = view;
+  const keys: string[] = [];
+  for (const name of joinKeys) {
+    const value = entity[name];
+    if (typeof value !== 'string') return `join key ${name} is missing; view ${view.name} wants ${joinKeys.join(', ')}`;
+    const fault = keyFault(value);
+    if (fault) return `join key ${name} ${fault}`;
+    keys.push(value);
+  }
+  for (const name of Object.keys(entity)) {
+    if (!joinKeys.includes(name)) return `${quoted(name)} is no join key of view ${view.name}; it wants ${joinKeys.join(', ')}`;
+  }
+  return keys;
+}
+
+function keyFault(value: string): string | undefined {
+  if (value === '') return 'is empty';
+  if (value.length > KEY_LENGTH_MAX) return `has ${value.length} characters; at most ${KEY_LENGTH_MAX} are allowed`;
+  if (value.includes('\0')) return 'contains a NUL character';
+  return value.isWellFormed() ? undefined : 'is not well-formed Unicode';
+}
+
+function readEventTime(time: Date | undefined, arrivedMs: number, futureSkewMs: number): number | RowFault {
+  const ms = time?.getTime();
+  if (ms === undefined) return invalid('eventTime is missing');
+  if (Number.isNaN(ms)) return invalid('eventTime is no timestamp; send RFC 3339, such as 2016-01-01T00:00:00Z');
+  // What an empty protobuf Timestamp means, and what a bare JSON number decodes to.
+  if (ms === 0) return invalid('eventTime is 1970-01-01T00:00:00Z, which is what an unset or numeric one decodes to; send RFC 3339 text');
+  if (ms < EARLIEST_MS) return invalid(`eventTime ${time!.toISOString()} lies before 1900`);
+  if (ms <= arrivedMs + futureSkewMs) return ms;
+  const aheadS = Math.round((ms - arrivedMs) / 1000);
+  return { code: 'ROW_FUTURE_DATED', reason: `eventTime ${time!.toISOString()} lies ${aheadS} s ahead of its arrival; at most ${futureSkewMs / 1000} s are allowed` };
+}
+
+function readValues(view: View, given: IncomingRow['values'], limits: ValueLimits): FeatureValue[] | string {
+  if (given === undefined || Array.isArray(given)) return 'values must be an object of feature name to value';
+  const { features } = view.spec;
+  const values = new Array<FeatureValue>(features.length);
+  for (let i = 0; i < features.length; i++) {
+    const field = features[i]!;
+    const value = readField(field, Object.hasOwn(given, field.name) ? given[field.name] : undefined, limits);
+    if (typeof value === 'object' && value !== null) return value.fault;
+    values[i] = value;
+  }
+  for (const name of Object.keys(given)) {
+    if (!view.fieldIndex.has(name)) return `${quoted(name)} is no feature of view ${view.name} version ${view.version}`;
+  }
+  return values;
+}
+
+function invalid(reason: string): RowFault {
+  return { code: 'ROW_INVALID', reason };
+}
+
+function quoted(name: string): string {
+  return JSON.stringify(name.length > 63 ? `${name.slice(0, 63)}...` : name);
+}

@@ -1,0 +1,23 @@
+import { deadLetterTopic, featureRowsPublished } from '@headrace/events/catalog';
+import type { GuardTable } from '@headrace/platform/guard';
+
+export const guard: GuardTable = {
+  http: {
+    'GET /views': 'features:read',
+    'GET /training-sets/:file': 'training:read',
+    'POST /get-online-features': 'features:read',
+  },
+  grpc: {
+    '/headrace.features.v1.FeatureStore/Apply': 'features:write',
+    '/headrace.features.v1.FeatureStore/ListViews': 'features:read',
+    '/headrace.features.v1.FeatureStore/PublishRows': 'features:write',
+    '/headrace.features.v1.FeatureStore/GetOnlineFeatures': 'features:read',
+    '/headrace.features.v1.FeatureStore/BuildTrainingSet': 'training:run',
+    '/headrace.features.v1.FeatureStore/GetTrainingSet': 'training:read',
+    '/headrace.features.v1.FeatureStore/RebuildOnline': 'admin',
+  },
+  topics: {
+    [featureRowsPublished.topic]: 'features:write',
+    [deadLetterTopic(featureRowsPublished.topic)]: 'features:write',
+  },
+};

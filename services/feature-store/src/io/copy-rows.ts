@@ -1,0 +1,119 @@
+import type { MergedRow } from '../domain/row-order.js';
+import type { View } from '../domain/view.js';
+
+/**
+ * Rows in Postgres' binary COPY format (documentation of COPY, "Binary Format"), in chunks. Measured by the research: 1.1 M rows/s of 12
+ * columns, a sixteenth of the client CPU of the text format. The order of columns is that of `copyColumns`.
+ */
+export function* encodeCopy(view: View, rows: readonly MergedRow[]): Generator<Uint8Array> {
+  const out = new CopyBuffer();
+  out.header();
+  const keyCount = view.joinKeys.length > 1 ? view.joinKeys.length : 0;
+  const fields = view.spec.features;
+  const columnCount = 5 + keyCount + fields.length;
+  for (const row of rows) {
+    out.int16(columnCount);
+    out.text(row.entityKey);
+    if (keyCount > 0) for (const key of row.keys) out.text(key);
+    out.timestampUs(row.eventTimeMs * 1000);
+    out.int64(row.contentHash);
+    out.timestampUs(row.firstIngestUs);
+    out.timestampUs(row.lastIngestUs);
+    for (let i = 0; i < fields.length; i++) {
+      const value = row.values[i]!;
+      if (value === null) out.null();
+      else if (typeof value === 'string') out.text(value);
+      else if (typeof value === 'boolean') out.bool(value);
+      else if (fields[i]!.type === 'float64') out.float64(value);
+      else if (fields[i]!.type === 'timestamp') out.timestampMs(value);
+      else out.int64(value);
+    }
+    if (out.isFull()) yield out.take();
+  }
+  out.int16(-1);
+  yield out.take();
+}
+
+const CHUNK_BYTES = 256 * 1024;
+/** Postgres counts from 2000-01-01. */
+const POSTGRES_EPOCH_MS = 946_684_800_000;
+const TWO_32 = 2 ** 32;
+
+class CopyBuffer {
+  private buffer = Buffer.allocUnsafe(2 * CHUNK_BYTES);
+  private at = 0;
+
+  header(): void {
+    this.reserve(19);
+    this.at += this.buffer.write('PGCOPY\n\xff\r\n\0', this.at, 'latin1');
+    this.buffer.fill(0, this.at, this.at + 8);
+    this.at += 8;
+  }
+
+  int16(value: number): void {
+    this.reserve(2);
+    this.at = this.buffer.writeInt16BE(value, this.at);
+  }
+
+  null(): void {
+    this.reserve(4);
+    this.at = this.buffer.writeInt32BE(-1, this.at);
+  }
+
+  text(value: string): void {
+    this.reserve(4 + 3 * value.length);
+    const bytes = this.buffer.write(value, this.at + 4);
+    this.buffer.writeInt32BE(bytes, this.at);
+    this.at += 4 + bytes;
+  }
+
+  bool(value: boolean): void {
+    this.reserve(5);
+    this.at = this.buffer.writeInt32BE(1, this.at);
+    this.buffer[this.at++] = value ? 1 : 0;
+  }
+
+  float64(value: number): void {
+    this.length8();
+    this.at = this.buffer.writeDoubleBE(value, this.at);
+  }
+
+  /** Safe integers only. */
+  int64(value: number): void {
+    this.length8();
+    const high = Math.floor(value / TWO_32);
+    this.at = this.buffer.writeInt32BE(high, this.at);
+    this.at = this.buffer.writeUInt32BE(value - high * TWO_32, this.at);
+  }
+
+  /** Microseconds since 1970, within 285 years of it. */
+  timestampUs(us: number): void {
+    this.int64(us - POSTGRES_EPOCH_MS * 1000);
+  }
+
+  /** Any year from 1 to 9999: microseconds may be beyond 2^53. */
+  timestampMs(ms: number): void {
+    this.length8();
+    this.at = this.buffer.writeBigInt64BE(BigInt(ms - POSTGRES_EPOCH_MS) * 1000n, this.at);
+  }
+
+  isFull(): boolean {
+    return this.at >= CHUNK_BYTES;
+  }
+
+  take(): Buffer {
+    const chunk = this.buffer.subarray(0, this.at);
+    this.buffer = Buffer.allocUnsafe(2 * CHUNK_BYTES);
+    this.at = 0;
+    return chunk;
+  }
+
+  private length8(): void {
+    this.reserve(12);
+    this.at = this.buffer.writeInt32BE(8, this.at);
+  }
+
+  private reserve(bytes: number): void {
+    if (this.at + bytes > this.buffer.length) this.buffer = Buffer.concat([this.buffer], 2 * (this.at + bytes));
+  }
+}

@@ -1,0 +1,122 @@
+import { Injectable } from '@nestjs/common';
+import { parseDefinition, type EntityDefinition, type FeatureViewDefinition } from '@headrace/definitions/definition';
+import type { Tx } from '@headrace/platform/postgres/postgres';
+import { Postgres } from '@headrace/platform/postgres/postgres';
+import type { Catalogue, PlannedChange, StoredDefinition, Versioned } from '../domain/definition-plan.js';
+import { compileView, type View, type ViewVersion } from '../domain/view.js';
+
+/** Definitions in Postgres. Specs are parsed again when they are read, so that those of older releases get today's defaults. */
+@Injectable()
+export class DefinitionStore {
+  constructor(private readonly postgres: Postgres) {}
+
+  async epoch(): Promise<number> {
+    const [row] = await this.postgres.query<{ epoch: number }>('SELECT epoch FROM catalogue_epoch');
+    return row!.epoch;
+  }
+
+  /** Every view of every project with all its versions, as of one moment. */
+  loadViews(): Promise<{ epoch: number; views: View[] }> {
+    return this.postgres.transaction(
+      async (tx) => {
+        const [epoch] = await tx.query<{ epoch: number }>('SELECT epoch FROM catalogue_epoch');
+        const rows = await tx.query<ViewRow>(LOAD_VIEWS);
+        return { epoch: epoch!.epoch, views: rows.map(toView) };
+      },
+      { isolation: 'repeatable read', readOnly: true },
+    );
+  }
+
+  /** Serialises all that change definitions, until the end of the transaction. */
+  async lock(tx: Tx): Promise<void> {
+    await tx.query("SELECT pg_advisory_xact_lock(hashtext('headrace feature-store definitions'))");
+  }
+
+  async newest(tx: Tx, project: string): Promise<Catalogue> {
+    const rows = await tx.query<{ kind: string; name: string; version: number; spec: object }>(
+      'SELECT DISTINCT ON (kind, name) kind, name, version, spec FROM definitions WHERE project = $1 ORDER BY kind, name, version DESC',
+      [project],
+    );
+    const versioned = rows.map((r): Versioned<StoredDefinition> => ({ definition: parseStored(r.kind, r.name, r.spec), version: r.version }));
+    const ofKind = (kind: string): (readonly [string, Versioned<StoredDefinition>])[] => versioned.filter((v) => v.definition.kind === kind).map((v) => [v.definition.name, v]);
+    return {
+      entities: new Map(ofKind('Entity') as [string, Versioned<EntityDefinition>][]),
+      views: new Map(ofKind('FeatureView') as [string, Versioned<FeatureViewDefinition>][]),
+    };
+  }
+
+  async insert(tx: Tx, project: string, { definition, version }: PlannedChange): Promise<void> {
+    await tx.execute('INSERT INTO definitions (project, kind, name, version, content_hash, spec) VALUES ($1, $2, $3, $4, $5, $6)', [
+      project,
+      definition.kind,
+      definition.name,
+      version,
+      definition.contentHash,
+      JSON.stringify(definition.spec),
+    ]);
+  }
+
+  async insertView(tx: Tx, project: string, name: string): Promise<number> {
+    const [row] = await tx.query<{ id: number }>('INSERT INTO views (project, name) VALUES ($1, $2) RETURNING id', [project, name]);
+    return row!.id;
+  }
+
+  async viewId(tx: Tx, project: string, name: string): Promise<number> {
+    const [row] = await tx.query<{ id: number }>('SELECT id FROM views WHERE project = $1 AND name = $2', [project, name]);
+    return row!.id;
+  }
+
+  async nextEpoch(tx: Tx): Promise<void> {
+    await tx.execute('UPDATE catalogue_epoch SET epoch = epoch + 1');
+  }
+
+  async offlineRows(project: string): Promise<Map<string, number>> {
+    const rows = await this.postgres.query<{ name: string; rows: number }>(
+      'SELECT v.name, coalesce(sum(c.rows), 0)::bigint AS rows FROM views v LEFT JOIN view_row_counts c ON c.view_id = v.id WHERE v.project = $1 GROUP BY v.name',
+      [project],
+    );
+    return new Map(rows.map((r) => [r.name, r.rows]));
+  }
+
+  /** Views by id -> layout that all their online blobs are known to have. */
+  async onlineFingerprints(): Promise<Map<number, number | null>> {
+    const rows = await this.postgres.query<{ id: number; online_fingerprint: number | null }>('SELECT id, online_fingerprint FROM views');
+    return new Map(rows.map((r) => [r.id, r.online_fingerprint]));
+  }
+
+  async setOnlineFingerprint(viewId: number, fingerprint: number): Promise<void> {
+    await this.postgres.execute('UPDATE views SET online_fingerprint = $2 WHERE id = $1', [viewId, fingerprint]);
+  }
+}
+
+const LOAD_VIEWS = `
+SELECT v.id, v.project, v.name, v.partition_months,
+  (SELECT jsonb_agg(jsonb_build_object('version', d.version, 'contentHash', d.content_hash, 'spec', d.spec) ORDER BY d.version)
+   FROM definitions d WHERE d.project = v.project AND d.kind = 'FeatureView' AND d.name = v.name) AS versions,
+  (SELECT jsonb_agg(jsonb_build_object('name', e.name, 'spec', e.spec) ORDER BY e.name, e.version)
+   FROM definitions e WHERE e.project = v.project AND e.kind = 'Entity') AS entities
+FROM views v ORDER BY v.id`;
+
+interface ViewRow {
+  readonly id: number;
+  readonly project: string;
+  readonly name: string;
+  readonly partition_months: number;
+  readonly versions: { version: number; contentHash: string; spec: object }[];
+  readonly entities: { name: string; spec: object }[];
+}
+
+function toView(row: ViewRow): View {
+  const versions = row.versions.map(({ version, contentHash, spec }): ViewVersion => {
+    return { version, contentHash, spec: (parseStored('FeatureView', row.name, spec) as FeatureViewDefinition).spec };
+  });
+  // A view never changes its entity, and an entity in use never changes its join keys.
+  const entity = versions.at(-1)!.spec.entity;
+  const { spec } = row.entities.findLast((e) => e.name === entity)!;
+  const { joinKeys } = (parseStored('Entity', entity, spec) as EntityDefinition).spec;
+  return compileView({ id: row.id, project: row.project, name: row.name, joinKeys, partitionMonths: row.partition_months, versions });
+}
+
+function parseStored(kind: string, name: string, spec: object): StoredDefinition {
+  return parseDefinition({ ...spec, kind, name }, `stored ${kind} ${name}`) as StoredDefinition;
+}

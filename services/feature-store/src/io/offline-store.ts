@@ -1,0 +1,141 @@
+import { Injectable } from '@nestjs/common';
+import type { FeatureValue } from '@headrace/codec/feature-blob';
+import type { Tx } from '@headrace/platform/postgres/postgres';
+import { Postgres } from '@headrace/platform/postgres/postgres';
+import { quoteName, rowTable, SQL_TYPES, keyColumns } from '../domain/identifier.js';
+import { partitionOf } from '../domain/partition.js';
+import type { MergedRow } from '../domain/row-order.js';
+import type { View } from '../domain/view.js';
+import { encodeCopy } from './copy-rows.js';
+import { copyColumns, ensurePartition } from './row-tables.js';
+
+export interface ViewRows {
+  readonly view: View;
+  /** Without duplicates: see `mergeDuplicates`. */
+  readonly rows: readonly MergedRow[];
+}
+
+/** Spreads the row counts of one view, so that concurrent writers rarely share a counter. */
+const COUNT_SHARDS = 16;
+
+/** All rows ever published, bitemporal. */
+@Injectable()
+export class OfflineStore {
+  /** `table/partition` known to exist. */
+  readonly #partitions = new Set<string>();
+
+  constructor(private readonly postgres: Postgres) {}
+
+  /** All groups in one transaction. Repeating it changes nothing. @returns rows that were new, by view id. */
+  async append(groups: readonly ViewRows[]): Promise<Map<number, number>> {
+    // One order for all writers, of views here and of rows in the statement: no deadlocks.
+    const ordered = groups.filter((g) => g.rows.length > 0).sort((a, b) => a.view.id - b.view.id);
+    for (const group of ordered) await this.#ensurePartitions(group);
+    return this.postgres.transaction(async (tx) => {
+      const inserted = new Map<number, number>();
+      for (const group of ordered) inserted.set(group.view.id, await appendView(tx, group));
+      return inserted;
+    });
+  }
+
+  /** The newest row of each entity, ordered by entity, in batches. */
+  async *newestRows(view: View, batchRows: number): AsyncIterable<MergedRow[]> {
+    for await (const batch of this.postgres.cursor<StoredRow>(newestRowsSql(view), [], batchRows)) {
+      yield batch.map((row) => toMergedRow(view, row));
+    }
+  }
+
+  async #ensurePartitions({ view, rows }: ViewRows): Promise<void> {
+    let lastTo = -Infinity;
+    let lastFrom = Infinity;
+    for (const { eventTimeMs } of rows) {
+      if (eventTimeMs >= lastFrom && eventTimeMs < lastTo) continue;
+      const partition = partitionOf(eventTimeMs, view.partitionMonths);
+      [lastFrom, lastTo] = [partition.fromMs, partition.toMs];
+      const key = `${view.id}/${partition.suffix}`;
+      if (this.#partitions.has(key)) continue;
+      await this.postgres.transaction((tx) => ensurePartition(tx, view.id, partition));
+      this.#partitions.add(key);
+    }
+  }
+}
+
+async function appendView(tx: Tx, { view, rows }: ViewRows): Promise<number> {
+  const sql = appendSql(view);
+  await tx.execute(sql.stage);
+  await tx.copyFrom(sql.copy, encodeCopy(view, rows));
+  const inserted = await tx.execute(sql.insert);
+  if (inserted < rows.length) await tx.execute(sql.widen);
+  if (inserted > 0) {
+    await tx.execute(
+      `INSERT INTO view_row_counts (view_id, shard, rows) VALUES ($1, pg_backend_pid() % ${COUNT_SHARDS}, $2)
+       ON CONFLICT (view_id, shard) DO UPDATE SET rows = view_row_counts.rows + excluded.rows`,
+      [view.id, inserted],
+    );
+  }
+  return inserted;
+}
+
+/** The temporary table lives as long as the connection; its name carries the version, because its columns are those of the version. */
+export function appendSql(view: View): { stage: string; copy: string; insert: string; widen: string } {
+  const { features } = view.spec;
+  const table = rowTable(view.id);
+  const stage = `pg_temp.stage_${view.id}_v${view.version}`;
+  const columns = copyColumns(view.joinKeys, features).join(', ');
+  const keys = keyColumns(view.joinKeys).map((column) => `${column} text, `);
+  const typed = features.map((f) => `, ${quoteName(f.name)} ${SQL_TYPES[f.type]}`).join('');
+  return {
+    stage: `CREATE TEMPORARY TABLE IF NOT EXISTS ${stage} (_entity text COLLATE "C", ${keys.join('')}_event_time timestamptz, _content bigint, _first_ingest timestamptz, _last_ingest timestamptz${typed}) ON COMMIT DELETE ROWS`,
+    copy: `COPY ${stage} (${columns}) FROM STDIN (FORMAT binary)`,
+    insert: [
+      `INSERT INTO ${table} (${columns})`,
+      `SELECT ${columns} FROM ${stage} ORDER BY _entity, _event_time DESC, _content`,
+      'ON CONFLICT (_entity, _event_time, _content) DO NOTHING',
+    ].join('\n'),
+    // Apart from the insert, so that the number of inserted rows is known (xmax is not to be had from a partitioned table).
+    widen: [
+      `UPDATE ${table} t`,
+      'SET _first_ingest = least(t._first_ingest, s._first_ingest), _last_ingest = greatest(t._last_ingest, s._last_ingest)',
+      `FROM ${stage} s`,
+      'WHERE t._entity = s._entity AND t._event_time = s._event_time AND t._content = s._content',
+      '  AND (s._first_ingest < t._first_ingest OR s._last_ingest > t._last_ingest)',
+    ].join('\n'),
+  };
+}
+
+/** Ordered as the online store orders; microseconds as whole numbers, because a Date has only milliseconds. */
+export function newestRowsSql(view: View): string {
+  const columns = view.spec.features.map((f, i) => (f.type === 'timestamp' ? `${micros(quoteName(f.name))} / 1000 AS c${i}` : `${quoteName(f.name)} AS c${i}`));
+  return [
+    `SELECT DISTINCT ON (_entity) _entity AS entity, ${micros('_event_time')} / 1000 AS event_ms, _content AS content,`,
+    `  ${micros('_first_ingest')} AS first_us, ${micros('_last_ingest')} AS last_us,`,
+    `  ${columns.join(', ')}`,
+    `FROM ${rowTable(view.id)}`,
+    'ORDER BY _entity, _event_time DESC, _last_ingest DESC, _content DESC',
+  ].join('\n');
+}
+
+function micros(column: string): string {
+  return `(extract(epoch FROM ${column}) * 1000000)::bigint`;
+}
+
+interface StoredRow {
+  readonly entity: string;
+  readonly event_ms: number;
+  readonly content: number;
+  readonly first_us: number;
+  readonly last_us: number;
+  readonly [column: string]: FeatureValue;
+}
+
+function toMergedRow(view: View, row: StoredRow): MergedRow {
+  return {
+    entityKey: row.entity,
+    keys: [],
+    eventTimeMs: row.event_ms,
+    values: view.spec.features.map((_, i) => row[`c${i}`] ?? null),
+    contentHash: row.content,
+    firstIngestUs: row.first_us,
+    lastIngestUs: row.last_us,
+  };
+}

@@ -1,0 +1,71 @@
+import { Body, Controller, HttpCode, Post, Query } from '@nestjs/common';
+import { splitReference } from '@headrace/definitions/feature-definitions';
+import { z } from 'zod';
+import { GetOnlineFeatures } from '../app/get-online-features.js';
+import type { FieldStatus, OnlineValue } from '../domain/online-vector.js';
+import { requestInvalid } from '../errors.js';
+import { projectOf } from './fields.js';
+
+const keyValue = z.union([z.string(), z.number(), z.boolean()]).transform(String);
+
+/** The body of Feast's feature server; entities come by column. */
+const request = z.object({
+  features: z.array(z.string()).min(1),
+  entities: z.record(z.string(), z.array(keyValue).min(1)),
+  full_feature_names: z.boolean().default(false),
+});
+
+interface FeastColumn {
+  readonly values: readonly unknown[];
+  readonly statuses: readonly string[];
+  readonly event_timestamps: readonly string[];
+}
+
+/** Online features in the shape of Feast's `/get-online-features`: one column for each join key, then for each feature. */
+@Controller()
+export class FeastHttp {
+  constructor(private readonly online: GetOnlineFeatures) {}
+
+  @Post('get-online-features')
+  @HttpCode(200)
+  async get(@Body() body: unknown, @Query('project') project?: string): Promise<unknown> {
+    const parsed = request.safeParse(body);
+    if (!parsed.success) throw requestInvalid(parsed.error.issues.map((i) => `${i.path.join('.') || 'body'}: ${i.message}`).join('; '));
+    const { features, entities, full_feature_names: fullNames } = parsed.data;
+    const keys = Object.keys(entities);
+    const rows = toRows(entities);
+    const vectors = await this.online.get({ project: projectOf(project), features, entities: rows });
+    return {
+      metadata: { feature_names: [...keys, ...features.map((reference) => nameOf(reference, fullNames))] },
+      results: [...keys.map((key) => keyColumn(entities[key]!)), ...features.map((_, i) => featureColumn(vectors.map((vector) => vector[i]!)))],
+    };
+  }
+}
+
+function toRows(entities: Readonly<Record<string, readonly string[]>>): Record<string, string>[] {
+  const columns = Object.entries(entities);
+  const count = columns[0]?.[1].length ?? 0;
+  if (columns.some(([, values]) => values.length !== count)) throw requestInvalid('the lists under `entities` must all have the same length');
+  return Array.from({ length: count }, (_, i) => Object.fromEntries(columns.map(([key, values]) => [key, values[i]!])));
+}
+
+function nameOf(reference: string, full: boolean): string {
+  const { view, feature } = splitReference(reference);
+  return full ? `${view}__${feature}` : feature;
+}
+
+/** Feast's word for "no event time". */
+const NO_TIME = new Date(0).toISOString();
+const STATUSES: Readonly<Record<FieldStatus, string>> = { present: 'PRESENT', null_value: 'NULL_VALUE', not_found: 'NOT_FOUND', outside_max_age: 'OUTSIDE_MAX_AGE' };
+
+function keyColumn(values: readonly string[]): FeastColumn {
+  return { values, statuses: values.map(() => 'PRESENT'), event_timestamps: values.map(() => NO_TIME) };
+}
+
+function featureColumn(values: readonly OnlineValue[]): FeastColumn {
+  return {
+    values: values.map((v) => v.value),
+    statuses: values.map((v) => STATUSES[v.status]),
+    event_timestamps: values.map((v) => (v.eventTimeMs === undefined ? NO_TIME : new Date(v.eventTimeMs).toISOString())),
+  };
+}

@@ -1,0 +1,91 @@
+import type {
+  ApplyRequest,
+  ApplyResponse,
+  BuildTrainingSetRequest,
+  FeatureStoreDefinition,
+  GetOnlineFeaturesRequest,
+  GetOnlineFeaturesResponse,
+  GetTrainingSetRequest,
+  ListViewsRequest,
+  ListViewsResponse,
+  PublishRowsRequest,
+  PublishRowsResponse,
+  RebuildOnlineRequest,
+  RebuildOnlineResponse,
+  TrainingSet,
+} from '@headrace/contracts/features/v1/features';
+import type { Clock } from '@headrace/base/clock';
+import type { CallContext, Implementation } from '@headrace/platform/grpc/server';
+import { CLOCK } from '@headrace/platform/platform-module';
+import { Inject, Injectable } from '@nestjs/common';
+import { ApplyDefinitions } from '../app/apply-definitions.js';
+import { BuildTrainingSet } from '../app/build-training-set.js';
+import { GetOnlineFeatures } from '../app/get-online-features.js';
+import { IngestRows } from '../app/ingest-rows.js';
+import { ListViews } from '../app/list-views.js';
+import { RebuildOnline } from '../app/rebuild-online.js';
+import { pushArrivals } from '../domain/arrival.js';
+import { instantOf, projectOf } from './fields.js';
+import { toApplied, toDocument, toTrainingSet, toVector, toView } from './messages.js';
+
+/** The gRPC door: reads the request, calls one use case, words the answer. */
+@Injectable()
+export class FeatureStoreRpc implements Implementation<typeof FeatureStoreDefinition> {
+  readonly #nextArrivalUs = pushArrivals();
+
+  constructor(
+    private readonly definitions: ApplyDefinitions,
+    private readonly views: ListViews,
+    private readonly rows: IngestRows,
+    private readonly online: GetOnlineFeatures,
+    private readonly trainingSets: BuildTrainingSet,
+    private readonly rebuild: RebuildOnline,
+    @Inject(CLOCK) private readonly clock: Clock,
+  ) {}
+
+  async apply({ project, definitions, dryRun }: ApplyRequest): Promise<ApplyResponse> {
+    const changes = await this.definitions.apply(definitions.map(toDocument), { project: projectOf(project), dryRun });
+    return { applied: changes.map(toApplied) };
+  }
+
+  async listViews({ project }: ListViewsRequest): Promise<ListViewsResponse> {
+    return { views: (await this.views.list(projectOf(project))).map(toView) };
+  }
+
+  /** The caller learns of bad rows in the answer, so they go to no dead letter. */
+  async publishRows({ project, view, rows }: PublishRowsRequest): Promise<PublishRowsResponse> {
+    const arrivedUs = this.#nextArrivalUs(this.clock.nowMs());
+    const [outcome] = await this.rows.ingest([{ project: projectOf(project), view, rows, arrivedUs }]);
+    if (outcome!.kind === 'refused') throw outcome!.error;
+    return { accepted: outcome!.accepted, rejected: outcome!.rejected.map(({ row, code, reason }) => ({ row, code, reason })) };
+  }
+
+  async getOnlineFeatures({ project, features, entities }: GetOnlineFeaturesRequest): Promise<GetOnlineFeaturesResponse> {
+    const vectors = await this.online.get({ project: projectOf(project), features, entities: entities.map((e) => e.keys) });
+    return { vectors: vectors.map(toVector) };
+  }
+
+  async buildTrainingSet(request: BuildTrainingSetRequest, call: CallContext): Promise<TrainingSet> {
+    const record = await this.trainingSets.build(
+      {
+        project: projectOf(request.project),
+        labelView: request.labelView,
+        labelFeature: request.labelFeature,
+        features: request.features,
+        fromMs: instantOf('from', request.from),
+        toMs: instantOf('to', request.to),
+        asOfMs: request.asOf && instantOf('as_of', request.asOf),
+      },
+      call.signal,
+    );
+    return toTrainingSet(record);
+  }
+
+  async getTrainingSet({ project, hash }: GetTrainingSetRequest): Promise<TrainingSet> {
+    return toTrainingSet(await this.trainingSets.find(projectOf(project), hash));
+  }
+
+  async rebuildOnline({ project, view }: RebuildOnlineRequest, call: CallContext): Promise<RebuildOnlineResponse> {
+    return { views: await this.rebuild.rebuild(projectOf(project), view, call.signal) };
+  }
+}

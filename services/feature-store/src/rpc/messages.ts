@@ -1,0 +1,49 @@
+import {
+  Change,
+  FieldStatus,
+  type AppliedDefinition,
+  type Definition,
+  type OnlineVector,
+  type TrainingSet,
+  type View,
+} from '@headrace/contracts/features/v1/features';
+import type { ListedView } from '../app/list-views.js';
+import type { PlannedChange } from '../domain/definition-plan.js';
+import type { FieldStatus as Status, OnlineValue } from '../domain/online-vector.js';
+import type { TrainingSetRecord } from '../io/training-set-store.js';
+
+const CHANGES: Readonly<Record<PlannedChange['change'], Change>> = { created: Change.CREATED, updated: Change.UPDATED, unchanged: Change.UNCHANGED };
+
+export const STATUSES: Readonly<Record<Status, FieldStatus>> = {
+  present: FieldStatus.PRESENT,
+  null_value: FieldStatus.NULL_VALUE,
+  not_found: FieldStatus.NOT_FOUND,
+  outside_max_age: FieldStatus.OUTSIDE_MAX_AGE,
+};
+
+/** The spec carries its fields beside `kind` and `name`, as in a YAML document. */
+export function toDocument({ kind, name, spec }: Definition): unknown {
+  return { ...spec, kind, name };
+}
+
+export function toApplied({ definition, change, version }: PlannedChange): AppliedDefinition {
+  return { kind: definition.kind, name: definition.name, version, contentHash: definition.contentHash, change: CHANGES[change] };
+}
+
+export function toView({ view, offlineRows }: ListedView): View {
+  return { name: view.name, version: view.version, contentHash: view.contentHash, spec: view.spec, offlineRows };
+}
+
+/** A timestamp feature travels as epoch milliseconds, as it may come in. */
+export function toVector(values: readonly OnlineValue[]): OnlineVector {
+  return {
+    values: values.map((v) => v.value),
+    statuses: values.map((v) => STATUSES[v.status]),
+    eventTimes: values.map((v) => new Date(v.eventTimeMs ?? 0)),
+  };
+}
+
+export function toTrainingSet(record: TrainingSetRecord): TrainingSet {
+  const { hash, rows, bytes, columns, query, viewHashes } = record;
+  return { hash, rows, bytes, columns: [...columns], query, viewHashes: { ...viewHashes }, path: `/training-sets/${hash}.parquet` };
+}

@@ -1,0 +1,75 @@
+import { Inject, Injectable } from '@nestjs/common';
+import type { Clock } from '@headrace/base/clock';
+import { CLOCK } from '@headrace/platform/platform-module';
+import { LATENCY_BUCKETS, Telemetry } from '@headrace/platform/telemetry';
+
+/** A second to half a year: the event time of a row may be long ago. */
+const AGE_BUCKETS = [0.1, 1, 10, 60, 600, 3_600, 21_600, 86_400, 604_800, 2_592_000, 15_552_000];
+const FRESHNESS_BUCKETS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300];
+
+/** The business facts of this service as metrics. Labels: views are few and named by people. */
+@Injectable()
+export class FeatureTelemetry {
+  readonly #rows;
+  readonly #duplicates;
+  readonly #batchSeconds;
+  readonly #batchRows;
+  readonly #publishToReadable;
+  readonly #eventToReadable;
+  readonly #onlineSeconds;
+  readonly #onlineValues;
+  readonly #unreadable;
+  readonly #trainingSetRows;
+  readonly #trainingSetSeconds;
+
+  constructor(
+    telemetry: Telemetry,
+    @Inject(CLOCK) private readonly clock: Clock,
+  ) {
+    const name = (what: string): string => `headrace_feature_store_${what}`;
+    this.#rows = telemetry.counter({ name: name('rows_total'), help: 'Rows by outcome: accepted, or the code of the refusal', labels: ['view', 'outcome'] });
+    this.#duplicates = telemetry.counter({ name: name('duplicate_rows_total'), help: 'Accepted rows that were stored already', labels: ['view'] });
+    this.#batchSeconds = telemetry.histogram({ name: name('ingest_batch_seconds'), help: 'Time to validate and store one batch in both stores' });
+    this.#batchRows = telemetry.histogram({ name: name('ingest_batch_rows'), help: 'Rows in one batch', buckets: [1, 10, 100, 1_000, 5_000, 10_000, 50_000, 100_000] });
+    this.#publishToReadable = telemetry.histogram({ name: name('freshness_seconds'), help: 'From publication of a row to its being readable online', labels: ['view'], buckets: FRESHNESS_BUCKETS });
+    this.#eventToReadable = telemetry.histogram({ name: name('event_age_seconds'), help: 'From the event time of the newest row of an event to its being readable online', labels: ['view'], buckets: AGE_BUCKETS });
+    this.#onlineSeconds = telemetry.histogram({ name: name('online_read_seconds'), help: 'Time of one online read', buckets: LATENCY_BUCKETS });
+    this.#onlineValues = telemetry.counter({ name: name('online_values_total'), help: 'Values read online by status', labels: ['status'] });
+    this.#unreadable = telemetry.counter({ name: name('online_unreadable_total'), help: 'Online blobs of no known layout, read as missing', labels: ['view'] });
+    this.#trainingSetRows = telemetry.counter({ name: name('training_set_rows_total'), help: 'Rows written to training sets' });
+    this.#trainingSetSeconds = telemetry.histogram({ name: name('training_set_seconds'), help: 'Time to build one training set', buckets: [0.05, 0.1, 0.5, 1, 5, 10, 30, 60, 300, 1_800] });
+  }
+
+  rows(view: string, outcome: string, count: number): void {
+    if (count > 0) this.#rows.inc({ view, outcome }, count);
+  }
+
+  duplicates(view: string, count: number): void {
+    if (count > 0) this.#duplicates.inc({ view }, count);
+  }
+
+  batch(rows: number, seconds: number): void {
+    this.#batchRows.observe(rows);
+    this.#batchSeconds.observe(seconds);
+  }
+
+  readable(view: string, publishedMs: number, newestEventMs: number): void {
+    const nowMs = this.clock.nowMs();
+    this.#publishToReadable.observe({ view }, Math.max(0, nowMs - publishedMs) / 1000);
+    this.#eventToReadable.observe({ view }, Math.max(0, nowMs - newestEventMs) / 1000);
+  }
+
+  onlineRead(seconds: number, statuses: Readonly<Record<string, number>>): void {
+    this.#onlineSeconds.observe(seconds);
+    for (const [status, count] of Object.entries(statuses)) if (count > 0) this.#onlineValues.inc({ status }, count);
+  }
+
+  unreadable(view: string): void {
+    this.#unreadable.inc({ view });
+  }
+
+  trainingSet(rows: number, seconds: number): void {
+    this.#trainingSetRows.inc(rows);
+    this.#trainingSetSeconds.observe(seconds);
+  }
+}
