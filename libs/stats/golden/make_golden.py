@@ -252,6 +252,8 @@ def fairness():
 
 def performance():
     from sklearn.metrics import accuracy_score, brier_score_loss, log_loss, mean_absolute_error, mean_squared_error, r2_score, roc_auc_score
+    from sklearn.calibration import calibration_curve
+    from sklearn.isotonic import IsotonicRegression
     from nannyml.performance_estimation.confidence_based import metrics as cbpe
     n = 600
     score = np.round(rng.beta(1.2, 1.5, n), 3)
@@ -259,6 +261,9 @@ def performance():
     decided = (score >= 0.5).astype(int)
     # Distinct scores for the estimated AUC: NannyML orders ties by chance, ours counts them half.
     distinct = np.round(rng.permutation(np.linspace(0.01, 0.98, 400)), 6)
+    positive_share, mean_score = calibration_curve(label, score, n_bins=10)
+    isotonic = IsotonicRegression(out_of_bounds="clip").fit(score, label)
+    grid = np.round(np.concatenate([np.linspace(-0.1, 1.1, 61), score[:40]]), 4)
     target, forecast = np.round(rng.normal(10, 3, 200), 3), np.round(rng.normal(10, 3, 200), 3)
     return {
         "score": score, "label": label,
@@ -270,6 +275,8 @@ def performance():
             "f1": cbpe.estimate_f1(decided, score),
             "distinct": distinct, "auc": cbpe.estimate_roc_auc(distinct, distinct),
         },
+        "calibration": {"positiveShare": positive_share, "meanScore": mean_score},
+        "isotonic": {"at": grid, "values": isotonic.predict(grid)},
         "regression": {"target": target, "forecast": forecast, "mae": mean_absolute_error(target, forecast),
                        "rmse": np.sqrt(mean_squared_error(target, forecast)), "r2": r2_score(target, forecast)},
     }
@@ -284,6 +291,19 @@ def quantile_sketch():
     return {"values": values, "quantiles": [(q, sketch.get_quantile_value(q)) for q in (0, 0.01, 0.1, 0.17, 0.25, 0.5, 0.75, 0.9, 0.99, 0.999, 1)]}
 
 
+def sequential():
+    """The mixture boundary solved with scipy's own beta function and root finder."""
+    from scipy.optimize import brentq
+    rows = []
+    for x, n in ((0, 20), (1, 30), (7, 1000), (50, 100), (4000, 200000), (99, 100)):
+        for alpha in (0.05, 0.001):
+            mixture = special.betaln(x + 0.5, n - x + 0.5) - special.betaln(0.5, 0.5)
+            excess = lambda p: mixture - special.xlogy(x, p) - special.xlog1py(n - x, -p) + np.log(alpha)
+            low = brentq(excess, 1e-15, x / n, xtol=1e-15) if x > 0 else 0.0
+            rows.append((x, n, alpha, low, brentq(excess, x / n, 1 - 1e-15, xtol=1e-15)))
+    return {"confidenceSequence": rows}
+
+
 golden["versions"] = {name: version(name) for name in
                       ("numpy", "pandas", "scipy", "scikit-learn", "fairlearn", "statsmodels", "evidently", "nannyml", "aif360", "ddsketch")}
 golden["special"] = special_functions()
@@ -296,6 +316,7 @@ golden["falseDiscovery"] = false_discovery()
 golden["fairness"] = fairness()
 golden["performance"] = performance()
 golden["quantileSketch"] = quantile_sketch()
+golden["sequential"] = sequential()
 
 path = pathlib.Path(__file__).with_name("golden.json")
 path.write_text(json.dumps(plain(golden), separators=(",", ":"), allow_nan=False) + "\n")

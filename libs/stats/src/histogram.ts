@@ -219,7 +219,7 @@ export function referenceCounts(profile: ColumnProfile): Float64Array {
 }
 
 /** The cell i with edges[i-1] < value <= edges[i], by binary search: at most 7 steps for 127 edges. Equals numpy.searchsorted, side 'left'. */
-export function cellOf(edges: Float64Array, value: number): number {
+export function cellOf(edges: ArrayLike<number>, value: number): number {
   let low = 0;
   let high = edges.length;
   while (low < high) {
