@@ -31,7 +31,7 @@ CREATE TABLE view_row_counts (
 
 -- Grows with every change of the catalogue: one cheap look tells a process whether what it holds in memory still stands.
 CREATE TABLE catalogue_epoch (
-  only boolean PRIMARY KEY DEFAULT true CHECK (only),
+  singleton boolean PRIMARY KEY DEFAULT true CHECK (singleton),
   epoch bigint NOT NULL
 );
 INSERT INTO catalogue_epoch (epoch) VALUES (1);

@@ -13,6 +13,7 @@ import { OnFeatureRows } from './events/on-feature-rows.js';
 import { DefinitionStore } from './io/definition-store.js';
 import { OfflineStore } from './io/offline-store.js';
 import { OnlineStore } from './io/online-store.js';
+import { Schema } from './io/schema.js';
 import { SNAPSHOT_FOLDER, SnapshotFiles } from './io/snapshot-files.js';
 import { TrainingSetStore } from './io/training-set-store.js';
 import { FeastHttp } from './rpc/feast-http.js';
@@ -31,6 +32,7 @@ export class AppModule {
       providers: [
         { provide: LIMITS, useValue: config },
         { provide: SNAPSHOT_FOLDER, useValue: resolve(config.stateDir, 'feature-store', 'training-sets') },
+        Schema,
         FeatureTelemetry,
         DefinitionStore,
         OfflineStore,

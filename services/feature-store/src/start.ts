@@ -4,10 +4,8 @@ import { KafkaClients } from '@headrace/platform/kafka/kafka-clients';
 import { EventPublisher } from '@headrace/platform/kafka/publisher';
 import { EventRunner } from '@headrace/platform/kafka/runner';
 import { Log } from '@headrace/platform/log';
-import { migratePlatform, migrate } from '@headrace/platform/postgres/migrate';
 import { Postgres } from '@headrace/platform/postgres/postgres';
 import { RedisClient } from '@headrace/platform/redis/redis';
-import { Resources } from '@headrace/platform/resources';
 import { startService, type RunningService } from '@headrace/platform/service';
 import { Telemetry } from '@headrace/platform/telemetry';
 import type { INestApplication } from '@nestjs/common';
@@ -19,8 +17,6 @@ import { subscriptions } from './events/subscriptions.js';
 import { guard } from './guard.js';
 import { FeatureStoreRpc } from './rpc/feature-store-rpc.js';
 
-const migrations = new URL('../migrations/', import.meta.url);
-
 /** The feature store, ready to answer. The only way in, for main.ts and for tests. */
 export function start(overrides: Partial<Config> = {}): Promise<RunningService> {
   const config = loadConfig(overrides);
@@ -29,14 +25,9 @@ export function start(overrides: Partial<Config> = {}): Promise<RunningService> 
     config,
     module: AppModule.forRoot(config),
     guard,
-    prepare: async (app) => {
-      await migratePlatform(app.get(Postgres), app.get(Log));
-      await migrate(app.get(Postgres), migrations, 'feature-store', app.get(Log));
-    },
     grpc: (app) => [bindGrpc(FeatureStoreDefinition, app.get(FeatureStoreRpc))],
     background: (app) => [app.get(OnlineRebuilds), eventRunner(app, config)],
     checks: (app) => ({ postgres: () => app.get(Postgres).check(), redis: () => app.get(RedisClient).check() }),
-    dispose: (app) => app.get(Resources).closeAll(app.get(Log)),
   });
 }
 
