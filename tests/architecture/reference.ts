@@ -42,10 +42,15 @@ async function configurationPage(): Promise<string> {
 function table(keys: readonly ConfigKey[]): string {
   const rows = keys.map((key) => {
     const parsed = key.schema.safeParse(undefined);
-    const fallback = !parsed.success ? '(required)' : key.env === 'HEADRACE_INSTANCE' ? 'host name and pid' : Array.isArray(parsed.data) ? parsed.data.join(',') : String(parsed.data ?? '');
+    const fallback = !parsed.success ? '(required)' : key.env === 'HEADRACE_INSTANCE' ? 'host name and pid' : render(parsed.data);
     return `| \`${key.env}\` | ${fallback === '' ? '(empty)' : `\`${fallback}\``} | ${key.unit} | ${key.doc.replaceAll('|', '\\|')}${key.secret ? ' (secret)' : ''} |`;
   });
   return ['| key | default | unit | what it is |', '| --- | --- | --- | --- |', ...rows].join('\n');
+}
+
+function render(value: unknown): string {
+  if (Array.isArray(value)) return value.join(',');
+  return typeof value === 'object' ? JSON.stringify(value) : `${value as string | number | boolean | undefined ?? ''}`;
 }
 
 function errorsPage(): string {
