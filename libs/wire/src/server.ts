@@ -1,0 +1,135 @@
+import { createServer } from 'node:net';
+import type { AddressInfo, Server, Socket } from 'node:net';
+import { createServer as createTlsServer } from 'node:tls';
+import type { TlsOptions } from 'node:tls';
+import { watchConnection } from './connection-watch.js';
+import type { ServiceTable } from './handler.js';
+import { limitsWith } from './limits.js';
+import type { Limits } from './limits.js';
+import { ServerConnection } from './server-connection.js';
+import { ServerContext } from './server-context.js';
+import type { Authorize, ServerStats } from './server-context.js';
+
+export interface WireServerOptions {
+  readonly limits?: Partial<Limits>;
+  readonly authorize?: Authorize;
+  /** Certificate and key; ALPN `h2` is demanded of clients. Without it the server speaks plain HTTP/2 (prior knowledge). */
+  readonly tls?: TlsOptions;
+  /** Messages of ordinary methods above this size are sent as gzip to clients that accept it. Default: never. */
+  readonly compressAboveBytes?: number;
+  /** Hears of errors that are defects (of a handler, or ours), for the log. Default: a process warning. */
+  readonly onDefect?: (error: unknown) => void;
+}
+
+export interface ListenOptions {
+  readonly host?: string;
+  /** 0 takes a free one. */
+  readonly port: number;
+  /** Several processes listen on the same port, and the kernel spreads connections over them (Linux). */
+  readonly reusePort?: boolean;
+}
+
+/** How often connections are looked at for watchdogs, keepalive and age. */
+const WATCH_MS = 500;
+
+/**
+ * A gRPC server over `node:net` or `node:tls`. `drain` ends it without losing a call; `destroy` at once.
+ */
+export class WireServer {
+  private readonly context: ServerContext;
+  private readonly connections = new Set<ServerConnection>();
+  private readonly listener: Server;
+  private readonly watch: NodeJS.Timeout;
+  private onEmpty: (() => void) | null = null;
+
+  constructor(table: ServiceTable, options: WireServerOptions = {}) {
+    const onDefect = options.onDefect ?? ((error: unknown): void => process.emitWarning(error instanceof Error ? error : String(error)));
+    this.context = new ServerContext(table, limitsWith(options.limits), options.authorize, options.compressAboveBytes ?? Infinity, onDefect);
+    this.listener = options.tls === undefined ? this.listenPlain() : this.listenTls(options.tls);
+    this.watch = setInterval(() => this.watchAll(), WATCH_MS);
+    this.watch.unref();
+  }
+
+  get stats(): Readonly<ServerStats> {
+    return this.context.stats;
+  }
+
+  /** Resolves with the bound address. */
+  listen(options: ListenOptions): Promise<AddressInfo> {
+    return new Promise((resolve, reject) => {
+      this.listener.once('error', reject);
+      this.listener.listen({ host: options.host ?? '127.0.0.1', port: options.port, reusePort: options.reusePort ?? false, backlog: 1024 }, () => {
+        this.listener.off('error', reject);
+        resolve(this.listener.address() as AddressInfo);
+      });
+    });
+  }
+
+  /**
+   * Takes no new connections, tells clients to go elsewhere, lets open calls finish, and resolves when all are gone. After `capMs`
+   * (default `drainMs`) what is left is cut.
+   */
+  async drain(capMs: number = this.context.limits.drainMs): Promise<void> {
+    this.listener.close();
+    for (const connection of this.connections) connection.drain();
+    if (this.connections.size > 0) {
+      const empty = new Promise<void>((resolve) => (this.onEmpty = resolve));
+      const cap = setTimeout(() => this.destroy(), capMs);
+      await empty;
+      clearTimeout(cap);
+    }
+    clearInterval(this.watch);
+  }
+
+  destroy(): void {
+    this.listener.close();
+    clearInterval(this.watch);
+    for (const connection of [...this.connections]) connection.session.destroy();
+  }
+
+  /** Permissions changed: every header block is authorized anew at its next use. */
+  reauthorize(): void {
+    for (const connection of this.connections) connection.reauthorize();
+  }
+
+  private listenPlain(): Server {
+    return createServer({ noDelay: true }, (socket) => this.accept(socket));
+  }
+
+  private listenTls(tls: TlsOptions): Server {
+    const server = createTlsServer({ minVersion: 'TLSv1.2', ...tls, ALPNProtocols: ['h2'], handshakeTimeout: this.context.limits.handshakeMs }, (socket) => {
+      if (socket.alpnProtocol === 'h2') this.accept(socket);
+      else socket.destroy();
+    });
+    server.on('connection', (socket: Socket) => socket.setNoDelay(true));
+    // A failed handshake is the client's affair; the socket is destroyed by Node.
+    server.on('tlsClientError', () => this.context.stats.connectionsFailed++);
+    return server;
+  }
+
+  private accept(socket: Socket): void {
+    const { stats, limits } = this.context;
+    if (this.connections.size >= limits.connectionsMax) {
+      stats.connectionsRefused++;
+      socket.destroy();
+      return;
+    }
+    stats.connectionsAccepted++;
+    const connection = new ServerConnection(socket, this.context, (gone) => this.forget(gone));
+    this.connections.add(connection);
+    stats.connectionsOpen = this.connections.size;
+    if (this.onEmpty !== null) connection.drain();
+  }
+
+  private forget(connection: ServerConnection): void {
+    this.connections.delete(connection);
+    this.context.stats.connectionsOpen = this.connections.size;
+    if (this.connections.size === 0) this.onEmpty?.();
+  }
+
+  private watchAll(): void {
+    const nowMs = Date.now();
+    for (const connection of this.connections) watchConnection(connection, this.context.limits, nowMs);
+  }
+}
+

@@ -1,0 +1,111 @@
+import type { Socket } from 'node:net';
+import { TLSSocket } from 'node:tls';
+import type { ProtoWriter } from '@headrace/codec/writer';
+import { acquireOutput, releaseOutput } from './output-pool.js';
+import type { Flushable, Tick } from './tick.js';
+
+/** After GOAWAY the peer gets this long to read it before the socket is cut. */
+const LINGER_MS = 1000;
+
+/**
+ * The output of one socket: collected over a turn, written once. A peer that does not take its answers stops being read when more than
+ * `outputBytesMax` wait for it, and goes on when they are gone.
+ */
+export class SocketOutput implements Flushable {
+  private current: ProtoWriter | null = null;
+  private readonly inFlight: ProtoWriter[] = [];
+  private ending = false;
+  private readonly isTls: boolean;
+  /** Reading stands still because of unread output. */
+  paused = false;
+
+  constructor(
+    private readonly socket: Socket,
+    private readonly tick: Tick,
+    private readonly outputBytesMax: number,
+  ) {
+    this.isTls = socket instanceof TLSSocket;
+    socket.on('drain', () => this.onDrain());
+  }
+
+  /** Bytes that the socket has not taken yet, without those of this turn. */
+  get waitingBytes(): number {
+    return this.socket.writableLength;
+  }
+
+  /** Bytes of this turn so far. */
+  get turnBytes(): number {
+    return this.current?.pos ?? 0;
+  }
+
+  /** Resolves when the socket has taken what waited, or is closed. */
+  drained(): Promise<void> {
+    if (this.socket.destroyed || this.socket.writableLength === 0) return Promise.resolve();
+    return new Promise((resolve) => {
+      const done = (): void => {
+        this.socket.off('drain', done);
+        this.socket.off('close', done);
+        resolve();
+      };
+      this.socket.on('drain', done);
+      this.socket.on('close', done);
+    });
+  }
+
+  buffer(): ProtoWriter {
+    if (this.current !== null) return this.current;
+    this.tick.touch(this);
+    return (this.current = acquireOutput());
+  }
+
+  flush(): void {
+    const out = this.current;
+    if (out === null) return;
+    this.current = null;
+    if (this.socket.destroyed || this.socket.writableEnded) {
+      releaseOutput(out);
+      return;
+    }
+    if (out.pos > 0) this.write(out);
+    else releaseOutput(out);
+    if (this.ending) this.endSocket();
+    else if (this.socket.writableLength > this.outputBytesMax) {
+      this.paused = true;
+      this.socket.pause();
+    }
+  }
+
+  /** Writes what is ready, then closes; what still comes in is dropped, so that the peer reads our last words before a reset. */
+  end(): void {
+    this.ending = true;
+    this.buffer();
+  }
+
+  private write(out: ProtoWriter): void {
+    const chunk = out.bytes.subarray(0, out.pos);
+    if (this.isTls) {
+      this.inFlight.push(out);
+      this.socket.write(chunk, this.onWritten);
+      return;
+    }
+    this.socket.write(chunk);
+    // The kernel took all of it: the buffer is free at once, for the next connection of this turn. Otherwise it belongs to the socket.
+    if (this.socket.writableLength === 0) releaseOutput(out);
+  }
+
+  private readonly onWritten = (): void => {
+    releaseOutput(this.inFlight.shift()!);
+  };
+
+  private onDrain(): void {
+    if (!this.paused) return;
+    this.paused = false;
+    this.socket.resume();
+  }
+
+  private endSocket(): void {
+    this.socket.end();
+    this.socket.resume();
+    setTimeout(() => this.socket.destroy(), LINGER_MS).unref();
+  }
+}
