@@ -7,7 +7,7 @@ import { writeAtomically } from './atomic-file.js';
 
 export interface ArtifactSource {
   /** @throws AppError ARTIFACT_UNKNOWN, DEPENDENCY_UNAVAILABLE */
-  fetch(sha256: string, signal?: AbortSignal): Promise<Uint8Array>;
+  fetch(project: string, sha256: string, signal?: AbortSignal): Promise<Uint8Array>;
 }
 
 /**
@@ -25,12 +25,12 @@ export class ArtifactCache {
   }
 
   /** @throws AppError ARTIFACT_CORRUPT when the source's bytes do not match the hash, or what the source throws. */
-  async read(sha256: string, signal?: AbortSignal): Promise<Uint8Array> {
+  async read(project: string, sha256: string, signal?: AbortSignal): Promise<Uint8Array> {
     if (!SHA256_PATTERN.test(sha256)) throw new AppError('ARTIFACT_UNKNOWN', `${JSON.stringify(sha256)} is not a sha256; the version has no usable artefact`);
     const kept = await readIfThere(this.pathOf(sha256));
     if (kept && hashOf(kept) === sha256) return kept;
-    let fetched = await this.source.fetch(sha256, signal);
-    if (hashOf(fetched) !== sha256) fetched = await this.source.fetch(sha256, signal);
+    let fetched = await this.source.fetch(project, sha256, signal);
+    if (hashOf(fetched) !== sha256) fetched = await this.source.fetch(project, sha256, signal);
     const hash = hashOf(fetched);
     if (hash !== sha256) throw new AppError('ARTIFACT_CORRUPT', `artefact ${sha256} came twice with other content (sha256 ${hash}, ${fetched.length} bytes)`, { details: { sha256 } });
     await writeAtomically(this.pathOf(sha256), fetched);
@@ -60,8 +60,8 @@ export class HttpArtifacts implements ArtifactSource {
     private readonly timeoutMs: number,
   ) {}
 
-  async fetch(sha256: string, signal?: AbortSignal): Promise<Uint8Array> {
-    const url = `${this.baseUrl.replace(/\/$/, '')}/artifacts/${sha256}`;
+  async fetch(project: string, sha256: string, signal?: AbortSignal): Promise<Uint8Array> {
+    const url = `${this.baseUrl.replace(/\/$/, '')}/artifacts/${sha256}?project=${encodeURIComponent(project)}`;
     const deadline = AbortSignal.timeout(this.timeoutMs);
     try {
       const response = await fetch(url, { signal: signal ? AbortSignal.any([signal, deadline]) : deadline, headers: this.apiKey ? { authorization: `Bearer ${this.apiKey}` } : {} });

@@ -1,0 +1,143 @@
+import { EventPublisher } from '@headrace/platform/kafka/publisher';
+import { KafkaClients } from '@headrace/platform/kafka/kafka-clients';
+import { Log } from '@headrace/platform/log';
+import { PlatformModule } from '@headrace/platform/platform-module';
+import { RedisClient } from '@headrace/platform/redis/redis';
+import { Resources } from '@headrace/platform/resources';
+import { Module, type DynamicModule, type OnModuleInit, type Provider } from '@nestjs/common';
+import { randomBytes } from 'node:crypto';
+import { resolve } from 'node:path';
+import { RegistryFollower } from './app/follow-registry.js';
+import { ModelHost, type RolloutStep } from './app/model-host.js';
+import { openVersion } from './app/open-version.js';
+import { Predictor } from './app/predictor.js';
+import { RouteFinder } from './app/route-finder.js';
+import type { Config } from './config.js';
+import { Admission } from './domain/admission.js';
+import { PredictionIds } from './domain/prediction-ids.js';
+import { OnModelChanged } from './events/on-model-changed.js';
+import { ArtifactCache, HttpArtifacts } from './io/artifact-cache.js';
+import { FeatureViews } from './io/feature-views.js';
+import { directBinding } from './io/onnx-runtime.js';
+import { PredictionLog } from './io/prediction-log.js';
+import { RegistryClient } from './io/registry.js';
+import { RolloutEvents } from './io/rollout-events.js';
+import { RoutingFile } from './io/routing-file.js';
+import { PredictionDoor } from './rpc/prediction-door.js';
+import { ServingAdmin } from './rpc/serving-admin.js';
+import { ServingHttp } from './rpc/serving-http.js';
+import { Telemetry } from './telemetry.js';
+
+const nowMs = (): number => Date.now();
+
+@Module({})
+export class AppModule implements OnModuleInit {
+  constructor(
+    private readonly host: ModelHost,
+    private readonly file: RoutingFile,
+    private readonly log: Log,
+  ) {}
+
+  /** Before any door opens: what the last run served is served again, whoever else is down. */
+  async onModuleInit(): Promise<void> {
+    if (!directBinding.native) this.log.warn('ONNX Runtime is called by its public API, some microseconds slower', { reason: directBinding.reason });
+    await this.host.restore(await this.file.read());
+  }
+
+  static forRoot(config: Config): DynamicModule {
+    return {
+      module: AppModule,
+      imports: [PlatformModule.forRoot('serving', config, { kafka: true })],
+      controllers: [ServingHttp],
+      providers: [...io(config), ...app(config), OnModelChanged, PredictionDoor, ServingAdmin, Telemetry],
+    };
+  }
+}
+
+function io(config: Config): Provider[] {
+  const { apiKey, instance, shutdownTimeoutMs: closeMs } = config;
+  return [
+    {
+      provide: RedisClient,
+      inject: [Log, Resources],
+      // Its own client, because a prediction waits far less for Redis than other work does.
+      useFactory: (log: Log, resources: Resources) => resources.add('redis', new RedisClient({ url: config.redisUrl, name: 'headrace-serving', commandTimeoutMs: config.redisTimeoutMs }, log)),
+    },
+    {
+      provide: RegistryClient,
+      inject: [Resources],
+      useFactory: (resources: Resources) => resources.add('registry', new RegistryClient(config.registryGrpc, apiKey, config.peerTimeoutMs)),
+    },
+    {
+      provide: FeatureViews,
+      inject: [Resources],
+      useFactory: (resources: Resources) => resources.add('feature store', new FeatureViews(config.featureStoreGrpc, apiKey, config.peerTimeoutMs)),
+    },
+    {
+      provide: ArtifactCache,
+      useFactory: () => new ArtifactCache(resolve(config.stateDir, 'serving', 'artifacts'), new HttpArtifacts(config.registryHttp, apiKey, config.artifactTimeoutMs)),
+    },
+    { provide: RoutingFile, inject: [Log], useFactory: (log: Log) => new RoutingFile(resolve(config.stateDir, 'serving', 'routing.json'), log) },
+    {
+      provide: PredictionLog,
+      inject: [KafkaClients, Log, Resources],
+      useFactory: (clients: KafkaClients, log: Log, resources: Resources) => {
+        const { logFlushMs: flushMs, logBatchRows: batchRows, logPendingRows: pendingRowsMax, logSampleRate: sampleRate } = config;
+        return resources.add('prediction log', new PredictionLog({ instance, flushMs, batchRows, pendingRowsMax, sampleRate, closeMs }, () => clients.hotProducer(), log));
+      },
+    },
+    {
+      provide: RolloutEvents,
+      inject: [EventPublisher, Log, Telemetry, Resources],
+      useFactory: (publisher: EventPublisher, log: Log, telemetry: Telemetry, resources: Resources) =>
+        resources.add('rollout events', new RolloutEvents(publisher, log, closeMs, () => telemetry.rolloutEventLost())),
+    },
+  ];
+}
+
+function app(config: Config): Provider[] {
+  return [
+    { provide: RouteFinder, useFactory: () => new RouteFinder() },
+    { provide: Admission, useFactory: () => new Admission(config.requestsMax, config.rowsMax) },
+    {
+      provide: ModelHost,
+      inject: [RouteFinder, ArtifactCache, RoutingFile, RolloutEvents, Telemetry],
+      useFactory: (routes: RouteFinder, artifacts: ArtifactCache, file: RoutingFile, rollouts: RolloutEvents, telemetry: Telemetry) =>
+        new ModelHost({
+          routes,
+          open: (description, signal) => openVersion(description, artifacts, config.batchRowsMax, signal),
+          save: (routing) => file.write(routing),
+          report: (change, cause) => {
+            telemetry.rollout(change);
+            rollouts.say(toEvent(change, config.instance), cause);
+          },
+          nowMs,
+        }),
+    },
+    {
+      provide: RegistryFollower,
+      inject: [ModelHost, RegistryClient, FeatureViews, Log],
+      useFactory: (host: ModelHost, registry: RegistryClient, views: FeatureViews, log: Log) =>
+        new RegistryFollower(host, registry, views, { projects: config.projects, pollMs: config.pollMs, viewsRefreshMs: VIEWS_REFRESH_MS, nowMs }, log),
+    },
+    {
+      provide: Predictor,
+      inject: [RouteFinder, Admission, RedisClient, PredictionLog, Telemetry, RegistryFollower, Resources],
+      useFactory: (routes: RouteFinder, admission: Admission, store: RedisClient, log: PredictionLog, metrics: Telemetry, follower: RegistryFollower, resources: Resources) => {
+        metrics.watch(admission, log.account);
+        const refreshViews = (projects: ReadonlySet<string>): Promise<boolean> => follower.refreshViews(projects);
+        const predictor = new Predictor({ routes, admission, ids: new PredictionIds(randomBytes(5)), store, log, metrics, refreshViews, nowMs });
+        // Resources close in reverse order: the last answers go out, then the log that tells of them, then the connections.
+        resources.add('predictor', { close: () => predictor.drain(config.shutdownTimeoutMs) });
+        return predictor;
+      },
+    },
+  ];
+}
+
+/** An unknown blob layout makes serving ask the feature store for its views, at most this often. */
+const VIEWS_REFRESH_MS = 5_000;
+
+function toEvent({ step, model, previousVersion, detail }: RolloutStep, instance: string): Parameters<RolloutEvents['say']>[0] {
+  return { project: model.project, model: model.model, version: model.version, step, detail, previousVersion, instance, at: new Date() };
+}

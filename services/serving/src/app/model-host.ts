@@ -1,0 +1,216 @@
+import { AppError, toAppError } from '@headrace/base/errors';
+import type { Cause } from '@headrace/platform/kafka/cause';
+import { LoadedModel, type LoadedParts } from '../domain/loaded-model.js';
+import type { PredictJob, ServedModel } from '../domain/predict-job.js';
+import { nameOf, type VersionDescription, type ViewSchema } from '../domain/version-description.js';
+import type { SavedRouting } from '../io/routing-file.js';
+import { lookupOf } from './open-version.js';
+import type { RouteFinder } from './route-finder.js';
+
+/** Versions beside the champion that one model may have loaded; the one loaded first goes when another comes. */
+const PINNED_MAX = 4;
+/** Failed loads that are remembered for ListLoaded. */
+const FAILED_MAX = 20;
+
+export interface HostDependencies {
+  readonly routes: RouteFinder;
+  readonly open: (description: VersionDescription, signal: AbortSignal) => Promise<LoadedParts<PredictJob>>;
+  readonly save: (routing: SavedRouting) => Promise<void>;
+  readonly report: (change: RolloutStep, cause: Cause | undefined) => void;
+  readonly nowMs: () => number;
+}
+
+/** A fact about a version in this process. */
+export interface RolloutStep {
+  readonly step: 'loaded' | 'swapped' | 'failed' | 'unloaded';
+  readonly model: ServedModel;
+  readonly previousVersion: number;
+  readonly detail: string;
+  /** Only of `swapped`: from the decision to the new routing. */
+  readonly seconds?: number;
+}
+
+/**
+ * Everything that is loaded in this process, and the only writer of the routing table. Loads of one model run one after the
+ * other; a load that fails changes nothing but the list of failures.
+ */
+export class ModelHost {
+  readonly #deps: HostDependencies;
+  readonly #held = new Map<ServedModel, VersionDescription | undefined>();
+  readonly #pinned = new Set<ServedModel>();
+  readonly #turns = new Map<string, Promise<unknown>>();
+  readonly #closing = new AbortController();
+
+  constructor(dependencies: HostDependencies) {
+    this.#deps = dependencies;
+  }
+
+  /** Loaded, loading, draining and lately failed versions; '' = of all projects. */
+  list(project: string): ServedModel[] {
+    return [...this.#held.keys()].filter((model) => project === '' || model.project === project);
+  }
+
+  championOf(project: string, model: string): ServedModel | undefined {
+    return this.#deps.routes.table.routesOf(project, model)?.champion;
+  }
+
+  isChampion(model: ServedModel): boolean {
+    return this.championOf(model.project, model.model) === model;
+  }
+
+  /** The version answers from now on, and the former champion ends with its last request. Done at once when it is champion already. */
+  serveChampion(description: VersionDescription, cause?: Cause): Promise<void> {
+    return this.#inTurn(description, async () => {
+      const startedAt = performance.now();
+      const { project, model, version } = description;
+      const previous = this.championOf(project, model);
+      if (previous?.version === version) return;
+      const next = this.#deps.routes.table.routesOf(project, model)?.versions.get(version) ?? (await this.#load(description, cause));
+      const table = this.#deps.routes.table.withChampion(next);
+      if (next.state === 'standby') next.step('routed');
+      // The swap: one assignment. Requests that were routed before it hold their version by a pin.
+      this.#deps.routes.table = previous && !this.#pinned.has(previous) ? table.without(previous) : table;
+      const seconds = (performance.now() - startedAt) / 1000;
+      this.#deps.report({ step: 'swapped', model: next, previousVersion: previous?.version ?? 0, detail: '', seconds }, cause);
+      if (previous && !this.#pinned.has(previous)) this.#retire(previous, cause);
+      await this.#save();
+    });
+  }
+
+  /** Loads a version beside the champion, to be asked for by its number. */
+  loadPinned(description: VersionDescription): Promise<ServedModel> {
+    return this.#inTurn(description, async () => {
+      const there = this.#deps.routes.table.routesOf(description.project, description.model)?.versions.get(description.version);
+      const model = there ?? (await this.#load(description, undefined));
+      this.#pinned.add(model);
+      if (!there) {
+        model.step('routed');
+        this.#deps.routes.table = this.#deps.routes.table.withPinned(model);
+        this.#deps.report({ step: 'loaded', model, previousVersion: 0, detail: '' }, undefined);
+        this.#evictPinned(model);
+      }
+      await this.#save();
+      return model;
+    });
+  }
+
+  /** Starts from what was saved, before any door opens. What cannot be loaded is left to the registry's answer. */
+  async restore(saved: SavedRouting): Promise<void> {
+    for (const description of saved.champions) await this.serveChampion(description).catch(ignoreReported);
+    for (const description of saved.pinned) await this.loadPinned(description).catch(ignoreReported);
+  }
+
+  /** The layout of views changed: lookups of the project's versions are compiled anew. @returns whether any was. */
+  async updateViews(project: string, views: readonly ViewSchema[]): Promise<boolean> {
+    let isChanged = false;
+    for (const [model, description] of this.#held) {
+      if (!description || model.project !== project || model.state !== 'loaded' || !model.parts.lookup) continue;
+      const updated = { ...description, views: viewsOf(description, views) };
+      if (JSON.stringify(updated.views) === JSON.stringify(description.views)) continue;
+      try {
+        model.parts.lookup = lookupOf(updated, model.parts.plan);
+        this.#held.set(model, updated);
+        isChanged = true;
+      } catch (error) {
+        // The view lost a feature that this version reads: the old layout stays, and rows in the new one count as missing.
+        if (!(error instanceof AppError)) throw error;
+      }
+    }
+    if (isChanged) await this.#save();
+    return isChanged;
+  }
+
+  /** Nothing is loaded any more after it; sessions go when their last request has gone. */
+  close(): Promise<unknown> {
+    this.#closing.abort(new AppError('CANCELLED', 'the process is shutting down'));
+    return Promise.allSettled(this.#turns.values());
+  }
+
+  async #load(description: VersionDescription, cause: Cause | undefined): Promise<ServedModel> {
+    const { project, model: name, version, artifactSha256 } = description;
+    const model: ServedModel = new LoadedModel<PredictJob>(project, name, version, artifactSha256);
+    this.#forgetFailure(model);
+    this.#held.set(model, description);
+    try {
+      model.step('start');
+      model.stand(await this.#deps.open(description, this.#closing.signal));
+      this.#closing.signal.throwIfAborted();
+      model.loadedAtMs = this.#deps.nowMs();
+      return model;
+    } catch (thrown) {
+      const error = toAppError(thrown);
+      model.fail(error.message);
+      this.#deps.report({ step: 'failed', model, previousVersion: this.championOf(project, name)?.version ?? 0, detail: `${error.code}: ${error.message}` }, cause);
+      this.#trimFailures();
+      throw error;
+    }
+  }
+
+  /** A version that was refused before anything of it was loaded: listed and published like a failed load. */
+  reportRefused(project: string, name: string, version: number, error: AppError, cause: Cause | undefined): void {
+    const model: ServedModel = new LoadedModel<PredictJob>(project, name, version, '');
+    this.#forgetFailure(model);
+    model.fail(error.message);
+    this.#held.set(model, undefined);
+    this.#trimFailures();
+    this.#deps.report({ step: 'failed', model, previousVersion: this.championOf(project, name)?.version ?? 0, detail: `${error.code}: ${error.message}` }, cause);
+  }
+
+  #retire(model: ServedModel, cause: Cause | undefined): void {
+    model.retire(() => {
+      this.#held.delete(model);
+      this.#deps.report({ step: 'unloaded', model, previousVersion: 0, detail: '' }, cause);
+    });
+  }
+
+  #evictPinned(newest: ServedModel): void {
+    const ofModel = [...this.#pinned].filter((one) => one.project === newest.project && one.model === newest.model && !this.isChampion(one));
+    if (ofModel.length <= PINNED_MAX) return;
+    const oldest = ofModel[0]!;
+    this.#pinned.delete(oldest);
+    this.#deps.routes.table = this.#deps.routes.table.without(oldest);
+    this.#retire(oldest, undefined);
+  }
+
+  #forgetFailure(model: ServedModel): void {
+    for (const old of this.#held.keys()) if (old.state === 'failed' && nameOf(old) === nameOf(model) && old.project === model.project) this.#held.delete(old);
+  }
+
+  #trimFailures(): void {
+    const failed = [...this.#held.keys()].filter((model) => model.state === 'failed');
+    for (const old of failed.slice(0, -FAILED_MAX)) this.#held.delete(old);
+  }
+
+  #save(): Promise<void> {
+    const champions: VersionDescription[] = [];
+    const pinned: VersionDescription[] = [];
+    for (const [model, description] of this.#held) {
+      if (!description || model.state !== 'loaded') continue;
+      if (this.isChampion(model)) champions.push(description);
+      else if (this.#pinned.has(model)) pinned.push(description);
+    }
+    return this.#deps.save({ champions, pinned });
+  }
+
+  #inTurn<T>(key: VersionDescription, work: () => Promise<T>): Promise<T> {
+    const name = `${key.project}/${key.model}`;
+    const turn = (this.#turns.get(name) ?? Promise.resolve()).then(work, work);
+    const settled = turn.catch(() => undefined).finally(() => {
+      if (this.#turns.get(name) === settled) this.#turns.delete(name);
+    });
+    this.#turns.set(name, settled);
+    return turn;
+  }
+}
+
+/** The views that a version's signature refers to. */
+export function viewsOf(description: Pick<VersionDescription, 'signature'>, views: readonly ViewSchema[]): ViewSchema[] {
+  const { features, protectedFeatures } = description.signature;
+  const wanted = new Set([...features, ...protectedFeatures].map((feature) => feature.reference.split(':', 1)[0]));
+  return views.filter((view) => wanted.has(view.name));
+}
+
+/** `#load` has reported it. */
+function ignoreReported(error: unknown): void {
+  if (!(error instanceof AppError)) throw error;
+}

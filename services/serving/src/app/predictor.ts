@@ -1,0 +1,335 @@
+import { AppError, toAppError } from '@headrace/base/errors';
+import { encodePredictResponse, type PredictResponseFields } from '@headrace/codec/predict-response';
+import { PredictRequestView } from '@headrace/codec/predict-request';
+import { ProtoWriter } from '@headrace/codec/writer';
+import type { Admission } from '../domain/admission.js';
+import type { Batch } from '../domain/batch-lane.js';
+import type { FeatureBlock } from '../domain/feature-block.js';
+import type { PredictionIds } from '../domain/prediction-ids.js';
+import { nameOf } from '../domain/version-description.js';
+import { lookUpFeatures, type LookupOutcome, type OnlineStore } from './look-up-features.js';
+import { PredictJob, type PredictReplies, type ServedModel } from '../domain/predict-job.js';
+import { copyDense, countRows, overlay, readIntoBlock } from './read-request.js';
+import type { RouteFinder } from './route-finder.js';
+
+/** Longer ids are an attack on the log. */
+const PREDICTION_ID_MAX = 200;
+
+export interface PredictorDependencies {
+  readonly routes: RouteFinder;
+  readonly admission: Admission;
+  readonly ids: PredictionIds;
+  readonly store: OnlineStore;
+  readonly log: { append(job: PredictJob, block: FeatureBlock, firstRow: number, scores: Float32Array, firstScore: number): void };
+  readonly metrics: PredictMetrics;
+  /** Told when blobs could not be read; resolves when a newer layout of the views is known, or at once when there is none. */
+  readonly refreshViews: (projects: ReadonlySet<string>) => Promise<boolean>;
+  /** ms since the epoch */
+  readonly nowMs: () => number;
+}
+
+export interface PredictMetrics {
+  answered(model: ServedModel, requests: number, rows: number): void;
+  latency(model: ServedModel, seconds: number): void;
+  refused(model: ServedModel | undefined, code: string): void;
+  batch(rows: number, seconds: number): void;
+  lookup(outcome: LookupOutcome): void;
+}
+
+/**
+ * The whole story of a prediction: admit -> choose the version and pin it -> read the rows to where the model wants them ->
+ * look features up -> run the batch -> answer -> log -> unpin. `submit` for each request, `tick` once an event-loop turn in which
+ * requests came; all work of a turn shares one native run per version and one round trip to Redis. Knows no transport.
+ */
+export class Predictor {
+  readonly #deps: PredictorDependencies;
+  readonly #view = new PredictRequestView();
+  readonly #writer = new ProtoWriter();
+  readonly #pool: PredictJob[] = [];
+  /** The answer being written; one object for all. */
+  readonly #fields: Mutable<PredictResponseFields> = { model: '', version: 0, arm: '', predictionId: '', rows: 0, firstScore: 0, scores: new Float32Array(0), threshold: 0, featureTimes: undefined, stale: undefined };
+  readonly #busy = new Set<ServedModel>();
+  #waiting: PredictJob[] = [];
+  readonly #sliced: PredictJob[] = [];
+  #isSliceDue = false;
+  #idle: (() => void)[] = [];
+
+  constructor(dependencies: PredictorDependencies) {
+    this.#deps = dependencies;
+  }
+
+  get inFlight(): number {
+    return this.#deps.admission.requests;
+  }
+
+  /** The bytes are read before the return. Never throws: a bad request is answered by `replies.fail`. */
+  submit(bytes: Uint8Array, start: number, end: number, reply: number, deadlineMs: number, replies: PredictReplies): void {
+    let model: ServedModel | undefined;
+    try {
+      const view = this.#view.read(bytes, start, end);
+      const route = this.#deps.routes.find(view);
+      model = route.model;
+      if (deadlineMs <= this.#deps.nowMs()) throw new AppError('DEADLINE_EXCEEDED', 'the deadline had passed when the request came');
+      const rows = countRows(view, model);
+      this.#accept(view, route.model, route.arm, rows, reply, deadlineMs, replies);
+    } catch (thrown) {
+      const error = toAppError(thrown);
+      this.#deps.metrics.refused(model, error.code);
+      replies.fail(reply, error);
+    }
+  }
+
+  /** Runs what came since the last tick. */
+  tick(): void {
+    if (this.#waiting.length > 0) {
+      const jobs = this.#waiting;
+      this.#waiting = [];
+      void this.#lookUp(jobs);
+    }
+    this.#runLanes();
+    this.#runSlices();
+  }
+
+  /** Resolves when every request that is inside has its answer, or after `timeoutMs`. */
+  drain(timeoutMs: number): Promise<void> {
+    if (this.inFlight === 0) return Promise.resolve();
+    return new Promise((resolve) => {
+      const timer = setTimeout(resolve, timeoutMs);
+      this.#idle.push(() => {
+        clearTimeout(timer);
+        resolve();
+      });
+    });
+  }
+
+  #accept(view: PredictRequestView, model: ServedModel, arm: PredictJob['arm'], rows: number, reply: number, deadlineMs: number, replies: PredictReplies): void {
+    const { lane, plan } = model.parts;
+    const job = this.#pool.pop() ?? new PredictJob();
+    try {
+      const isPlain = rows > 0 && view.columnCount === 0 && view.entityCount === 0 && plan.texts.length === 0;
+      job.rows = rows;
+      if (!isPlain) readIntoBlock(view, model, job);
+      if (!this.#deps.admission.tryEnter(job.rows)) throw new AppError('OVERLOADED', `${this.inFlight} requests are inside, which is all that this process takes`);
+      try {
+        job.predictionId = this.#predictionId(view);
+        const isDirect = isPlain && rows <= lane.rowsMax;
+        if (isDirect) this.#intoLane(view, model, job);
+        else if (isPlain) readIntoBlock(view, model, job);
+      } catch (error) {
+        this.#leave(job.rows);
+        throw error;
+      }
+    } catch (error) {
+      this.#recycle(job);
+      throw error;
+    }
+    job.replies = replies;
+    job.reply = reply;
+    job.deadlineMs = deadlineMs;
+    job.startedAtMs = performance.now();
+    job.loaded = model;
+    job.arm = arm;
+    model.pin();
+    if (!job.block) {
+      lane.add(job);
+      this.#busy.add(model);
+    } else if (job.entities) this.#waiting.push(job);
+    else this.#ready(job);
+  }
+
+  /** The hot case: the floats go from the receive buffer into the batch matrix. Added to the lane by the caller, after the last check. */
+  #intoLane(view: PredictRequestView, model: ServedModel, job: PredictJob): void {
+    const { lane } = model.parts;
+    if (!lane.hasRoom(job.rows)) this.#runLane(model);
+    const row = lane.waitingRows;
+    lane.block.clearBeside(row, job.rows);
+    copyDense(view, model, lane.block.numbers, row * lane.block.width);
+  }
+
+  /** All values of the job stand in its own block, but for what the request says itself. */
+  #ready(job: PredictJob): void {
+    overlay(job);
+    const { lane } = job.loaded.parts;
+    if (job.rows > lane.rowsMax) {
+      job.scores = new Float32Array(job.rows);
+      this.#sliced.push(job);
+      return;
+    }
+    if (!lane.hasRoom(job.rows)) this.#runLane(job.loaded);
+    lane.block.copyFrom(job.block!, 0, lane.waitingRows, job.rows);
+    lane.add(job);
+    this.#busy.add(job.loaded);
+  }
+
+  async #lookUp(jobs: PredictJob[]): Promise<void> {
+    const refuse = (job: PredictJob, error: AppError): void => this.#refuse(job, error);
+    const alive = jobs.filter((job) => !this.#isLate(job));
+    let { ready, outcome } = await lookUpFeatures(alive, this.#deps.store, this.#deps.nowMs, refuse);
+    this.#deps.metrics.lookup(outcome);
+    if (outcome.unknownLayouts > 0 && (await this.#deps.refreshViews(new Set(ready.map((job) => job.loaded.project))))) {
+      for (const job of ready) job.block!.clear(0, job.rows);
+      ({ ready, outcome } = await lookUpFeatures(ready, this.#deps.store, this.#deps.nowMs, refuse));
+    }
+    for (const job of ready) if (!this.#isLate(job)) this.#ready(job);
+    this.#runLanes();
+    this.#runSlices();
+  }
+
+  #runLanes(): void {
+    // Without a pin nothing waits in its lane, and it may be unloaded by now.
+    for (const model of this.#busy) if (model.pins > 0) this.#runLane(model);
+    this.#busy.clear();
+  }
+
+  #runLane(model: ServedModel): void {
+    if (model.parts.lane.waitingRows === 0) return;
+    const batch = model.parts.lane.take();
+    const startedAt = performance.now();
+    let scores: Float32Array | Promise<Float32Array>;
+    try {
+      scores = model.parts.session.run(batch.block, 0, batch.rows);
+    } catch (error) {
+      this.#runAlone(model, batch, error);
+      return;
+    }
+    if (scores instanceof Promise) {
+      scores.then(
+        (ready) => this.#finish(model, batch, ready, startedAt),
+        (error: unknown) => this.#failBatch(model, batch, error),
+      );
+    } else this.#finish(model, batch, scores, startedAt);
+  }
+
+  #finish(model: ServedModel, batch: Batch<PredictJob>, scores: Float32Array, startedAt: number): void {
+    const endedAt = performance.now();
+    const { lane } = model.parts;
+    this.#deps.metrics.batch(batch.rows, (endedAt - startedAt) / 1000);
+    for (const job of batch.jobs) this.#answer(job, batch.block, job.firstRow, scores, job.firstRow, endedAt);
+    lane.recycle(batch);
+  }
+
+  /** One request that the runtime refuses must not fail its neighbours: each runs again, alone. */
+  #runAlone(model: ServedModel, batch: Batch<PredictJob>, cause: unknown): void {
+    if (batch.jobs.length === 1) return this.#failBatch(model, batch, cause);
+    const { session, lane } = model.parts;
+    for (const job of batch.jobs) {
+      try {
+        const scores = session.run(batch.block, job.firstRow, job.rows);
+        if (scores instanceof Promise) throw new Error('the public API never throws synchronously');
+        this.#answer(job, batch.block, job.firstRow, scores, 0, performance.now());
+      } catch (error) {
+        this.#refuse(job, runFailed(model, error));
+      }
+    }
+    lane.recycle(batch);
+  }
+
+  #failBatch(model: ServedModel, batch: Batch<PredictJob>, cause: unknown): void {
+    const { lane } = model.parts;
+    for (const job of batch.jobs) this.#refuse(job, runFailed(model, cause));
+    lane.recycle(batch);
+  }
+
+  /** One slice of one large request a turn, so that small requests keep their latency beside it. */
+  #runSlices(): void {
+    if (this.#isSliceDue || this.#sliced.length === 0) return;
+    this.#isSliceDue = true;
+    setImmediate(() => void this.#runSlice());
+  }
+
+  async #runSlice(): Promise<void> {
+    const job = this.#sliced[0]!;
+    const { session, lane } = job.loaded.parts;
+    const rows = Math.min(lane.rowsMax, job.rows - job.rowsDone);
+    let failure: AppError | undefined;
+    try {
+      const startedAt = performance.now();
+      const answer = session.run(job.block!, job.rowsDone, rows);
+      // Not awaited when it is there: the session's memory is good only until its next run.
+      const scores = answer instanceof Promise ? await answer : answer;
+      job.scores!.set(scores.subarray(0, rows), job.rowsDone);
+      this.#deps.metrics.batch(rows, (performance.now() - startedAt) / 1000);
+      job.rowsDone += rows;
+    } catch (error) {
+      failure = runFailed(job.loaded, error);
+    }
+    const isDone = failure !== undefined || job.rowsDone === job.rows;
+    if (failure) this.#refuse(job, failure);
+    else if (isDone) this.#answer(job, job.block!, 0, job.scores!, 0, performance.now());
+    if (isDone || this.#isLate(job)) this.#sliced.shift();
+    this.#isSliceDue = false;
+    this.#runSlices();
+  }
+
+  #answer(job: PredictJob, block: FeatureBlock, firstRow: number, scores: Float32Array, firstScore: number, nowMs: number): void {
+    const { loaded, rows } = job;
+    for (let i = 0; i < rows; i++) {
+      if (scores[firstScore + i]! === scores[firstScore + i]!) continue;
+      return this.#refuse(job, new AppError('INPUT_INVALID', `row ${i}: ${nameOf(loaded)} gives no number for this row; it does not accept all of the missing values in it`));
+    }
+    const fields = this.#fields;
+    fields.model = loaded.model;
+    fields.version = loaded.version;
+    fields.arm = job.arm;
+    fields.predictionId = job.predictionId;
+    fields.rows = rows;
+    fields.firstScore = firstScore;
+    fields.scores = scores;
+    fields.threshold = loaded.parts.threshold;
+    fields.featureTimes = job.featureTimes;
+    fields.stale = job.stale;
+    const writer = this.#writer.reset();
+    encodePredictResponse(fields, writer);
+    // Logged first: what is asked of the call, such as its trace, is gone with its answer.
+    this.#deps.log.append(job, block, firstRow, scores, firstScore);
+    job.replies.ok(job.reply, writer.bytes, 0, writer.pos);
+    loaded.answered += rows;
+    this.#deps.metrics.answered(loaded, 1, rows);
+    this.#deps.metrics.latency(loaded, (nowMs - job.startedAtMs) / 1000);
+    this.#end(job);
+  }
+
+  #refuse(job: PredictJob, error: AppError): void {
+    this.#deps.metrics.refused(job.loaded, error.code);
+    job.replies.fail(job.reply, error);
+    this.#end(job);
+  }
+
+  /** Work whose caller no longer waits is not begun; it is answered here. */
+  #isLate(job: PredictJob): boolean {
+    if (job.deadlineMs <= this.#deps.nowMs()) this.#refuse(job, new AppError('DEADLINE_EXCEEDED', 'the deadline passed before the model ran'));
+    else if (job.replies.isGone(job.reply)) this.#refuse(job, new AppError('CANCELLED', 'the caller has gone'));
+    else return false;
+    return true;
+  }
+
+  #end(job: PredictJob): void {
+    const { loaded, rows } = job;
+    this.#recycle(job);
+    this.#leave(rows);
+    loaded.unpin();
+  }
+
+  #leave(rows: number): void {
+    this.#deps.admission.leave(rows);
+    if (this.inFlight === 0) for (const resolve of this.#idle.splice(0)) resolve();
+  }
+
+  #recycle(job: PredictJob): void {
+    job.reset();
+    if (this.#pool.length < this.#deps.admission.requestsMax) this.#pool.push(job);
+  }
+
+  #predictionId(view: PredictRequestView): string {
+    const given = view.predictionId;
+    if (given.length > PREDICTION_ID_MAX) throw new AppError('INPUT_INVALID', `the prediction id has ${given.length} characters; at most ${PREDICTION_ID_MAX} are taken`);
+    return given || this.#deps.ids.next(this.#deps.nowMs());
+  }
+
+}
+
+type Mutable<T> = { -readonly [P in keyof T]: T[P] };
+
+function runFailed(model: ServedModel, cause: unknown): AppError {
+  return new AppError('INTERNAL', `${nameOf(model)} failed to run; the log of the server holds the cause`, { cause });
+}

@@ -1,0 +1,67 @@
+import type { AppError } from '@headrace/base/errors';
+import type { LaneJob } from './batch-lane.js';
+import type { FeatureBlock } from './feature-block.js';
+import type { ColumnSlot } from './input-plan.js';
+import type { LoadedModel } from './loaded-model.js';
+
+/**
+ * Where an answer goes. One object for a whole transport; `reply` names the call. Each request is answered exactly once, by `ok`
+ * or `fail`. The form is that of the hot handler of libs/wire, so that its transport needs only a few lines to stand here.
+ */
+export interface PredictReplies {
+  /** The bytes are copied before the return. */
+  ok(reply: number, bytes: Uint8Array, start: number, end: number): void;
+  fail(reply: number, error: AppError): void;
+  /** The caller has gone; work for it would be waste. */
+  isGone(reply: number): boolean;
+  /** W3C traceparent of a call that has no answer yet; '' = none. */
+  traceparentOf(reply: number): string;
+}
+
+/** Values that a request gives for one column; they win over what is looked up. */
+export interface ColumnValues {
+  readonly slot: ColumnSlot;
+  readonly numbers: ArrayLike<number> | undefined;
+  readonly texts: readonly string[] | undefined;
+}
+
+export type Arm = 'champion' | 'pinned';
+
+/** One request on its way through; taken from a pool, so that the hot path makes no object for a request of dense rows. */
+export class PredictJob implements LaneJob {
+  replies!: PredictReplies;
+  reply = 0;
+  /** ms since the epoch; Infinity = none. */
+  deadlineMs = Infinity;
+  /** performance.now() when it came. */
+  startedAtMs = 0;
+  loaded!: LoadedModel<PredictJob>;
+  arm: Arm = 'champion';
+  rows = 0;
+  firstRow = 0;
+  predictionId = '';
+  /** Rows of its own: requests by columns or entities, and those too large for a lane. */
+  block: FeatureBlock | undefined;
+  dense: Float32Array | undefined;
+  columns: readonly ColumnValues[] = [];
+  entities: readonly string[] | undefined;
+  featureTimes: Float64Array | undefined;
+  stale: Uint8Array | undefined;
+  /** Scores so far of a request that runs in slices. */
+  scores: Float32Array | undefined;
+  rowsDone = 0;
+
+  /** Drops what only this request held, so that the pool keeps no memory alive. */
+  reset(): void {
+    this.replies = undefined as unknown as PredictReplies;
+    this.loaded = undefined as unknown as LoadedModel<PredictJob>;
+    this.block = this.dense = this.entities = this.featureTimes = this.stale = this.scores = undefined;
+    this.columns = NO_COLUMNS;
+    this.predictionId = '';
+    this.rowsDone = 0;
+  }
+}
+
+const NO_COLUMNS: readonly ColumnValues[] = [];
+
+export type ServedModel = LoadedModel<PredictJob>;

@@ -1,0 +1,19 @@
+import { modelChanged, predictionsLogged, rolloutChanged } from '@headrace/events/catalog';
+import type { GuardTable } from '@headrace/platform/guard';
+
+export const guard: GuardTable = {
+  http: {
+    'GET /models': 'models:read',
+    'POST /predict': 'predict',
+  },
+  grpc: {
+    '/headrace.serving.v1.Prediction/Predict': 'predict',
+    '/headrace.serving.v1.ServingAdmin/ListLoaded': 'models:read',
+    '/headrace.serving.v1.ServingAdmin/LoadVersion': 'models:promote',
+  },
+  topics: {
+    [modelChanged.topic]: 'models:write',
+    [rolloutChanged.topic]: 'models:promote',
+    [predictionsLogged.topic]: 'predict',
+  },
+};

@@ -1,0 +1,213 @@
+import { messageOf } from '@headrace/base/errors';
+import { newId } from '@headrace/base/ids';
+import { encodePredictionsLogged, type PredictionBatch } from '@headrace/codec/predictions-logged';
+import { ProtoWriter } from '@headrace/codec/writer';
+import { predictionsLogged, type EventType } from '@headrace/events/catalog';
+import { toRecord, type OutgoingRecord } from '@headrace/events/envelope';
+import type { EventProducer } from '@headrace/platform/kafka/client';
+import type { Log } from '@headrace/platform/log';
+import { LogBuffer } from '../domain/log-buffer.js';
+import type { PredictJob } from '../domain/predict-job.js';
+import type { FeatureBlock } from '../domain/feature-block.js';
+import { LogAccount } from '../domain/log-account.js';
+
+export interface PredictionLogOptions {
+  readonly instance: string;
+  /** Longest time that a row waits before its batch is sent, ms. */
+  readonly flushMs: number;
+  readonly batchRows: number;
+  /** Rows that may wait for Kafka; what comes beyond is dropped and counted. */
+  readonly pendingRowsMax: number;
+  /** Share of requests that are logged. */
+  readonly sampleRate: number;
+  /** Longest wait of `close` for Kafka, ms. */
+  readonly closeMs: number;
+}
+
+/** Bytes of one message at the most, as a guess from the width of the model; Kafka's own limit is 1 MB. */
+const MESSAGE_BYTES = 512 * 1024;
+/** Bytes of a row beside its features: id, time, score, label, entity, trace. */
+const ROW_BYTES = 120;
+const IDLE_FLUSHES_MAX = 50;
+/** Batches in one send. */
+const SEND_BATCHES_MAX = 16;
+const RETRY_MS = { first: 200, longest: 2_000 };
+
+/** The hot encoder in the place of the generated one; topic, key and headers stay those of the catalogue. */
+const hotPredictionsLogged: EventType<PredictionBatch> = {
+  ...(predictionsLogged as unknown as EventType<PredictionBatch>),
+  message: {
+    encode: (batch) => {
+      encodePredictionsLogged(batch, writer.reset());
+      return { finish: () => writer.finish() };
+    },
+    decode: notUsed,
+    fromJSON: notUsed,
+    toJSON: notUsed,
+  },
+};
+const writer = new ProtoWriter(64 * 1024);
+
+/**
+ * The prediction log, off the request path: `append` copies rows into a buffer, a timer or a full buffer makes a message of it,
+ * and one sender brings messages to Kafka. Bounded, and exactly accounted (see LogAccount). An outage of Kafka keeps messages until
+ * the bound, then drops new ones; requests never wait.
+ */
+export class PredictionLog {
+  readonly account = new LogAccount();
+  readonly #options: PredictionLogOptions;
+  readonly #producer: () => EventProducer;
+  readonly #log: Pick<Log, 'warn' | 'info'>;
+  readonly #buffers = new Map<string, LogBuffer>();
+  readonly #queue: { readonly record: OutgoingRecord; readonly rows: number }[] = [];
+  readonly #timer: NodeJS.Timeout;
+  #queuedRows = 0;
+  #sampled = 0;
+  #sending: Promise<void> | undefined;
+  readonly #closing = new AbortController();
+  #isDown = false;
+
+  constructor(options: PredictionLogOptions, producer: () => EventProducer, log: Pick<Log, 'warn' | 'info'>) {
+    this.#options = options;
+    this.#producer = producer;
+    this.#log = log;
+    this.#timer = setInterval(() => this.flush(), options.flushMs).unref();
+  }
+
+  /** Rows in memory, in buffers and messages. */
+  get pendingRows(): number {
+    return this.account.pending;
+  }
+
+  append(job: PredictJob, block: FeatureBlock, firstRow: number, scores: Float32Array, firstScore: number): void {
+    this.account.answer(job.rows);
+    this.#sampled += this.#options.sampleRate;
+    if (this.#sampled < 1) return this.account.sampleOut(job.rows);
+    this.#sampled -= 1;
+    const key = `${job.loaded.project}/${job.loaded.model}/${job.loaded.version}/${job.arm}`;
+    const nowMs = Date.now();
+    for (let from = 0; from < job.rows; ) {
+      const buffer = this.#bufferOf(key, job);
+      from += buffer.append(job, block, firstRow, scores, firstScore, from, nowMs);
+      if (buffer.rows === buffer.capacity) this.#seal(buffer);
+    }
+  }
+
+  /** Makes messages of all rows that wait, and sends. */
+  flush(): void {
+    for (const [key, buffer] of this.#buffers) {
+      if (buffer.rows > 0) this.#seal(buffer);
+      // A version that no longer answers gives its memory back.
+      else if (++buffer.idleFlushes > IDLE_FLUSHES_MAX) this.#buffers.delete(key);
+    }
+    this.#send();
+  }
+
+  /** Sends what is there, for a bounded time; what is left then is counted as dropped. */
+  async close(): Promise<void> {
+    clearInterval(this.#timer);
+    this.flush();
+    const timer = setTimeout(() => this.#closing.abort(), this.#options.closeMs);
+    while (this.#sending) await this.#sending;
+    clearTimeout(timer);
+    for (const { rows } of this.#queue.splice(0)) this.#drop(rows);
+    const { answered, logged, sampledOut, dropped } = this.account;
+    this.#log.info('prediction log closed', { answered, logged, sampledOut, dropped });
+  }
+
+  #bufferOf(key: string, job: PredictJob): LogBuffer {
+    let buffer = this.#buffers.get(key);
+    if (!buffer) {
+      const { plan } = job.loaded.parts;
+      const rowBytes = ROW_BYTES + 4 * plan.byName.size;
+      const capacity = Math.max(1, Math.min(this.#options.batchRows, Math.floor(MESSAGE_BYTES / rowBytes)));
+      this.#buffers.set(key, (buffer = new LogBuffer(job, capacity)));
+    }
+    return buffer;
+  }
+
+  #seal(buffer: LogBuffer): void {
+    const { rows } = buffer;
+    if (this.#queuedRows + rows > this.#options.pendingRowsMax) {
+      buffer.clear();
+      this.account.drop(rows);
+      if (!this.#isDown) this.#log.warn('prediction log is full; rows are dropped until Kafka takes them again', { pendingRows: this.#queuedRows });
+      this.#isDown = true;
+      return;
+    }
+    const { answered, logged, sampledOut, dropped } = this.account;
+    // As it will stand when this message and those before it have arrived.
+    const batch = buffer.toBatch(this.#options.instance, { answered, logged: logged + this.#queuedRows + rows, sampledOut, dropped });
+    const timeMs = Date.now();
+    const record = toRecord(hotPredictionsLogged, batch, { id: newId(timeMs), source: '/headrace/serving', timeMs });
+    buffer.clear();
+    this.#queue.push({ record, rows });
+    this.#queuedRows += rows;
+    if (this.#queue.length === 1) this.#send();
+  }
+
+  #send(): void {
+    if (this.#sending || this.#queue.length === 0) return;
+    this.#sending = this.#sendAll().finally(() => {
+      this.#sending = undefined;
+    });
+  }
+
+  async #sendAll(): Promise<void> {
+    let delayMs = RETRY_MS.first;
+    while (this.#queue.length > 0 && !this.#closing.signal.aborted) {
+      const batches = this.#queue.slice(0, SEND_BATCHES_MAX);
+      const rows = batches.reduce((sum, batch) => sum + batch.rows, 0);
+      try {
+        await this.#orClosing(this.#producer().send(batches.map((batch) => batch.record)));
+        this.#queue.splice(0, batches.length);
+        this.#queuedRows -= rows;
+        this.account.log(rows);
+        this.#isDown = false;
+        delayMs = RETRY_MS.first;
+      } catch (error) {
+        if (isTooLarge(error) && batches.length >= 1) this.#dropLargest(messageOf(error));
+        else await this.#wait(delayMs, error);
+        delayMs = Math.min(delayMs * 2, RETRY_MS.longest);
+      }
+    }
+  }
+
+  /** Nothing was sent: one message is beyond the broker's limit, and would be for ever. */
+  #dropLargest(reason: string): void {
+    const sizes = this.#queue.slice(0, SEND_BATCHES_MAX).map((batch) => batch.record.value.length);
+    const [largest] = this.#queue.splice(sizes.indexOf(Math.max(...sizes)), 1);
+    this.#log.warn('a message of the prediction log is too large and was dropped', { rows: largest!.rows, reason });
+    this.#drop(largest!.rows);
+  }
+
+  async #wait(delayMs: number, error: unknown): Promise<void> {
+    if (!this.#isDown && !this.#closing.signal.aborted) this.#log.warn('prediction log cannot be sent; it waits in memory', { error: messageOf(error), pendingRows: this.#queuedRows });
+    this.#isDown = true;
+    await this.#orClosing(new Promise((resolve) => setTimeout(resolve, delayMs).unref())).catch(() => undefined);
+  }
+
+  #drop(rows: number): void {
+    this.#queuedRows -= rows;
+    this.account.drop(rows);
+  }
+
+  /** Rejects when the process cannot wait longer; a send that was under way may still arrive, and is counted as dropped. */
+  #orClosing<T>(work: Promise<T>): Promise<T> {
+    const { signal } = this.#closing;
+    return new Promise((resolve, reject) => {
+      const onAbort = (): void => reject(new Error('the process is closing'));
+      if (signal.aborted) return onAbort();
+      signal.addEventListener('abort', onAbort, { once: true });
+      work.then(resolve, reject).finally(() => signal.removeEventListener('abort', onAbort));
+    });
+  }
+}
+
+function isTooLarge(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && error.code === 'MESSAGE_TOO_LARGE';
+}
+
+function notUsed(): never {
+  throw new Error('the prediction log is only written here');
+}

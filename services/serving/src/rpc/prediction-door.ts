@@ -1,0 +1,75 @@
+import type { AppError } from '@headrace/base/errors';
+import { PredictionDefinition } from '@headrace/contracts/serving/v1/serving';
+import type { CallContext, Codec, GrpcService } from '@headrace/platform/grpc/server';
+import { Injectable } from '@nestjs/common';
+import { Predictor } from '../app/predictor.js';
+import type { PredictReplies } from '../domain/predict-job.js';
+
+/** What the door needs of a call, whichever transport it came by. */
+export type PredictCall = Pick<CallContext, 'deadlineMs' | 'signal' | 'traceparent'>;
+
+interface Waiting {
+  readonly resolve: (bytes: Uint8Array) => void;
+  readonly reject: (error: AppError) => void;
+  readonly call: PredictCall;
+}
+
+/**
+ * Predict over grpc-js and HTTP: bytes in, bytes out, one promise a call, one tick for all calls of an event-loop turn. The
+ * transport of libs/wire calls the predictor itself, by the same two methods, and needs none of this.
+ */
+@Injectable()
+export class PredictionDoor implements PredictReplies {
+  readonly #waiting = new Map<number, Waiting>();
+  #next = 0;
+  #isTickDue = false;
+
+  constructor(private readonly predictor: Predictor) {}
+
+  predict(request: Uint8Array, call: PredictCall): Promise<Uint8Array> {
+    return new Promise((resolve, reject) => {
+      const reply = this.#next++;
+      this.#waiting.set(reply, { resolve, reject, call });
+      this.predictor.submit(request, 0, request.length, reply, call.deadlineMs, this);
+      if (this.#isTickDue) return;
+      this.#isTickDue = true;
+      setImmediate(this.#tick);
+    });
+  }
+
+  /** Both messages stay bytes here: the hot codecs work inside the predictor. */
+  service(): GrpcService {
+    const { fullName, methods } = PredictionDefinition;
+    const path = `/${fullName}/${methods.predict.name}`;
+    return { fullName, methods: [{ path, requestStream: false, responseStream: false, request: RAW, response: RAW, handle: (request, call) => this.predict(request as Uint8Array, call) }] };
+  }
+
+  ok(reply: number, bytes: Uint8Array, start: number, end: number): void {
+    this.#take(reply).resolve(Uint8Array.prototype.slice.call(bytes, start, end));
+  }
+
+  fail(reply: number, error: AppError): void {
+    this.#take(reply).reject(error);
+  }
+
+  isGone(reply: number): boolean {
+    return this.#waiting.get(reply)!.call.signal.aborted;
+  }
+
+  traceparentOf(reply: number): string {
+    return this.#waiting.get(reply)!.call.traceparent;
+  }
+
+  readonly #tick = (): void => {
+    this.#isTickDue = false;
+    this.predictor.tick();
+  };
+
+  #take(reply: number): Waiting {
+    const waiting = this.#waiting.get(reply)!;
+    this.#waiting.delete(reply);
+    return waiting;
+  }
+}
+
+const RAW: Codec<unknown> = { decode: (bytes) => bytes, encode: (bytes) => bytes as Uint8Array };

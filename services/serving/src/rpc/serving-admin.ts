@@ -1,0 +1,51 @@
+import { DEFAULT_PROJECT } from '@headrace/base/ids';
+import { LoadState, type ListLoadedRequest, type ListLoadedResponse, type LoadedVersion, type LoadVersionRequest, type ServingAdminDefinition } from '@headrace/contracts/serving/v1/serving';
+import type { Implementation } from '@headrace/platform/grpc/server';
+import { Injectable } from '@nestjs/common';
+import { RegistryFollower } from '../app/follow-registry.js';
+import { ModelHost } from '../app/model-host.js';
+import type { LoadState as State } from '../domain/load-state.js';
+import type { ServedModel } from '../domain/predict-job.js';
+import { requestInvalid } from '../errors.js';
+
+const STATES: Readonly<Record<State, LoadState>> = {
+  pending: LoadState.PENDING,
+  loading: LoadState.LOADING,
+  standby: LoadState.STANDBY,
+  loaded: LoadState.LOADED,
+  draining: LoadState.DRAINING,
+  unloaded: LoadState.UNLOADED,
+  failed: LoadState.FAILED,
+};
+
+@Injectable()
+export class ServingAdmin implements Implementation<typeof ServingAdminDefinition> {
+  constructor(
+    private readonly host: ModelHost,
+    private readonly follower: RegistryFollower,
+  ) {}
+
+  listLoaded({ project }: ListLoadedRequest): Promise<ListLoadedResponse> {
+    return Promise.resolve({ loaded: this.host.list(project).map((model) => this.#message(model)) });
+  }
+
+  async loadVersion({ project, model, version }: LoadVersionRequest): Promise<LoadedVersion> {
+    if (model === '') throw requestInvalid('model', 'is empty; name the model');
+    if (version === 0) throw requestInvalid('version', 'is 0; name the version, from 1');
+    return this.#message(await this.follower.loadPinned(project || DEFAULT_PROJECT, model, version));
+  }
+
+  #message(model: ServedModel): LoadedVersion {
+    return {
+      project: model.project,
+      model: model.model,
+      version: model.version,
+      state: STATES[model.state],
+      failure: model.failure,
+      artifactSha256: model.artifactSha256,
+      answered: model.answered,
+      loadedAt: model.loadedAtMs > 0 ? new Date(model.loadedAtMs) : undefined,
+      champion: this.host.isChampion(model),
+    };
+  }
+}

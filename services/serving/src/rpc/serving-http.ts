@@ -1,0 +1,66 @@
+import { LoadedVersion, PredictResponse } from '@headrace/contracts/serving/v1/serving';
+import { encodePredictRequest } from '@headrace/codec/predict-request';
+import { decodePredictResponse } from '@headrace/codec/predict-response';
+import { ProtoWriter } from '@headrace/codec/writer';
+import { Body, Controller, Get, Headers, HttpCode, Post, Query } from '@nestjs/common';
+import { z } from 'zod';
+import { requestInvalid } from '../errors.js';
+import { PredictionDoor } from './prediction-door.js';
+import { ServingAdmin } from './serving-admin.js';
+
+/** A request over HTTP is given up after this time; who needs another deadline uses gRPC. */
+const DEADLINE_MS = 10_000;
+
+/** JSON has no NaN: null is the missing value. */
+const number = z.number().nullable().transform((value) => value ?? Number.NaN);
+const column = z.union([z.array(number).min(1), z.array(z.string().nullable().transform((text) => text ?? '')).min(1)]);
+const body = z.strictObject({
+  project: z.string().default(''),
+  model: z.string().min(1),
+  version: z.int().nonnegative().max(0xffff_ffff).default(0),
+  /** Rows of numbers, in the order of the signature. */
+  rows: z.array(z.array(number)).default([]),
+  columns: z.record(z.string(), column).default({}),
+  entities: z.array(z.string()).default([]),
+  predictionId: z.string().default(''),
+});
+
+/** Serving for curl: JSON in front of the very path that gRPC takes. */
+@Controller()
+export class ServingHttp {
+  constructor(
+    private readonly door: PredictionDoor,
+    private readonly admin: ServingAdmin,
+  ) {}
+
+  @Get('models')
+  async models(@Query('project') project?: string): Promise<unknown> {
+    const { loaded } = await this.admin.listLoaded({ project: project ?? '' });
+    return { models: loaded.map((version) => LoadedVersion.toJSON(version)) };
+  }
+
+  @Post('predict')
+  @HttpCode(200)
+  async predict(@Body() json: unknown, @Headers('traceparent') traceparent?: string): Promise<unknown> {
+    const parsed = body.safeParse(json);
+    if (!parsed.success) throw requestInvalid('body', `is not a prediction request: ${parsed.error.issues.map((i) => `${i.path.join('.') || '(top level)'}: ${i.message}`).join('; ')}`);
+    const { rows, columns, ...rest } = parsed.data;
+    const writer = new ProtoWriter();
+    encodePredictRequest({ ...rest, dense: dense(rows), columns: Object.entries(columns).map(toColumn) }, writer);
+    const signal = AbortSignal.timeout(DEADLINE_MS);
+    const answer = await this.door.predict(writer.finish(), { deadlineMs: Date.now() + DEADLINE_MS, signal, traceparent: traceparent ?? '' });
+    const response = decodePredictResponse(answer);
+    return PredictResponse.toJSON({ ...response, scores: [...response.scores] });
+  }
+}
+
+function dense(rows: readonly number[][]): Float32Array {
+  const width = rows[0]?.length ?? 0;
+  const ragged = rows.findIndex((row) => row.length !== width);
+  if (ragged >= 0) throw requestInvalid(`rows.${ragged}`, `has ${rows[ragged]!.length} values, row 0 has ${width}`);
+  return Float32Array.from(rows.flat());
+}
+
+function toColumn([name, values]: [string, number[] | string[]]): { name: string; floats?: Float32Array; strings?: string[] } {
+  return typeof values[0] === 'string' ? { name, strings: values as string[] } : { name, floats: Float32Array.from(values as number[]) };
+}
