@@ -22,6 +22,8 @@ const shared = {
   oxc: false as const,
   resolve: { conditions },
   ssr: { resolve: { conditions, externalConditions: ['node'] } },
+  // The global setup runs in an environment of its own, which would look for our packages' builds.
+  environments: { __vitest__: { resolve: { conditions, noExternal: [/^@headrace\//] } } },
 };
 
 /**

@@ -49,7 +49,11 @@ async function takeGiven(engine: EngineName, url: string, say: Say): Promise<Sta
     await GIVEN_CHECKS[engine](url);
   } catch (cause) {
     const reason = cause instanceof AggregateError ? cause.errors.map(messageOf).join('; ') : messageOf(cause);
-    throw new AppError('DEPENDENCY_UNAVAILABLE', `the given ${engine} at ${withoutPassword(url)} does not answer (${reason}); start it, or leave its URL out to get one started`, { cause });
+    throw new AppError(
+      'DEPENDENCY_UNAVAILABLE',
+      `the given ${engine} at ${withoutPassword(url)} does not answer (${reason}); start it, or leave its URL out to get one started`,
+      { cause },
+    );
   }
   say('ready', `${engine} is given: ${withoutPassword(url)}`);
   return { engine, url };
@@ -66,7 +70,7 @@ const GIVEN_CHECKS: Readonly<Record<EngineName, (url: string) => Promise<void>>>
 /** A process of an earlier run that answers and fits what is asked for; one that doesn't is stopped. */
 async function takeLiving(engine: EngineName, options: StartEnginesOptions, say: Say): Promise<StartedEngine | undefined> {
   const living = readPidRecord(pidFile(options.stateDir, engine));
-  if (living === undefined || !(await isRunning(living))) return undefined;
+  if (living === undefined || !isRunning(living)) return undefined;
   const url = urlOf(engine, options.stateDir, living.port);
   const misfit = misfitOf(engine, living, options) ?? (await refusal(PROBES[engine](url)));
   if (misfit === undefined) {
@@ -156,7 +160,10 @@ async function choosePort(name: keyof EnginePorts, options: StartEnginesOptions)
   const asked = options.ports?.[name];
   if (asked !== undefined) {
     if (await isPortFree(asked)) return asked;
-    throw new AppError('CONFIG_INVALID', `port ${asked}, wanted for ${name}, is in use on 127.0.0.1; choose another, or give the URL of what listens there`);
+    throw new AppError(
+      'CONFIG_INVALID',
+      `port ${asked}, wanted for ${name}, is in use on 127.0.0.1; choose another, or give the URL of what listens there`,
+    );
   }
   const last = readRuntime(options.stateDir).ports[name];
   return last !== undefined && (await isPortFree(last)) ? last : await freePort();

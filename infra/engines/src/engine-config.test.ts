@@ -38,9 +38,12 @@ log.index.size.max.bytes=1048576
 });
 
 it('gives each formatted folder ids of its own and leaves the rest of meta.properties alone', () => {
-  const template = '#\n#Sat Nov 21 11:21:57 UTC 2026\nnode.id=1\ndirectory.id=s_eLS_ZPyI7cqCXO3RnNdg\nversion=1\ncluster.id=2Jav8FItd8kujSGMnybu5g\n';
+  const template =
+    '#\n#Sat Nov 21 11:21:57 UTC 2026\nnode.id=1\ndirectory.id=s_eLS_ZPyI7cqCXO3RnNdg\nversion=1\ncluster.id=2Jav8FItd8kujSGMnybu5g\n';
   const made = withNewIds(template);
-  expect(made.replaceAll(/=[\w-]{22}$/gm, '=ID')).toBe('#\n#Sat Nov 21 11:21:57 UTC 2026\nnode.id=1\ndirectory.id=ID\nversion=1\ncluster.id=ID\n');
+  expect(made.replaceAll(/=[\w-]{22}$/gm, '=ID')).toBe(
+    '#\n#Sat Nov 21 11:21:57 UTC 2026\nnode.id=1\ndirectory.id=ID\nversion=1\ncluster.id=ID\n',
+  );
   expect(withNewIds(template)).not.toBe(made);
 });
 
@@ -62,6 +65,18 @@ it('lets Redis refuse writes rather than forget rows, and keeps a file only when
 
 it('lets Postgres forget nothing unless it is told to, and listen to this machine alone', () => {
   const durable = postgresSettings(25432, true);
-  expect(durable).toMatchObject({ listen_addresses: '127.0.0.1', port: '25432', fsync: 'on', synchronous_commit: 'on', full_page_writes: 'on', max_connections: '200' });
-  expect(postgresSettings(25432, false)).toMatchObject({ listen_addresses: '127.0.0.1', fsync: 'off', synchronous_commit: 'off', full_page_writes: 'off' });
+  expect(durable).toMatchObject({
+    listen_addresses: '127.0.0.1',
+    port: '25432',
+    fsync: 'on',
+    synchronous_commit: 'on',
+    full_page_writes: 'on',
+    max_connections: '200',
+  });
+  expect(postgresSettings(25432, false)).toMatchObject({
+    listen_addresses: '127.0.0.1',
+    fsync: 'off',
+    synchronous_commit: 'off',
+    full_page_writes: 'off',
+  });
 });

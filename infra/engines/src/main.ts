@@ -13,24 +13,28 @@ async function main(): Promise<void> {
   const command = positionals[0] ?? 'status';
   if (command === 'up') {
     const { kafkaBrokers, postgresUrl, redisUrl } = await startEngines({ stateDir, report });
-    console.log(JSON.stringify({ kafkaBrokers, postgresUrl, redisUrl }, null, 2));
+    print(JSON.stringify({ kafkaBrokers, postgresUrl, redisUrl }, null, 2));
   } else if (command === 'down') {
     await stopEngines(stateDir, report);
   } else if (command === 'clean') {
     await cleanEngines(stateDir);
   } else if (command === 'status') {
-    const running = await runningEngines(stateDir);
-    console.log(JSON.stringify({ stateDir, running: running.map(({ engine, pid }) => ({ engine, pid })), ...readRuntime(stateDir) }, null, 2));
+    const running = runningEngines(stateDir);
+    print(JSON.stringify({ stateDir, running: running.map(({ engine, pid }) => ({ engine, pid })), ...readRuntime(stateDir) }, null, 2));
   } else {
     throw new AppError('REQUEST_INVALID', `unknown command "${command}": up, down, status or clean`);
   }
 }
 
 function report({ engine, phase, text, elapsedMs }: EngineProgress): void {
-  console.log(`${String(elapsedMs).padStart(6)} ms  ${engine.padEnd(8)} ${phase.padEnd(10)} ${text}`);
+  print(`${String(elapsedMs).padStart(6)} ms  ${engine.padEnd(8)} ${phase.padEnd(10)} ${text}`);
+}
+
+function print(text: string): void {
+  process.stdout.write(`${text}\n`);
 }
 
 main().catch((thrown: unknown) => {
-  console.error(messageOf(thrown));
+  process.stderr.write(`${messageOf(thrown)}\n`);
   process.exitCode = 1;
 });

@@ -38,7 +38,14 @@ async function aptNow(apt: string, packages: readonly string[], say: Say): Promi
 }
 
 /** One PyPI package, unpacked into `<cacheDir>/<name>-<version>`; it appears there whole or not at all. */
-export async function pipInstall(machine: Machine, cacheDir: string, name: string, version: string, options: readonly string[], say: Say): Promise<string | undefined> {
+export async function pipInstall(
+  machine: Machine,
+  cacheDir: string,
+  name: string,
+  version: string,
+  options: readonly string[],
+  say: Say,
+): Promise<string | undefined> {
   const python = which(machine, 'python3');
   if (python === undefined) return 'no python3 on PATH, so no pip';
   say('installing', `pip install ${name}==${version}`);
@@ -46,7 +53,18 @@ export async function pipInstall(machine: Machine, cacheDir: string, name: strin
   const target = join(cacheDir, `${name}-${version}`);
   const partial = `${target}.partial-${process.pid}`;
   rmSync(partial, { recursive: true, force: true });
-  const args = ['-m', 'pip', 'install', '--quiet', '--disable-pip-version-check', '--no-deps', ...options, '--target', partial, `${name}==${version}`];
+  const args = [
+    '-m',
+    'pip',
+    'install',
+    '--quiet',
+    '--disable-pip-version-check',
+    '--no-deps',
+    ...options,
+    '--target',
+    partial,
+    `${name}==${version}`,
+  ];
   const result = await runCommand(python, args, { timeoutMs: INSTALL_BOUND_MS });
   if (result.ok) moveIntoPlace(partial, target);
   rmSync(partial, { recursive: true, force: true });

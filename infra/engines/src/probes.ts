@@ -10,9 +10,15 @@ import { AppError, messageOf } from '@headrace/base/errors';
 
 /** Kafka: ApiVersions v0 must come back without an error code. The broker answers it only after it joined its cluster. */
 export async function probeKafka(broker: string, timeoutMs = 2_000): Promise<void> {
-  const answer = await exchange(broker, kafkaRequest(API_VERSIONS, 0, Buffer.alloc(0)), timeoutMs, (bytes) => bytes.length >= 4 && bytes.length >= 4 + bytes.readInt32BE(0));
+  const answer = await exchange(
+    broker,
+    kafkaRequest(API_VERSIONS, 0, Buffer.alloc(0)),
+    timeoutMs,
+    (bytes) => bytes.length >= 4 && bytes.length >= 4 + bytes.readInt32BE(0),
+  );
   const errorCode = answer.length >= 10 ? answer.readInt16BE(8) : -1;
-  if (answer.readInt32BE(4) !== CORRELATION_ID || errorCode !== 0) throw unavailable(broker, `answered ApiVersions with error code ${errorCode}`);
+  if (answer.readInt32BE(4) !== CORRELATION_ID || errorCode !== 0)
+    throw unavailable(broker, `answered ApiVersions with error code ${errorCode}`);
 }
 
 /** Kafka that somebody else runs may want TLS or a login, so only the connection is tried. */
@@ -37,7 +43,14 @@ export async function probeRedis(url: string, timeoutMs = 2_000): Promise<void> 
   const { hostname, port, username, password, protocol } = new URL(url);
   const auth = password === '' ? [] : [['AUTH', ...(username === '' ? [] : [decodeURIComponent(username)]), decodeURIComponent(password)]];
   const request = Buffer.from([...auth, ['PING']].map(respCommand).join(''));
-  const answer = await exchange(`${hostname}:${port || '6379'}`, request, timeoutMs, (bytes) => /\+PONG\r\n|^-.*\r\n/m.test(bytes.toString('latin1')), false, protocol === 'rediss:');
+  const answer = await exchange(
+    `${hostname}:${port || '6379'}`,
+    request,
+    timeoutMs,
+    (bytes) => /\+PONG\r\n|^-.*\r\n/m.test(bytes.toString('latin1')),
+    false,
+    protocol === 'rediss:',
+  );
   const text = answer.toString('latin1');
   if (!text.includes('+PONG')) throw unavailable(`${hostname}:${port}`, text.trim());
 }
@@ -53,7 +66,12 @@ const CORRELATION_ID = 7;
 export async function warmGroupCoordinator(broker: string, timeoutMs = 2_000): Promise<void> {
   const group = Buffer.from('headrace-warm-up');
   const body = Buffer.concat([int16(group.length), group, Buffer.from([0])]);
-  await exchange(broker, kafkaRequest(FIND_COORDINATOR, 1, body), timeoutMs, (bytes) => bytes.length >= 4 && bytes.length >= 4 + bytes.readInt32BE(0));
+  await exchange(
+    broker,
+    kafkaRequest(FIND_COORDINATOR, 1, body),
+    timeoutMs,
+    (bytes) => bytes.length >= 4 && bytes.length >= 4 + bytes.readInt32BE(0),
+  );
 }
 
 /** Request header v1: size, api key, api version, correlation id, client id (nullable string). */
@@ -80,7 +98,14 @@ function respCommand(words: readonly string[]): string {
 }
 
 /** Sends one request and collects bytes until `complete`. With `connectOnly` the connection itself is the answer. */
-function exchange(address: string, request: Buffer, timeoutMs: number, complete: (bytes: Buffer) => boolean, connectOnly = false, tls = false): Promise<Buffer> {
+function exchange(
+  address: string,
+  request: Buffer,
+  timeoutMs: number,
+  complete: (bytes: Buffer) => boolean,
+  connectOnly = false,
+  tls = false,
+): Promise<Buffer> {
   const { host, port } = splitAddress(address);
   return new Promise((resolve, reject) => {
     const socket: Socket = tls ? connectTls({ host, port, servername: host }) : connect({ host, port });

@@ -19,17 +19,19 @@ afterEach(() => {
 
 /** A process that says "up" when it runs. */
 async function startNode(script: string): Promise<PidRecord> {
-  const child = spawn(process.execPath, ['-e', `${script}; console.log('up'); setInterval(() => {}, 1000)`], { stdio: ['ignore', 'pipe', 'inherit'] });
+  const child = spawn(process.execPath, ['-e', `${script}; console.log('up'); setInterval(() => {}, 1000)`], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
   children.push(child);
   await once(child.stdout!, 'data');
-  return { engine: 'redis', pid: child.pid!, port: 1, durable: false, identity: (await identityOf(child.pid!))!, command: 'node', startedAt: '' };
+  return { engine: 'redis', pid: child.pid!, port: 1, durable: false, identity: identityOf(child.pid!)!, command: 'node', startedAt: '' };
 }
 
 it('stops a process that heeds SIGTERM without killing it', async () => {
   const record = await startNode('');
-  expect(await isRunning(record)).toBe(true);
+  expect(isRunning(record)).toBe(true);
   expect(await stopProcess(record, [{ signal: 'SIGTERM', waitMs: 5_000 }])).toMatchObject({ how: 'stopped' });
-  expect(await isRunning(record)).toBe(false);
+  expect(isRunning(record)).toBe(false);
 });
 
 it('kills a process that does not heed its signals within their bounds', async () => {
@@ -39,15 +41,15 @@ it('kills a process that does not heed its signals within their bounds', async (
     { signal: 'SIGTERM', waitMs: 100 },
   ]);
   expect(outcome.how).toBe('killed');
-  expect(await isRunning(record)).toBe(false);
+  expect(isRunning(record)).toBe(false);
 });
 
 it('never signals a stranger that got the pid later', async () => {
   const stranger = await startNode('');
   const stale = { ...stranger, identity: `${stranger.identity}0` };
-  expect(await isRunning(stale)).toBe(false);
+  expect(isRunning(stale)).toBe(false);
   expect(await stopProcess(stale, [{ signal: 'SIGTERM', waitMs: 1_000 }])).toEqual({ how: 'was not running', tookMs: 0 });
-  expect(await isRunning(stranger)).toBe(true);
+  expect(isRunning(stranger)).toBe(true);
 });
 
 it.runIf(process.platform === 'linux')('counts a dead process that nobody reaped yet as ended', async () => {
@@ -57,28 +59,43 @@ it.runIf(process.platform === 'linux')('counts a dead process that nobody reaped
   const [line] = (await once(parent.stdout!, 'data')) as [Buffer];
   const zombie = Number(line.toString());
   await expect.poll(() => readFileSync(`/proc/${zombie}/stat`, 'utf8')).toContain(') Z');
-  expect(await identityOf(zombie)).toBeUndefined();
+  expect(identityOf(zombie)).toBeUndefined();
 });
 
 it('leaves a pid file that names the living process, only for its owner', async () => {
   const pidFile = join(folder, 'pid.json');
   const logFile = join(folder, 'log', 'server.log');
-  const made = await spawnServer('redis', process.execPath, ['-e', 'console.log("hello"); setInterval(() => {}, 1000)'], { port: 7, durable: true, cwd: folder, logFile, pidFile });
+  const made = await spawnServer('redis', process.execPath, ['-e', 'console.log("hello"); setInterval(() => {}, 1000)'], {
+    port: 7,
+    durable: true,
+    cwd: folder,
+    logFile,
+    pidFile,
+  });
   expect(readPidRecord(pidFile)).toEqual(made);
-  expect(await isRunning(made)).toBe(true);
+  expect(isRunning(made)).toBe(true);
   await expect.poll(() => readFileSync(logFile, 'utf8')).toBe('hello\n');
   expect(await stopProcess(made, [{ signal: 'SIGTERM', waitMs: 5_000 }])).toMatchObject({ how: 'stopped' });
 });
 
 it('says which program could not be started', async () => {
   const options = { port: 7, durable: true, cwd: folder, logFile: join(folder, 'log'), pidFile: join(folder, 'pid.json') };
-  await expect(spawnServer('redis', join(folder, 'nothing-here'), [], options)).rejects.toThrow(/redis: .*nothing-here could not be started/);
+  await expect(spawnServer('redis', join(folder, 'nothing-here'), [], options)).rejects.toThrow(
+    /redis: .*nothing-here could not be started/,
+  );
   expect(readPidRecord(options.pidFile)).toBeUndefined();
 });
 
 it('takes a half-written pid file, or one with an impossible pid, for none', () => {
   const file = join(folder, 'pid.json');
-  for (const content of ['', '{"engine":"redis","pid":12', 'null', '{}', '{"pid":1,"port":5,"identity":"x"}', '{"pid":-5,"port":5,"identity":"x"}']) {
+  for (const content of [
+    '',
+    '{"engine":"redis","pid":12',
+    'null',
+    '{}',
+    '{"pid":1,"port":5,"identity":"x"}',
+    '{"pid":-5,"port":5,"identity":"x"}',
+  ]) {
     writeFileSync(file, content);
     expect(readPidRecord(file)).toBeUndefined();
   }

@@ -1,7 +1,6 @@
-import { execFile, spawn } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
 import { closeSync, existsSync, mkdirSync, openSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
-import { promisify } from 'node:util';
 import { sleep } from '@headrace/base/clock';
 import { AppError } from '@headrace/base/errors';
 import { childEnvironment } from './config.js';
@@ -57,7 +56,9 @@ export async function spawnServer(engine: EngineName, program: string, args: rea
   closeSync(log);
   await new Promise<void>((resolve, reject) => {
     child.once('spawn', resolve);
-    child.once('error', (cause) => reject(new AppError('INTERNAL', `${engine}: ${program} could not be started: ${cause.message}`, { cause })));
+    child.once('error', (cause) =>
+      reject(new AppError('INTERNAL', `${engine}: ${program} could not be started: ${cause.message}`, { cause })),
+    );
   });
   child.unref();
   const pid = child.pid!;
@@ -67,7 +68,7 @@ export async function spawnServer(engine: EngineName, program: string, args: rea
     port: options.port,
     durable: options.durable,
     ...(options.classArchive === undefined ? {} : { classArchive: options.classArchive }),
-    identity: (await identityOf(pid)) ?? 'ended at once',
+    identity: identityOf(pid) ?? 'ended at once',
     command: [program, ...args].join(' '),
     startedAt: new Date().toISOString(),
   };
@@ -86,7 +87,13 @@ function keepLogShort(file: string): void {
 export function readPidRecord(file: string): PidRecord | undefined {
   try {
     const parsed = JSON.parse(readFileSync(file, 'utf8')) as Partial<PidRecord>;
-    if (!Number.isInteger(parsed.pid) || (parsed.pid as number) <= 1 || !Number.isInteger(parsed.port) || typeof parsed.identity !== 'string') return undefined;
+    if (
+      !Number.isInteger(parsed.pid) ||
+      (parsed.pid as number) <= 1 ||
+      !Number.isInteger(parsed.port) ||
+      typeof parsed.identity !== 'string'
+    )
+      return undefined;
     return parsed as PidRecord;
   } catch {
     return undefined;
@@ -94,8 +101,8 @@ export function readPidRecord(file: string): PidRecord | undefined {
 }
 
 /** True while exactly the recorded process lives; a stranger that got its pid later is not it. */
-export async function isRunning(record: PidRecord): Promise<boolean> {
-  return (await identityOf(record.pid)) === record.identity;
+export function isRunning(record: PidRecord): boolean {
+  return identityOf(record.pid) === record.identity;
 }
 
 export interface StopOutcome {
@@ -111,14 +118,22 @@ export interface StopStep {
 /** The steps in order, each with its bounded wait, then SIGKILL; never a signal to a process that is not the recorded one. */
 export async function stopProcess(record: PidRecord, steps: readonly StopStep[]): Promise<StopOutcome> {
   const begin = Date.now();
-  if (!(await isRunning(record))) return { how: 'was not running', tookMs: 0 };
+  if (!isRunning(record)) return { how: 'was not running', tookMs: 0 };
   for (const { signal, waitMs } of steps) {
     signalPid(record.pid, signal);
     if (await endsWithin(record, waitMs)) return { how: 'stopped', tookMs: Date.now() - begin };
   }
   signalPid(record.pid, 'SIGKILL');
   if (await endsWithin(record, KILL_WAIT_MS)) return { how: 'killed', tookMs: Date.now() - begin };
-  throw new AppError('INTERNAL', `${record.engine}: process ${record.pid} does not end, not even by SIGKILL; look at it by hand (${record.command.slice(0, 200)})`);
+  throw new AppError(
+    'INTERNAL',
+    `${record.engine}: process ${record.pid} does not end, not even by SIGKILL; look at it by hand (${record.command.slice(0, 200)})`,
+  );
+}
+
+/** For the moment when this process must end at once: no grace, no wait. */
+export function killNow(record: PidRecord): void {
+  if (isRunning(record)) signalPid(record.pid, 'SIGKILL');
 }
 
 export function removePidFile(file: string): void {
@@ -131,10 +146,10 @@ const POLL_MS = 20;
 async function endsWithin(record: PidRecord, waitMs: number): Promise<boolean> {
   const until = Date.now() + waitMs;
   do {
-    if (!(await isRunning(record))) return true;
+    if (!isRunning(record)) return true;
     await sleep(POLL_MS);
   } while (Date.now() < until);
-  return !(await isRunning(record));
+  return !isRunning(record);
 }
 
 function signalPid(pid: number, signal: NodeJS.Signals): void {
@@ -147,8 +162,8 @@ function signalPid(pid: number, signal: NodeJS.Signals): void {
 }
 
 /** Names the process that has this pid now; undefined when there is none. A zombie (dead, not yet reaped) counts as none. */
-export async function identityOf(pid: number): Promise<string | undefined> {
-  return process.platform === 'linux' ? linuxIdentity(pid) : await psIdentity(pid);
+export function identityOf(pid: number): string | undefined {
+  return process.platform === 'linux' ? linuxIdentity(pid) : psIdentity(pid);
 }
 
 function linuxIdentity(pid: number): string | undefined {
@@ -171,12 +186,15 @@ function bootId(): string {
   return knownBootId;
 }
 
-async function psIdentity(pid: number): Promise<string | undefined> {
+function psIdentity(pid: number): string | undefined {
   try {
-    const { stdout } = await promisify(execFile)('ps', ['-o', 'stat=,lstart=,command=', '-p', String(pid)]);
+    const stdout = execFileSync('ps', ['-o', 'stat=,lstart=,command=', '-p', String(pid)], {
+      encoding: 'utf8',
+      stdio: ['ignore', 'pipe', 'ignore'],
+    });
     const [, state, rest] = /^\s*(\S+)\s+(.*)$/s.exec(stdout) ?? [];
     return !state || state.startsWith('Z') ? undefined : rest?.trim();
   } catch {
-    return undefined;
+    return undefined; // ps fails when there is no such process
   }
 }

@@ -40,13 +40,19 @@ async function startUnlocked(options: StartEnginesOptions): Promise<RunningEngin
   if (failures.length > 0) {
     // Also one that failed may still run: it has a pid file but never answered.
     const kept = started.filter(({ process }) => process?.reused === true).map(({ engine }) => engine);
-    await stopUnlocked(stateDir, wanted.filter((engine) => !kept.includes(engine)), report);
+    await stopUnlocked(
+      stateDir,
+      wanted.filter((engine) => !kept.includes(engine)),
+      report,
+    );
     throw failures.length === 1 ? failures[0] : combine(failures);
   }
   remember(stateDir, started);
   const urlOf = (engine: EngineName): string => started.find((one) => one.engine === engine)?.url ?? '';
   return {
-    kafkaBrokers: urlOf('kafka').split(',').filter((broker) => broker !== ''),
+    kafkaBrokers: urlOf('kafka')
+      .split(',')
+      .filter((broker) => broker !== ''),
     postgresUrl: urlOf('postgres'),
     redisUrl: urlOf('redis'),
     processes: started.flatMap(({ process }) => (process === undefined ? [] : [process])),
@@ -61,7 +67,10 @@ function remember(stateDir: string, started: readonly StartedEngine[]): void {
   const before = readRuntime(stateDir);
   writeRuntime(stateDir, {
     ports: Object.assign({}, before.ports, ...started.map(({ ports }) => ports ?? {})) as Partial<EnginePorts>,
-    engines: { ...before.engines, ...Object.fromEntries(started.flatMap(({ engine, facts }) => (facts === undefined ? [] : [[engine, facts]]))) },
+    engines: {
+      ...before.engines,
+      ...Object.fromEntries(started.flatMap(({ engine, facts }) => (facts === undefined ? [] : [[engine, facts]]))),
+    },
   });
 }
 

@@ -14,11 +14,15 @@ const POLL_MS = 50;
 export async function withStartLock<T>(stateDir: string, waitMs: number, work: () => Promise<T>): Promise<T> {
   const file = lockFile(stateDir);
   mkdirSync(dirname(file), { recursive: true });
-  const mine = JSON.stringify({ pid: process.pid, identity: await identityOf(process.pid) });
+  const mine = JSON.stringify({ pid: process.pid, identity: identityOf(process.pid) });
   const until = Date.now() + waitMs;
   while (!tryTake(file, mine)) {
-    if (await removeStale(file)) continue;
-    if (Date.now() > until) throw new AppError('DEPENDENCY_UNAVAILABLE', `another start or stop of the engines in ${stateDir} still runs after ${waitMs} ms; wait for it, or remove ${file}`);
+    if (removeStale(file)) continue;
+    if (Date.now() > until)
+      throw new AppError(
+        'DEPENDENCY_UNAVAILABLE',
+        `another start or stop of the engines in ${stateDir} still runs after ${waitMs} ms; wait for it, or remove ${file}`,
+      );
     await sleep(POLL_MS);
   }
   try {
@@ -47,10 +51,10 @@ function tryTake(file: string, content: string): boolean {
  * True when the holder is dead and its lock is gone. Two waiters may come to this at once, and the second must not take the new lock of the
  * first away: the file is moved aside first, and goes back when it is not the one that was read.
  */
-async function removeStale(file: string): Promise<boolean> {
+function removeStale(file: string): boolean {
   const seen = readIfThere(file);
   if (seen === undefined) return true;
-  if (await isHeld(seen)) return false;
+  if (isHeld(seen)) return false;
   const aside = `${file}.stale-${process.pid}`;
   try {
     renameSync(file, aside);
@@ -73,7 +77,15 @@ function readIfThere(file: string): string | undefined {
 }
 
 /** What is not a lock of ours (a power cut can leave an empty file) is held by nobody. */
-async function isHeld(content: string): Promise<boolean> {
-  const [, pid, identity] = /^{"pid":(\d+),"identity":"([^"]*)"}$/.exec(content) ?? [];
-  return pid !== undefined && (await identityOf(Number(pid))) === identity;
+function isHeld(content: string): boolean {
+  const holder = parseHolder(content);
+  return holder !== undefined && identityOf(holder.pid) === holder.identity;
+}
+
+function parseHolder(content: string): { pid: number; identity: string } | undefined {
+  try {
+    return JSON.parse(content) as { pid: number; identity: string };
+  } catch {
+    return undefined;
+  }
 }

@@ -24,10 +24,9 @@ export async function cleanEngines(stateDir: string): Promise<void> {
 }
 
 /** The engines of this state folder that live now. */
-export async function runningEngines(stateDir: string): Promise<PidRecord[]> {
+export function runningEngines(stateDir: string): PidRecord[] {
   const records = ENGINE_NAMES.map((engine) => readPidRecord(pidFile(stateDir, engine)));
-  const alive = await Promise.all(records.map(async (record) => (record !== undefined && (await isRunning(record)) ? [record] : [])));
-  return alive.flat();
+  return records.filter((record) => record !== undefined).filter(isRunning);
 }
 
 /**
@@ -49,7 +48,11 @@ function keepClasses({ classArchive }: PidRecord, { how }: StopOutcome): void {
   else discardRecording(classArchive);
 }
 
-export async function stopUnlocked(stateDir: string, engines: readonly EngineName[], report: (line: EngineProgress) => void): Promise<StoppedEngines> {
+export async function stopUnlocked(
+  stateDir: string,
+  engines: readonly EngineName[],
+  report: (line: EngineProgress) => void,
+): Promise<StoppedEngines> {
   const begin = Date.now();
   const outcomes = await Promise.all(
     engines.map(async (engine) => {

@@ -5,7 +5,13 @@ import { redisVersion } from './redis/find-redis.js';
 import { atLeast } from './versions.js';
 
 it('compares versions by their parts, not as text', () => {
-  expect([atLeast('10.2', '9.10'), atLeast('6.2.14', '6.2'), atLeast('6', '6.2'), atLeast('6.0.16', '6.2'), atLeast('17', '17')]).toEqual([true, true, false, false, true]);
+  expect([atLeast('10.2', '9.10'), atLeast('6.2.14', '6.2'), atLeast('6', '6.2'), atLeast('6.0.16', '6.2'), atLeast('17', '17')]).toEqual([
+    true,
+    true,
+    false,
+    false,
+    true,
+  ]);
 });
 
 it('reads the version that each program says', () => {
@@ -19,5 +25,9 @@ it('reads the version that each program says', () => {
 });
 
 it('takes an answer of something else for no version', () => {
-  expect([redisVersion('command not found'), postgresVersion(''), javaVersion('Unable to locate a Java Runtime')]).toEqual([undefined, undefined, undefined]);
+  expect([redisVersion('command not found'), postgresVersion(''), javaVersion('Unable to locate a Java Runtime')]).toEqual([
+    undefined,
+    undefined,
+    undefined,
+  ]);
 });

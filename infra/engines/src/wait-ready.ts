@@ -11,7 +11,7 @@ export async function waitUntilReady(record: PidRecord, probe: () => Promise<voi
   const until = Date.now() + boundMs;
   let reason = 'not asked yet';
   while (Date.now() < until) {
-    if (!(await isRunning(record))) throw new ServerEnded(record, logFile);
+    if (!isRunning(record)) throw new ServerEnded(record, logFile);
     try {
       return await probe();
     } catch (thrown) {
@@ -19,7 +19,10 @@ export async function waitUntilReady(record: PidRecord, probe: () => Promise<voi
     }
     await sleep(POLL_MS);
   }
-  throw new AppError('DEPENDENCY_UNAVAILABLE', `${record.engine} is not ready after ${boundMs} ms (${reason}). Last lines of ${logFile}:\n${tailOf(logFile)}`);
+  throw new AppError(
+    'DEPENDENCY_UNAVAILABLE',
+    `${record.engine} is not ready after ${boundMs} ms (${reason}). Last lines of ${logFile}:\n${tailOf(logFile)}`,
+  );
 }
 
 /** The server ended by itself before it was ready. `portTaken` says that another try with another port makes sense. */

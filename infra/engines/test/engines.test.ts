@@ -41,7 +41,12 @@ async function query(url: string, text: string): Promise<unknown[]> {
 }
 
 function kafkaOf(engines: RunningEngines, retries = 10): Kafka {
-  return new Kafka({ clientId: 'engines-test', brokers: engines.kafkaBrokers, logLevel: logLevel.NOTHING, retry: { initialRetryTime: 50, retries } });
+  return new Kafka({
+    clientId: 'engines-test',
+    brokers: engines.kafkaBrokers,
+    logLevel: logLevel.NOTHING,
+    retry: { initialRetryTime: 50, retries },
+  });
 }
 
 async function produce(engines: RunningEngines, topic: string, values: string[], retries?: number): Promise<void> {
@@ -70,9 +75,9 @@ async function consume(engines: RunningEngines, topic: string, count: number, gr
   return seen.sort();
 }
 
-async function nothingRuns(pids: readonly number[]): Promise<void> {
-  for (const pid of pids) expect(await identityOf(pid), `process ${pid}`).toBeUndefined();
-  expect(await runningEngines(stateDir)).toEqual([]);
+function nothingRuns(pids: readonly number[]): void {
+  for (const pid of pids) expect(identityOf(pid), `process ${pid}`).toBeUndefined();
+  expect(runningEngines(stateDir)).toEqual([]);
 }
 
 function pidsOf(engines: RunningEngines): number[] {
@@ -83,7 +88,11 @@ it('starts all three, which work, and keeps their data over a stop', async () =>
   const phases: string[] = [];
   const first = await startEngines({ ...options, report: ({ engine, phase }) => phases.push(`${engine} ${phase}`) });
   expect(phases).toEqual(expect.arrayContaining(['kafka ready', 'postgres ready', 'redis ready']));
-  expect(first.processes.map(({ engine, reused }) => [engine, reused])).toEqual([['kafka', false], ['postgres', false], ['redis', false]]);
+  expect(first.processes.map(({ engine, reused }) => [engine, reused])).toEqual([
+    ['kafka', false],
+    ['postgres', false],
+    ['redis', false],
+  ]);
 
   const admin = kafkaOf(first).admin();
   await admin.connect();
@@ -95,7 +104,7 @@ it('starts all three, which work, and keeps their data over a stop', async () =>
   await redis.set('kept', 'yes');
   redis.disconnect();
   await first.stop();
-  await nothingRuns(pidsOf(first));
+  nothingRuns(pidsOf(first));
 
   const second = await startEngines(options);
   expect([second.kafkaBrokers, second.postgresUrl, second.redisUrl]).toEqual([first.kafkaBrokers, first.postgresUrl, first.redisUrl]);
@@ -107,7 +116,7 @@ it('starts all three, which work, and keeps their data over a stop', async () =>
 });
 
 it('takes engines that still run as they are, in well under a second', async () => {
-  const pids = (await runningEngines(stateDir)).map(({ pid }) => pid);
+  const pids = runningEngines(stateDir).map(({ pid }) => pid);
   const begin = Date.now();
   const engines = await startEngines(options);
   expect(Date.now() - begin).toBeLessThan(1_000);
@@ -157,7 +166,8 @@ it('finds its way past pid files whose pids others have now, and leaves those al
   const stranger = spawn(process.execPath, ['-e', 'setInterval(() => {}, 1000)'], { stdio: 'ignore' });
   await once(stranger, 'spawn');
   const stale = { pid: stranger.pid, port: 1, durable: true, identity: 'before the restart of the machine', command: '', startedAt: '' };
-  for (const engine of ['kafka', 'postgres', 'redis'] as const) writeFileSync(pidFile(stateDir, engine), JSON.stringify({ engine, ...stale }));
+  for (const engine of ['kafka', 'postgres', 'redis'] as const)
+    writeFileSync(pidFile(stateDir, engine), JSON.stringify({ engine, ...stale }));
   // Postgres has such a file of its own, and believes it.
   writeFileSync(join(readRuntime(stateDir).engines.postgres!.dataDir, 'postmaster.pid'), `${stranger.pid}\n`);
   try {
@@ -177,15 +187,21 @@ it('cleans up after a starter that was killed', async () => {
     await module.startEngines(JSON.parse(process.argv[2]));
     console.log('up');
     setInterval(() => {}, 1000);`;
-  const args = ['--input-type=module', '-e', script, join(repository, 'infra', 'engines', 'src', 'start-engines.ts'), JSON.stringify(options)];
+  const args = [
+    '--input-type=module',
+    '-e',
+    script,
+    join(repository, 'infra', 'engines', 'src', 'start-engines.ts'),
+    JSON.stringify(options),
+  ];
   const starter = spawn(process.execPath, args, { cwd: repository, stdio: ['ignore', 'pipe', 'inherit'] });
   await once(starter.stdout, 'data');
   starter.kill('SIGKILL');
   await once(starter, 'exit');
-  const left = await runningEngines(stateDir);
+  const left = runningEngines(stateDir);
   expect(left.map(({ engine }) => engine)).toEqual(['kafka', 'postgres', 'redis']);
   expect(Object.keys(await stopEngines(stateDir))).toEqual(['kafka', 'postgres', 'redis']);
-  await nothingRuns(left.map(({ pid }) => pid));
+  nothingRuns(left.map(({ pid }) => pid));
   expect(existsSync(pidFile(stateDir, 'kafka'))).toBe(false);
   expect(await stopEngines(stateDir)).toEqual({});
 });
@@ -195,33 +211,42 @@ it('starts nothing for a given URL, and says so clearly when that does not answe
   const given = await startEngines({ ...options, only: ['redis'], urls: { redis: shared.redisUrl } });
   expect([given.redisUrl, given.processes, given.kafkaBrokers]).toEqual([shared.redisUrl, [], []]);
   await given.stop();
-  expect((await runningEngines(stateDir)).map(({ engine }) => engine)).toEqual(['redis']);
+  expect(runningEngines(stateDir).map(({ engine }) => engine)).toEqual(['redis']);
   const port = await freePort();
-  for (const urls of [{ redis: `redis://:secret@127.0.0.1:${port}` }, { postgres: `postgres://me:secret@127.0.0.1:${port}/x` }, { kafka: `127.0.0.1:${port}` }]) {
+  for (const urls of [
+    { redis: `redis://:secret@127.0.0.1:${port}` },
+    { postgres: `postgres://me:secret@127.0.0.1:${port}/x` },
+    { kafka: `127.0.0.1:${port}` },
+  ]) {
     const [engine] = Object.keys(urls) as ('kafka' | 'postgres' | 'redis')[];
     const refused = startEngines({ ...options, only: [engine!], urls });
-    await expect(refused).rejects.toMatchObject({ code: 'DEPENDENCY_UNAVAILABLE', message: expect.stringMatching(new RegExp(`the given ${engine} at (?!.*secret).*${port}.*ECONNREFUSED`)) as string });
+    await expect(refused).rejects.toMatchObject({
+      code: 'DEPENDENCY_UNAVAILABLE',
+      message: expect.stringMatching(new RegExp(`the given ${engine} at (?!.*secret).*${port}.*ECONNREFUSED`)) as string,
+    });
   }
 });
 
 it('refuses a wanted port that is in use, and stops again what it had started beside', async () => {
   const { redisUrl } = await startEngines({ ...options, only: ['redis'] });
   const taken = Number(new URL(redisUrl).port);
-  await expect(startEngines({ ...options, only: ['postgres', 'kafka'], ports: { postgres: taken } })).rejects.toThrow(`port ${taken}, wanted for postgres, is in use`);
+  await expect(startEngines({ ...options, only: ['postgres', 'kafka'], ports: { postgres: taken } })).rejects.toThrow(
+    `port ${taken}, wanted for postgres, is in use`,
+  );
   expect(readPidRecord(pidFile(stateDir, 'kafka'))).toBeUndefined();
-  expect((await runningEngines(stateDir)).map(({ engine }) => engine)).toEqual(['redis']);
+  expect(runningEngines(stateDir).map(({ engine }) => engine)).toEqual(['redis']);
 });
 
 it('starts again when what runs was started for another purpose', async () => {
   const durable = await startEngines({ ...options, only: ['redis'] });
   const forgetful = await startEngines({ ...options, only: ['redis'], durable: false });
   expect(pidsOf(forgetful)).not.toEqual(pidsOf(durable));
-  expect(await identityOf(durable.processes[0]!.pid)).toBeUndefined();
+  expect(identityOf(durable.processes[0]!.pid)).toBeUndefined();
 });
 
 it('leaves nothing behind when it cleans', async () => {
   const engines = await startEngines({ ...options, only: ['redis', 'postgres'] });
   await cleanEngines(stateDir);
-  await nothingRuns(pidsOf(engines));
+  nothingRuns(pidsOf(engines));
   expect(existsSync(join(stateDir, 'engines'))).toBe(false);
 });

