@@ -1,4 +1,4 @@
-import { PredictionClient } from '@headrace/client/prediction-client';
+import { HeadraceClient } from '@headrace/client/client';
 import { FeatureStoreDefinition } from '@headrace/contracts/features/v1/features';
 import { MonitorDefinition } from '@headrace/contracts/monitoring/v1/monitoring';
 import { RegistryDefinition } from '@headrace/contracts/registry/v1/registry';
@@ -25,10 +25,13 @@ export interface Connections {
   readonly trainer: Client<typeof TrainerDefinition>;
   readonly monitor: Client<typeof MonitorDefinition>;
   readonly serving: Client<typeof ServingAdminDefinition>;
-  readonly prediction: PredictionClient;
+  readonly prediction: HeadraceClient;
   readonly events: EventPublisher;
   close(): Promise<void>;
 }
+
+/** Generous: this machine also trains a model while it answers. */
+const PREDICT_TIMEOUT_MS = 5_000;
 
 export function connect(site: Site): Connections {
   const options = site.apiKey ? { apiKey: site.apiKey, defaultTimeoutMs: 60_000 } : { defaultTimeoutMs: 60_000 };
@@ -40,7 +43,7 @@ export function connect(site: Site): Connections {
     trainer: createClient(TrainerDefinition, site.grpc.trainer, options),
     monitor: createClient(MonitorDefinition, site.grpc.monitor, options),
     serving: createClient(ServingAdminDefinition, site.grpc.serving, options),
-    prediction: new PredictionClient(site.grpc.serving, site.apiKey ? { apiKey: site.apiKey } : {}),
+    prediction: new HeadraceClient({ address: site.grpc.serving, timeoutMs: PREDICT_TIMEOUT_MS, ...(site.apiKey ? { apiKey: site.apiKey } : {}) }),
     events: new EventPublisher({ producer: () => kafka.hotProducer(), ensureTopics: (topics) => kafka.ensureTopics(topics) }, '/headrace/examples/employment', telemetry),
   };
   return {

@@ -1,4 +1,4 @@
-import type { PredictionClient } from '@headrace/client/prediction-client';
+import type { HeadraceClient } from '@headrace/client/client';
 import { messageOf } from '@headrace/base/errors';
 import { seededRandom } from '@headrace/base/random';
 import type { Person } from './people.js';
@@ -16,7 +16,7 @@ const TICK_MS = 10;
 
 /** Requests at a constant rate, whether or not answers come back (open loop), so that a swap that stalls shows as loss or delay. */
 export class ConstantLoad {
-  readonly #client: PredictionClient;
+  readonly #client: HeadraceClient;
   readonly #people: readonly Person[];
   readonly #perTick: number;
   readonly #random = seededRandom(16);
@@ -28,7 +28,7 @@ export class ConstantLoad {
   #answered = 0;
   #lost = 0;
 
-  constructor(client: PredictionClient, people: readonly Person[], ratePerSecond: number) {
+  constructor(client: HeadraceClient, people: readonly Person[], ratePerSecond: number) {
     this.#client = client;
     this.#people = people;
     this.#perTick = (ratePerSecond * TICK_MS) / 1000;

@@ -1,4 +1,4 @@
-import type { PredictionClient } from '@headrace/client/prediction-client';
+import type { HeadraceClient } from '@headrace/client/client';
 import { messageOf } from '@headrace/base/errors';
 import type { Person } from './people.js';
 import { Tally } from './tally.js';
@@ -18,7 +18,7 @@ export interface Pass {
 const IN_FLIGHT = 64;
 
 /** Predicts everyone once, one request a person, by entity key, 64 in flight. */
-export async function predictPeople(client: PredictionClient, people: readonly Person[], onProgress: (done: number) => void): Promise<Pass> {
+export async function predictPeople(client: HeadraceClient, people: readonly Person[], onProgress: (done: number) => void): Promise<Pass> {
   const outcomes = new Map<string, number>();
   const tally = new Tally();
   const versions = new Set<number>();
@@ -28,8 +28,9 @@ export async function predictPeople(client: PredictionClient, people: readonly P
     for (let person = people[next++]; person; person = people[next++]) {
       try {
         const answer = await client.predict({ model: 'employment', entities: [person.id] });
-        outcomes.set(answer.predictionId, person.employed);
-        tally.add(String(person.features.DIS), Number(answer.labels[0]), person.employed);
+        const [row] = answer.rows;
+        outcomes.set(row!.id, person.employed);
+        tally.add(String(person.features.DIS), row!.label, person.employed);
         versions.add(answer.version);
         answered++;
       } catch (error) {

@@ -133,16 +133,25 @@ function nestLogger(log: Log): LoggerService {
 
 /** Body of every main.ts: start, say so in one JSON line on stdout, stop on SIGTERM or SIGINT. Exit 78 = bad configuration. */
 export function runMain(start: () => Promise<Pick<RunningService, 'name' | 'close'> & Partial<Pick<RunningService, 'httpUrl' | 'grpcAddress'>>>): void {
-  const failed = (error: unknown): void => {
-    process.stderr.write(`${JSON.stringify({ level: 'fatal', msg: messageOf(error), code: error instanceof AppError ? error.code : 'INTERNAL', stack: error instanceof AppError ? undefined : (error as Error).stack })}\n`);
-    process.exit(error instanceof AppError && error.code === 'CONFIG_INVALID' ? 78 : 1);
-  };
-  process.on('unhandledRejection', failed);
-  process.on('uncaughtException', failed);
-  start().then((service) => {
+  runTool(async () => {
+    const service = await start();
     process.stdout.write(`${JSON.stringify({ ready: service.name, http: service.httpUrl, grpc: service.grpcAddress, pid: process.pid })}\n`);
-    const stop = (): void => void service.close().then(() => process.exit(0), failed);
+    const stop = (): void => void service.close().then(() => process.exit(0), exitWith);
     process.once('SIGTERM', stop);
     process.once('SIGINT', stop);
-  }, failed);
+  });
+}
+
+/** Body of an entry file that does one thing and ends. What nobody caught ends the process with one JSON line that says why. */
+export function runTool(work: () => Promise<void>): void {
+  process.on('unhandledRejection', exitWith);
+  process.on('uncaughtException', exitWith);
+  work().catch(exitWith);
+}
+
+function exitWith(error: unknown): never {
+  const known = error instanceof AppError ? error : undefined;
+  const stack = known || !(error instanceof Error) ? undefined : error.stack;
+  process.stderr.write(`${JSON.stringify({ level: 'fatal', msg: messageOf(error), code: known?.code ?? 'INTERNAL', stack })}\n`);
+  process.exit(known?.code === 'CONFIG_INVALID' ? 78 : 1);
 }

@@ -21,7 +21,7 @@ export interface Cluster {
 }
 
 /** Engines, databases, then the services side by side. What was started is stopped again when a later step fails. */
-export async function startCluster(config: CliConfig, progress: Progress, prepare: () => Promise<Readonly<Record<string, string>>>): Promise<Cluster> {
+export async function startCluster(config: CliConfig, progress: Progress, prepare: () => Promise<void>): Promise<Cluster> {
   const stateDir = resolve(config.stateDir);
   // Left-overs of a run that was killed hold ports and consumer groups.
   await stopServices(readRuntime(stateDir)?.services ?? []);
@@ -34,7 +34,7 @@ export async function startCluster(config: CliConfig, progress: Progress, prepar
     removeRuntime(stateDir);
   };
   try {
-    const [running, extraEnv] = await Promise.all([
+    const [running] = await Promise.all([
       startEngines({
         stateDir,
         urls: {
@@ -49,7 +49,7 @@ export async function startCluster(config: CliConfig, progress: Progress, prepar
     engines = running;
     await ensureDatabases(running.postgresUrl, SERVICES.flatMap((service) => service.database ?? []));
     const launches = SERVICES.map(async (service) => {
-      const process = await launch({ name: service.name, entry: service.entry, logFile: join(stateDir, 'logs', `${service.name}.log`), readyTimeoutMs: config.readyTimeoutMs, env: environmentOf(service.name, service.database, config, running, endpoints, extraEnv) });
+      const process = await launch({ name: service.name, entry: service.entry, logFile: join(stateDir, 'logs', `${service.name}.log`), readyTimeoutMs: config.readyTimeoutMs, env: environmentOf(service.name, service.database, config, running, endpoints) });
       progress.line(`${service.name}: ready`, process.readyMs);
       services.push(process);
       writeRuntime(stateDir, { endpoints, kafkaBrokers: running.kafkaBrokers, services: services.map(recordOf), startedAt: new Date().toISOString() });
@@ -85,12 +85,10 @@ function environmentOf(
   config: CliConfig,
   engines: RunningEngines,
   endpoints: Endpoints,
-  extra: Readonly<Record<string, string>>,
 ): Readonly<Record<string, string | undefined>> {
   const own = name in endpoints ? endpoints[name as keyof Endpoints] : undefined;
   return {
     ...inheritedEnvironment(),
-    ...extra,
     HEADRACE_STATE: resolve(config.stateDir),
     HEADRACE_KAFKA_BROKERS: engines.kafkaBrokers.join(','),
     HEADRACE_POSTGRES_URL: database ? databaseUrl(engines.postgresUrl, database) : '',

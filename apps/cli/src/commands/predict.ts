@@ -1,4 +1,4 @@
-import { PredictionClient } from '@headrace/client/prediction-client';
+import { HeadraceClient } from '@headrace/client/client';
 import { Command } from 'commander';
 import { clientOptions, runningSite } from '../cluster/site.js';
 import { loadConfig } from '../config.js';
@@ -11,9 +11,9 @@ export function predictCommand(): Command {
     .option('--project <name>', 'project', 'default')
     .action(async (model: string, entities: string[], { project }: { project: string }) => {
       const config = loadConfig();
-      const client = new PredictionClient(runningSite(config).endpoints.serving.grpc, clientOptions(config));
+      const client = new HeadraceClient({ address: runningSite(config).endpoints.serving.grpc, project, ...clientOptions(config) });
       try {
-        const answer = await client.predict({ project, model, entities });
+        const answer = await client.predict({ model, entities });
         process.stdout.write(`${JSON.stringify(answer, null, 2)}\n`);
       } finally {
         client.close();
