@@ -2,6 +2,7 @@ import { AppError, ERROR_CODES, messageOf, toAppError } from '@headrace/base/err
 import type { Cause } from '@headrace/platform/kafka/cause';
 import type { Log } from '@headrace/platform/log';
 import type { Background } from '@headrace/platform/service';
+import { mergeViews } from '../domain/entity-lookup.js';
 import type { ServedModel } from '../domain/predict-job.js';
 import type { VersionDescription, ViewSchema } from '../domain/version-description.js';
 import { refuseUnblessed, type RegisteredModel, type RegisteredVersion } from '../io/registry.js';
@@ -151,7 +152,7 @@ export class RegistryFollower implements Background {
   async #describe(definition: RegisteredModel, registered: RegisteredVersion): Promise<VersionDescription> {
     const { project, model, version, artifactSha256, signature, golden } = registered;
     if (!signature) throw new AppError('MODEL_LOAD_FAILED', `version ${version} of ${model} has no signature`);
-    const views = signature.entityKeys.length > 0 ? viewsOf({ signature }, await this.#views.list(project)) : [];
+    const views = signature.entityKeys.length > 0 ? viewsOf({ signature }, mergeViews(await this.#views.list(project), this.#host.viewsOf(project))) : [];
     return { project, model, version, artifactSha256, signature, golden, missingFeatures: definition.missingFeatures, views };
   }
 

@@ -1,5 +1,6 @@
 import { AppError, toAppError } from '@headrace/base/errors';
 import type { Cause } from '@headrace/platform/kafka/cause';
+import { mergeViews } from '../domain/entity-lookup.js';
 import { LoadedModel, type LoadedParts } from '../domain/loaded-model.js';
 import type { PredictJob, ServedModel } from '../domain/predict-job.js';
 import { nameOf, type VersionDescription, type ViewSchema } from '../domain/version-description.js';
@@ -100,12 +101,17 @@ export class ModelHost {
     for (const description of saved.pinned) await this.loadPinned(description).catch(ignoreReported);
   }
 
+  /** Views that any version of the project was loaded with, former layouts among them. */
+  viewsOf(project: string): ViewSchema[] {
+    return [...this.#held.values()].flatMap((description) => (description?.project === project ? description.views : []));
+  }
+
   /** The layout of views changed: lookups of the project's versions are compiled anew. @returns whether any was. */
   async updateViews(project: string, views: readonly ViewSchema[]): Promise<boolean> {
     let isChanged = false;
     for (const [model, description] of this.#held) {
       if (!description || model.project !== project || model.state !== 'loaded' || !model.parts.lookup) continue;
-      const updated = { ...description, views: viewsOf(description, views) };
+      const updated = { ...description, views: mergeViews(viewsOf(description, views), description.views) };
       if (JSON.stringify(updated.views) === JSON.stringify(description.views)) continue;
       try {
         model.parts.lookup = lookupOf(updated, model.parts.plan);

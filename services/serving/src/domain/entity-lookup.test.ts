@@ -1,6 +1,6 @@
 import { compileBlobSchema, encodeBlob, type FeatureValue } from '@headrace/codec/feature-blob';
 import { describe, expect, it } from 'vitest';
-import { emptyRowLookup, EntityLookup } from './entity-lookup.js';
+import { emptyRowLookup, EntityLookup, mergeViews } from './entity-lookup.js';
 import { FeatureBlock } from './feature-block.js';
 import { compileInputPlan } from './input-plan.js';
 import type { ViewSchema } from './version-description.js';
@@ -66,6 +66,24 @@ describe('entity lookup', () => {
     const result = lookUp(blobs, nowMs);
     expect(result.found).toMatchObject(found);
     expect(result.numbers[0]).toBeNaN();
+  });
+
+  it('reads rows in a former layout of the view, with what that layout did not have as missing', () => {
+    const former: ViewSchema = { ...account, fields: [{ name: 'open', type: 'bool' }, { name: 'gone', type: 'string' }] };
+    const lookup = new EntityLookup('p', ['id'], plan, mergeViews([person, account], [former, account]));
+    const block = new FeatureBlock(plan, 1);
+    block.clear(0, 1);
+    const found = emptyRowLookup();
+    lookup.fill([blobOf(former, [true, 'x']), null], 0, block, 0, 5500, found);
+    expect([...block.numbers]).toEqual([NaN, NaN, 1]);
+    expect(found).toMatchObject({ unknownLayouts: 0, missingViews: 1 });
+  });
+
+  it('remembers four layouts of a view, the newest first', () => {
+    const layouts = Array.from({ length: 6 }, (_, i): ViewSchema => ({ ...account, fields: [{ name: `f${i}`, type: 'int64' }] }));
+    const merged = layouts.reduce<ViewSchema[]>((known, fresh) => mergeViews([fresh], known), []);
+    expect(merged.map((view) => view.fields[0]!.name)).toEqual(['f5', 'f4', 'f3', 'f2']);
+    expect(mergeViews([layouts[5]!], merged)).toEqual(merged);
   });
 
   it('refuses a signature that reads what is not online', () => {

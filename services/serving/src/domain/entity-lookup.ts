@@ -1,5 +1,5 @@
 import { AppError } from '@headrace/base/errors';
-import { checkBlob, blobEventTimeMs, compileBlobSchema, decodeNumbersInto, readText, type BlobSchema } from '@headrace/codec/feature-blob';
+import { blobEventTimeMs, blobFingerprint, checkBlob, compileBlobSchema, decodeNumbersInto, readText, type BlobSchema } from '@headrace/codec/feature-blob';
 import { joinEntityKey, onlineKey, splitEntityKey } from '@headrace/codec/feature-key';
 import type { FeatureBlock } from './feature-block.js';
 import type { ColumnSlot, InputPlan } from './input-plan.js';
@@ -44,17 +44,15 @@ export class EntityLookup {
     for (let v = 0; v < this.#views.length; v++) {
       const view = this.#views[v]!;
       const blob = blobs[from + v] ?? null;
-      const fault = blob === null ? 'none' : checkBlob(view.blob, blob);
-      if (fault === 'fingerprint') into.unknownLayouts++;
-      else if (fault !== 'none') into.corruptBlobs++;
-      const eventTimeMs = blob === null || fault !== 'none' ? Number.NaN : blobEventTimeMs(blob);
+      const layout = blob === null ? undefined : layoutOf(view, blob, into);
+      const eventTimeMs = layout ? blobEventTimeMs(blob!) : Number.NaN;
       const isExpired = view.schema.ttlMs > 0 && nowMs - eventTimeMs > view.schema.ttlMs;
-      if (Number.isNaN(eventTimeMs) || isExpired) {
+      if (!layout || isExpired) {
         into.missingViews++;
         continue;
       }
       if (into.oldestEventTimeMs === 0 || eventTimeMs < into.oldestEventTimeMs) into.oldestEventTimeMs = eventTimeMs;
-      view.write(blob!, block, row);
+      layout.write(blob!, block, row);
     }
   }
 
@@ -83,20 +81,43 @@ export interface RowLookup {
 export const emptyRowLookup = (): RowLookup => ({ oldestEventTimeMs: 0, missingViews: 0, unknownLayouts: 0, corruptBlobs: 0 });
 
 interface CompiledView {
+  /** The newest. */
   readonly schema: ViewSchema;
+  /** Newest first: after a change of the view, rows in the former layout stand in the store until they are written anew. */
+  readonly layouts: readonly CompiledLayout[];
+}
+
+interface CompiledLayout {
   readonly blob: BlobSchema;
   readonly write: (blob: Buffer, block: FeatureBlock, row: number) => void;
 }
 
+function layoutOf(view: CompiledView, blob: Buffer, into: RowLookup): CompiledLayout | undefined {
+  const fingerprint = blobFingerprint(blob);
+  const layout = view.layouts.find((candidate) => candidate.blob.fingerprint === fingerprint);
+  if (!layout && fingerprint !== 0) into.unknownLayouts++;
+  else if (!layout || checkBlob(layout.blob, blob) !== 'none') {
+    into.corruptBlobs++;
+    return undefined;
+  }
+  return layout;
+}
+
 function compileView(name: string, slots: readonly ColumnSlot[], schemas: readonly ViewSchema[]): CompiledView {
-  const schema = schemas.find((candidate) => candidate.name === name);
+  const ofView = schemas.filter((candidate) => candidate.name === name);
+  const [schema] = ofView;
   if (!schema) throw new AppError('MODEL_LOAD_FAILED', `the signature reads view ${name}, which is not served online`);
+  for (const { feature } of slots) {
+    if (!ofView.some(({ fields }) => fields.some((field) => field.name === feature))) throw new AppError('MODEL_LOAD_FAILED', `the signature reads ${name}:${feature}; the view has no such feature`);
+  }
+  return { schema, layouts: ofView.map((layout) => compileLayout(layout, slots)) };
+}
+
+/** A feature that this layout does not have stays missing. */
+function compileLayout(schema: ViewSchema, allSlots: readonly ColumnSlot[]): CompiledLayout {
   const blob = compileBlobSchema(schema.fields);
-  const indexOf = (slot: ColumnSlot): number => {
-    const index = blob.indexOf.get(slot.feature);
-    if (index === undefined) throw new AppError('MODEL_LOAD_FAILED', `the signature reads ${name}:${slot.feature}; the view has no such feature`);
-    return index;
-  };
+  const indexOf = (slot: ColumnSlot): number => blob.indexOf.get(slot.feature)!;
+  const slots = allSlots.filter((slot) => blob.indexOf.has(slot.feature));
   const numeric = slots.filter((slot) => slot.kind === 'number' || slot.kind === 'extraNumber');
   const texts = slots.filter((slot) => slot.kind === 'text' || slot.kind === 'extraText').map((slot) => ({ slot, index: indexOf(slot) }));
   const indices = Int32Array.from(numeric, indexOf);
@@ -104,7 +125,6 @@ function compileView(name: string, slots: readonly ColumnSlot[], schemas: readon
   const isExtra = Uint8Array.from(numeric, (slot) => (slot.kind === 'extraNumber' ? 1 : 0));
   const scratch = new Float64Array(numeric.length);
   return {
-    schema,
     blob,
     write: (bytes, block, row) => {
       decodeNumbersInto(blob, bytes, indices, scratch, 0);
@@ -115,4 +135,20 @@ function compileView(name: string, slots: readonly ColumnSlot[], schemas: readon
       for (const { slot, index } of texts) (slot.kind === 'text' ? block.texts : block.extraTexts)[slot.at]![row] = readText(blob, bytes, index) ?? '';
     },
   };
+}
+
+/** Layouts of one view that are remembered; an older one is read as missing. */
+const LAYOUTS_MAX = 4;
+
+/** What is known of views, newest first: `fresh` and what was known before and differs from it. */
+export function mergeViews(fresh: readonly ViewSchema[], known: readonly ViewSchema[]): ViewSchema[] {
+  const merged: ViewSchema[] = [];
+  const seen = new Set<string>();
+  for (const view of [...fresh, ...known]) {
+    const layout = JSON.stringify([view.name, view.fields]);
+    if (seen.has(layout) || merged.filter((one) => one.name === view.name).length >= LAYOUTS_MAX) continue;
+    seen.add(layout);
+    merged.push(view);
+  }
+  return merged;
 }

@@ -62,7 +62,6 @@ export class PredictionLog {
   readonly #queue: { readonly record: OutgoingRecord; readonly rows: number }[] = [];
   readonly #timer: NodeJS.Timeout;
   #queuedRows = 0;
-  #sampled = 0;
   #sending: Promise<void> | undefined;
   readonly #closing = new AbortController();
   #isDown = false;
@@ -81,9 +80,8 @@ export class PredictionLog {
 
   append(job: PredictJob, block: FeatureBlock, firstRow: number, scores: Float32Array, firstScore: number): void {
     this.account.answer(job.rows);
-    this.#sampled += this.#options.sampleRate;
-    if (this.#sampled < 1) return this.account.sampleOut(job.rows);
-    this.#sampled -= 1;
+    // By chance, not by turns: periodic traffic would meet the turns and be logged one-sidedly.
+    if (this.#options.sampleRate < 1 && Math.random() >= this.#options.sampleRate) return this.account.sampleOut(job.rows);
     const key = `${job.loaded.project}/${job.loaded.model}/${job.loaded.version}/${job.arm}`;
     const nowMs = Date.now();
     for (let from = 0; from < job.rows; ) {
