@@ -8,12 +8,12 @@ import type { StatusCode } from './status.js';
  */
 export type MethodKind = 'unary' | 'server-stream' | 'client-stream' | 'bidi';
 
-export interface RequestCodec<T> {
+export interface Decoder<T> {
   /** Reads one message in place. The buffer is only valid during the call: copy what is kept. Throws `AppError` on bad bytes. */
   decode(bytes: Uint8Array, offset: number, length: number): T;
 }
 
-export interface ResponseCodec<T> {
+export interface Encoder<T> {
   /** Appends one message, no length in front. */
   encode(value: T, writer: ProtoWriter): void;
 }
@@ -22,8 +22,8 @@ export interface MethodDefinition<Request, Response> {
   /** `/package.Service/Method`. */
   readonly path: string;
   readonly kind: MethodKind;
-  readonly request: RequestCodec<Request>;
-  readonly response: ResponseCodec<Response>;
+  readonly request: Decoder<Request>;
+  readonly response: Encoder<Response>;
 }
 
 /** What an ordinary handler may ask and say about its call. */
@@ -114,7 +114,7 @@ export function hotUnary(path: string, hot: (replies: HotReplies) => HotUnaryHan
 }
 
 /** The message as it stands on the wire, for proxies and for services that decode themselves. The decoded bytes are a copy. */
-export const RAW_BYTES: RequestCodec<Uint8Array> & ResponseCodec<Uint8Array> = {
+export const RAW_BYTES: Decoder<Uint8Array> & Encoder<Uint8Array> = {
   decode: (bytes, offset, length) => Uint8Array.prototype.slice.call(bytes, offset, offset + length),
   encode: (value, writer) => writer.raw(value),
 };

@@ -1,9 +1,8 @@
 import type { Inflater } from './inflate.js';
 import type { Limits } from './limits.js';
+import { MESSAGE_PREFIX_BYTES } from './message-frame.js';
 import { GrpcError, Status } from './status.js';
 
-/** Compressed flag and length before each message (PROTOCOL-HTTP2.md, "Length-Prefixed-Message"). */
-export const MESSAGE_PREFIX_BYTES = 5;
 /** A message buffer starts at this size and doubles as bytes really come: a declared length alone allocates nothing. */
 const BUFFER_START_BYTES = 1024;
 

@@ -1,20 +1,15 @@
-import { ProtoWriter } from '@headrace/codec/writer';
+import type { ProtoWriter } from '@headrace/codec/writer';
 import { CallTimer } from './call-timer.js';
 import type { CallContext, MethodEntry } from './handler.js';
-import { MESSAGE_PREFIX_BYTES } from './inbox.js';
-import { deflateMessage } from './inflate.js';
 import { MessageQueue } from './message-queue.js';
 import { Metadata } from './metadata.js';
+import { Pacing } from './pacing.js';
 import { errorTrailers, metadataFields, OK_HEADERS, OK_HEADERS_GZIP, OK_TRAILERS } from './response-fields.js';
 import type { Method, ServerContext } from './server-context.js';
 import type { ServerStream } from './server-stream.js';
-import { writePrefix } from './server-stream.js';
 import { GrpcError, Status, toGrpcError } from './status.js';
 
 type OrdinaryEntry = Exclude<MethodEntry, { kind: 'hot' }>;
-
-/** Messages are encoded here before they go to the stream; used within one call only. */
-const scratch = new ProtoWriter(4096);
 
 /** One call of an ordinary handler: the context that it sees, its requests as an iterable, and its answers. */
 export class OrdinaryCall implements CallContext {
@@ -35,7 +30,9 @@ export class OrdinaryCall implements CallContext {
   /** Received bytes for which the peer has no new window yet, because the reader is behind. */
   private owedCredit = 0;
   private readonly timer: CallTimer;
-  private resumeWriter: (() => void) | null = null;
+  private readonly pacing: Pacing;
+  private readonly encode: (message: unknown, writer: ProtoWriter) => void;
+  private readonly isOver = (): boolean => this.finished;
 
   constructor(
     private readonly stream: ServerStream,
@@ -45,6 +42,9 @@ export class OrdinaryCall implements CallContext {
     this.entry = method.entry as OrdinaryEntry;
     this.deadlineMs = stream.deadlineMs;
     this.timer = new CallTimer(() => this.onDeadline());
+    this.pacing = new Pacing(stream.connection.session, stream.sender, context.limits);
+    const { response } = this.entry.definition;
+    this.encode = (message, writer) => response.encode(message, writer);
   }
 
   get path(): string {
@@ -142,8 +142,7 @@ export class OrdinaryCall implements CallContext {
   }
 
   onDrained(): void {
-    this.resumeWriter?.();
-    this.resumeWriter = null;
+    this.pacing.wake();
   }
 
   private onDeadline(): void {
@@ -178,9 +177,8 @@ export class OrdinaryCall implements CallContext {
 
   private answerUnary(response: unknown): void {
     if (!this.finished) {
-      const { definition } = this.entry;
-      const plain = this.initialMetadata === undefined && this.trailingMetadata === undefined && this.context.compressAboveBytes === Infinity;
-      if (plain) this.stream.answerOk((value, writer) => definition.response.encode(value, writer), response);
+      const plain = this.initialMetadata === undefined && this.trailingMetadata === undefined && !this.gzip;
+      if (plain) this.stream.answerOk(this.encode, response);
       else if (this.send(response)) this.succeed();
     }
     this.finish();
@@ -203,50 +201,32 @@ export class OrdinaryCall implements CallContext {
       const answer = await answers.next();
       if (this.finished || answer.done === true) return;
       if (!this.send(answer.value)) return;
-      await this.room();
+      await this.pacing.room(this.isOver);
     }
-  }
-
-  /** Waits while the peer or the socket does not take what is there, and lets other work in between long runs of messages. */
-  private async room(): Promise<void> {
-    const { output } = this.stream.connection.session;
-    const { streamOutputBytesMax, outputBytesMax } = this.context.limits;
-    if (output.turnBytes > TURN_BYTES_MAX) await new Promise(setImmediate);
-    while (!this.finished && this.stream.sender.queuedBytes > streamOutputBytesMax) await new Promise<void>((resolve) => (this.resumeWriter = resolve));
-    while (!this.finished && output.waitingBytes > outputBytesMax) await output.drained();
   }
 
   /** False when the message could not be encoded; the call has failed then. */
   private send(message: unknown): boolean {
-    scratch.reset();
-    scratch.reserve(MESSAGE_PREFIX_BYTES);
-    scratch.pos = MESSAGE_PREFIX_BYTES;
+    this.sendInitial();
     try {
-      this.entry.definition.response.encode(message, scratch);
+      this.stream.sendMessage(this.encode, message, this.gzip);
     } catch (error) {
       this.fail(error);
       this.stopAnswers();
       return false;
     }
-    this.sendInitial();
-    const length = scratch.pos - MESSAGE_PREFIX_BYTES;
-    if (length > this.context.compressAboveBytes && this.stream.head.clientAcceptsGzip) {
-      const packed = deflateMessage(scratch.bytes.subarray(MESSAGE_PREFIX_BYTES, scratch.pos));
-      scratch.reset();
-      scratch.pos = MESSAGE_PREFIX_BYTES;
-      scratch.raw(packed);
-      writePrefix(scratch.bytes, 0, packed.length, 1);
-    } else writePrefix(scratch.bytes, 0, length, 0);
-    this.stream.sendMessage(scratch.bytes, scratch.pos);
     return true;
+  }
+
+  private get gzip(): boolean {
+    return this.context.compressAnswers && this.stream.head.clientAcceptsGzip;
   }
 
   private sendInitial(): void {
     if (this.headersSent) return;
     this.headersSent = true;
-    const gzip = this.context.compressAboveBytes !== Infinity && this.stream.head.clientAcceptsGzip;
-    if (this.initialMetadata === undefined && !gzip) return;
-    this.stream.sendHeaders([...(gzip ? OK_HEADERS_GZIP : OK_HEADERS), ...metadataFields(this.initialMetadata ?? new Metadata())]);
+    if (this.initialMetadata === undefined && !this.gzip) return;
+    this.stream.sendHeaders([...(this.gzip ? OK_HEADERS_GZIP : OK_HEADERS), ...metadataFields(this.initialMetadata ?? new Metadata())]);
   }
 
   private succeed(): void {
@@ -276,6 +256,3 @@ export class OrdinaryCall implements CallContext {
     this.stream.settle();
   }
 }
-
-/** Output of one turn after which a streaming handler lets the event loop run. */
-const TURN_BYTES_MAX = 65_536;

@@ -51,8 +51,8 @@ export class ServerContext {
     table: ServiceTable,
     readonly limits: Limits,
     readonly authorize: Authorize | undefined,
-    /** Messages above this are sent compressed to clients that accept gzip. */
-    readonly compressAboveBytes: number,
+    /** Messages of ordinary methods are sent as gzip to clients that accept it. */
+    readonly compressAnswers: boolean,
     readonly onDefect: (error: unknown) => void,
   ) {
     this.inflater = new Inflater(limits.inflationsMax);

@@ -1,10 +1,11 @@
 import type { ProtoWriter } from '@headrace/codec/writer';
 import { ReceiveWindow } from './flow-control.js';
-import { ErrorCode, FRAME_HEADER_BYTES, FrameType, patchFrameLength, writeFrameHeader, writeWindowUpdate } from './frames.js';
+import { ErrorCode, writeWindowUpdate } from './frames.js';
 import { sendHeaders } from './header-writer.js';
 import type { Fields } from './header-writer.js';
-import { Inbox, MESSAGE_PREFIX_BYTES } from './inbox.js';
+import { Inbox } from './inbox.js';
 import type { InboxOwner } from './inbox.js';
+import { MESSAGE_PREFIX_BYTES, sendEncoded } from './message-frame.js';
 import { OrdinaryCall } from './ordinary-call.js';
 import type { RequestHead } from './request-head.js';
 import { errorTrailers, OK_HEADERS } from './response-fields.js';
@@ -150,32 +151,14 @@ export class ServerStream implements InboxOwner, SenderOwner {
   /** Headers, one message and OK trailers: into the socket's output when windows allow, which is nearly always. */
   answerOk<T>(encode: (value: T, writer: ProtoWriter) => void, value: T): void {
     const { connection, sender } = this;
-    const { session } = connection;
     this.headersSent = true;
-    connection.okHeaders.send(session, this.id, false);
-    const out = session.out();
-    const frameAt = out.pos;
-    writeFrameHeader(out, MESSAGE_PREFIX_BYTES, FrameType.DATA, 0, this.id);
-    out.pos += MESSAGE_PREFIX_BYTES;
+    connection.okHeaders.send(connection.session, this.id, false);
     try {
-      encode(value, out);
+      sendEncoded(connection.session, sender, encode, value, false, false);
     } catch (error) {
-      out.pos = frameAt;
       this.context.onDefect(error);
       this.answerError(toGrpcError(error));
       return;
-    }
-    const payloadAt = frameAt + FRAME_HEADER_BYTES;
-    const size = out.pos - payloadAt;
-    writePrefix(out.bytes, payloadAt, size - MESSAGE_PREFIX_BYTES, 0);
-    if (size <= sender.room) {
-      patchFrameLength(out, frameAt);
-      sender.count(size);
-      session.windowUpdates.earn(10);
-    } else {
-      const payload = Buffer.from(out.bytes.subarray(payloadAt, out.pos));
-      out.pos = frameAt;
-      sender.send(payload, 0, size);
     }
     this.context.stats.callsAnswered++;
     this.endWith(null);
@@ -192,13 +175,12 @@ export class ServerStream implements InboxOwner, SenderOwner {
     sendHeaders(this.connection.session, this.id, fields, false);
   }
 
-  /** One message with its prefix, of a streaming answer. */
-  sendMessage(framed: Uint8Array, end: number): void {
-    if (!this.headersSent) {
-      this.headersSent = true;
-      this.connection.okHeaders.send(this.connection.session, this.id, false);
-    }
-    this.sender.send(framed, 0, end);
+  /** One message of a streaming answer; throws what `encode` throws. */
+  sendMessage<T>(encode: (value: T, writer: ProtoWriter) => void, value: T, gzip: boolean): void {
+    const { session, okHeaders } = this.connection;
+    if (!this.headersSent) okHeaders.send(session, this.id, false);
+    this.headersSent = true;
+    sendEncoded(session, this.sender, encode, value, false, gzip);
   }
 
   /** Ends our side when all messages have left; `null` is the usual OK without metadata. */
@@ -305,14 +287,6 @@ export class ServerStream implements InboxOwner, SenderOwner {
   private watchPartial(): void {
     if (this.call !== null) this.partialSinceMs = !this.inbox!.isPartial ? 0 : this.partialSinceMs || this.connection.session.nowMs;
   }
-}
-
-export function writePrefix(bytes: Uint8Array, at: number, length: number, compressed: number): void {
-  bytes[at] = compressed;
-  bytes[at + 1] = length >>> 24;
-  bytes[at + 2] = length >>> 16;
-  bytes[at + 3] = length >>> 8;
-  bytes[at + 4] = length;
 }
 
 const EMPTY = Buffer.alloc(0);

@@ -15,8 +15,8 @@ export interface WireServerOptions {
   readonly authorize?: Authorize;
   /** Certificate and key; ALPN `h2` is demanded of clients. Without it the server speaks plain HTTP/2 (prior knowledge). */
   readonly tls?: TlsOptions;
-  /** Messages of ordinary methods above this size are sent as gzip to clients that accept it. Default: never. */
-  readonly compressAboveBytes?: number;
+  /** Messages of ordinary methods are sent as gzip to clients that accept it. Default: false, CPU is dearer than a network of one's own. */
+  readonly compressAnswers?: boolean;
   /** Hears of errors that are defects (of a handler, or ours), for the log. Default: a process warning. */
   readonly onDefect?: (error: unknown) => void;
 }
@@ -44,7 +44,7 @@ export class WireServer {
 
   constructor(table: ServiceTable, options: WireServerOptions = {}) {
     const onDefect = options.onDefect ?? ((error: unknown): void => process.emitWarning(error instanceof Error ? error : String(error)));
-    this.context = new ServerContext(table, limitsWith(options.limits), options.authorize, options.compressAboveBytes ?? Infinity, onDefect);
+    this.context = new ServerContext(table, limitsWith(options.limits), options.authorize, options.compressAnswers ?? false, onDefect);
     this.listener = options.tls === undefined ? this.listenPlain() : this.listenTls(options.tls);
     this.watch = setInterval(() => this.watchAll(), WATCH_MS);
     this.watch.unref();

@@ -35,11 +35,11 @@ export class BlockedSenders {
  * by waiting for `queuedBytes` to fall before it sends more.
  */
 export class StreamSender {
+  streamId = 0;
   sendWindow = 0;
   queuedBytes = 0;
   private session: Session | null = null;
   private blocked: BlockedSenders | null = null;
-  private streamId = 0;
   private queue: Buffer[] = [];
 
   constructor(private readonly owner: SenderOwner) {}

@@ -1,0 +1,52 @@
+import type { ProtoWriter } from '@headrace/codec/writer';
+import { Flag, FRAME_HEADER_BYTES, FrameType, patchFrameLength, writeFrameHeader } from './frames.js';
+import { deflateMessage } from './inflate.js';
+import type { Session } from './session.js';
+import type { StreamSender } from './stream-sender.js';
+
+/** Compressed flag and length before each message (PROTOCOL-HTTP2.md, "Length-Prefixed-Message"). */
+export const MESSAGE_PREFIX_BYTES = 5;
+
+/**
+ * Encodes one message straight into the session's output as a DATA frame. When the windows are too small for it, the rest waits in the sender;
+ * then the answer is false, and an `endStream` is still to be sent behind the queue. What `encode` throws passes through, with nothing written.
+ */
+export function sendEncoded<T>(session: Session, sender: StreamSender, encode: (value: T, writer: ProtoWriter) => void, value: T, endStream: boolean, gzip: boolean): boolean {
+  const out = session.out();
+  const frameAt = out.pos;
+  writeFrameHeader(out, MESSAGE_PREFIX_BYTES, FrameType.DATA, endStream ? Flag.END_STREAM : 0, sender.streamId);
+  const payloadAt = frameAt + FRAME_HEADER_BYTES;
+  const messageAt = payloadAt + MESSAGE_PREFIX_BYTES;
+  out.pos = messageAt;
+  try {
+    encode(value, out);
+  } catch (error) {
+    out.pos = frameAt;
+    throw error;
+  }
+  if (gzip) {
+    const packed = deflateMessage(out.bytes.subarray(messageAt, out.pos));
+    out.pos = messageAt;
+    out.raw(packed);
+  }
+  writePrefix(out.bytes, payloadAt, out.pos - messageAt, gzip ? 1 : 0);
+  const size = out.pos - payloadAt;
+  if (size <= sender.room) {
+    patchFrameLength(out, frameAt);
+    sender.count(size);
+    session.windowUpdates.earn(10);
+    return true;
+  }
+  const payload = Buffer.from(out.bytes.subarray(payloadAt, out.pos));
+  out.pos = frameAt;
+  sender.send(payload, 0, size);
+  return false;
+}
+
+function writePrefix(bytes: Uint8Array, at: number, length: number, compressed: number): void {
+  bytes[at] = compressed;
+  bytes[at + 1] = length >>> 24;
+  bytes[at + 2] = length >>> 16;
+  bytes[at + 3] = length >>> 8;
+  bytes[at + 4] = length;
+}
