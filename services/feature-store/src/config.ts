@@ -3,12 +3,27 @@ import { int, key, platformKeys, readConfig, type ConfigOf } from '@headrace/pla
 /** The only reader of the environment in this service. */
 export const configKeys = {
   ...platformKeys({ httpPort: 7010, grpcPort: 7011, database: 'feature_store' }),
-  futureSkewMs: key('HEADRACE_FEATURES_FUTURE_SKEW', int(0, 86_400_000, 300_000), 'how far the event time of a row may lie ahead of its arrival', 'ms'),
+  futureSkewMs: key(
+    'HEADRACE_FEATURES_FUTURE_SKEW',
+    int(0, 86_400_000, 300_000),
+    'how far the event time of a row may lie ahead of its arrival',
+    'ms',
+  ),
   stringLengthMax: key('HEADRACE_FEATURES_STRING_MAX', int(1, 1_000_000, 4_096), 'longest string value of a feature', 'characters'),
-  eventBytesMax: key('HEADRACE_FEATURES_EVENT_BYTES_MAX', int(1_024, 64_000_000, 1_048_576), 'largest event on headrace.features.v1', 'bytes'),
+  eventBytesMax: key(
+    'HEADRACE_FEATURES_EVENT_BYTES_MAX',
+    int(1_024, 64_000_000, 1_048_576),
+    'largest event on headrace.features.v1',
+    'bytes',
+  ),
   eventRowsMax: key('HEADRACE_FEATURES_EVENT_ROWS_MAX', int(1, 1_000_000, 10_000), 'most rows in one event or push', 'rows'),
   ingestBatchEvents: key('HEADRACE_FEATURES_INGEST_BATCH', int(1, 10_000, 1_000), 'most events stored by one transaction', 'events'),
-  onlineKeysMax: key('HEADRACE_FEATURES_ONLINE_KEYS_MAX', int(1, 1_000_000, 50_000), 'most entities times views in one online read', 'keys'),
+  onlineKeysMax: key(
+    'HEADRACE_FEATURES_ONLINE_KEYS_MAX',
+    int(1, 1_000_000, 50_000),
+    'most entities times views in one online read',
+    'keys',
+  ),
 } as const;
 
 export type Config = ConfigOf<typeof configKeys>;

@@ -1,7 +1,11 @@
 import { AppError } from '@headrace/base/errors';
 
 export function viewUnknown(project: string, view: string): AppError {
-  return new AppError('VIEW_UNKNOWN', `view ${JSON.stringify(view)} is not defined in project ${project}; apply its FeatureView first, or correct the name`, { details: { project, view } });
+  return new AppError(
+    'VIEW_UNKNOWN',
+    `view ${JSON.stringify(view)} is not defined in project ${project}; apply its FeatureView first, or correct the name`,
+    { details: { project, view } },
+  );
 }
 
 export function requestInvalid(message: string): AppError {
@@ -13,10 +17,16 @@ export function eventTooLarge(what: string): AppError {
 }
 
 export function trainingSetUnknown(hash: string): AppError {
-  return new AppError('TRAINING_SET_UNKNOWN', `no training set ${JSON.stringify(hash)} is stored here; build it first, or correct the hash`, { details: { hash } });
+  return new AppError(
+    'TRAINING_SET_UNKNOWN',
+    `no training set ${JSON.stringify(hash)} is stored here; build it first, or correct the hash`,
+    { details: { hash } },
+  );
 }
 
 export function trainingSetEmpty(labelView: string, fromMs: number, toMs: number): AppError {
   const window = `${new Date(fromMs).toISOString()} <= event time < ${new Date(toMs).toISOString()}`;
-  return new AppError('TRAINING_SET_EMPTY', `view ${labelView} has no row with a label in ${window}; widen the window or publish labels`, { details: { view: labelView } });
+  return new AppError('TRAINING_SET_EMPTY', `view ${labelView} has no row with a label in ${window}; widen the window or publish labels`, {
+    details: { view: labelView },
+  });
 }

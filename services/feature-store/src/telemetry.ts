@@ -27,17 +27,54 @@ export class FeatureTelemetry {
     @Inject(CLOCK) private readonly clock: Clock,
   ) {
     const name = (what: string): string => `headrace_feature_store_${what}`;
-    this.#rows = telemetry.counter({ name: name('rows_total'), help: 'Rows by outcome: accepted, or the code of the refusal', labels: ['view', 'outcome'] });
-    this.#duplicates = telemetry.counter({ name: name('duplicate_rows_total'), help: 'Accepted rows that were stored already', labels: ['view'] });
-    this.#batchSeconds = telemetry.histogram({ name: name('ingest_batch_seconds'), help: 'Time to validate and store one batch in both stores' });
-    this.#batchRows = telemetry.histogram({ name: name('ingest_batch_rows'), help: 'Rows in one batch', buckets: [1, 10, 100, 1_000, 5_000, 10_000, 50_000, 100_000] });
-    this.#publishToReadable = telemetry.histogram({ name: name('freshness_seconds'), help: 'From publication of a row to its being readable online', labels: ['view'], buckets: FRESHNESS_BUCKETS });
-    this.#eventToReadable = telemetry.histogram({ name: name('event_age_seconds'), help: 'From the event time of the newest row of an event to its being readable online', labels: ['view'], buckets: AGE_BUCKETS });
-    this.#onlineSeconds = telemetry.histogram({ name: name('online_read_seconds'), help: 'Time of one online read', buckets: LATENCY_BUCKETS });
+    this.#rows = telemetry.counter({
+      name: name('rows_total'),
+      help: 'Rows by outcome: accepted, or the code of the refusal',
+      labels: ['view', 'outcome'],
+    });
+    this.#duplicates = telemetry.counter({
+      name: name('duplicate_rows_total'),
+      help: 'Accepted rows that were stored already',
+      labels: ['view'],
+    });
+    this.#batchSeconds = telemetry.histogram({
+      name: name('ingest_batch_seconds'),
+      help: 'Time to validate and store one batch in both stores',
+    });
+    this.#batchRows = telemetry.histogram({
+      name: name('ingest_batch_rows'),
+      help: 'Rows in one batch',
+      buckets: [1, 10, 100, 1_000, 5_000, 10_000, 50_000, 100_000],
+    });
+    this.#publishToReadable = telemetry.histogram({
+      name: name('freshness_seconds'),
+      help: 'From publication of a row to its being readable online',
+      labels: ['view'],
+      buckets: FRESHNESS_BUCKETS,
+    });
+    this.#eventToReadable = telemetry.histogram({
+      name: name('event_age_seconds'),
+      help: 'From the event time of the newest row of an event to its being readable online',
+      labels: ['view'],
+      buckets: AGE_BUCKETS,
+    });
+    this.#onlineSeconds = telemetry.histogram({
+      name: name('online_read_seconds'),
+      help: 'Time of one online read',
+      buckets: LATENCY_BUCKETS,
+    });
     this.#onlineValues = telemetry.counter({ name: name('online_values_total'), help: 'Values read online by status', labels: ['status'] });
-    this.#unreadable = telemetry.counter({ name: name('online_unreadable_total'), help: 'Online blobs of no known layout, read as missing', labels: ['view'] });
+    this.#unreadable = telemetry.counter({
+      name: name('online_unreadable_total'),
+      help: 'Online blobs of no known layout, read as missing',
+      labels: ['view'],
+    });
     this.#trainingSetRows = telemetry.counter({ name: name('training_set_rows_total'), help: 'Rows written to training sets' });
-    this.#trainingSetSeconds = telemetry.histogram({ name: name('training_set_seconds'), help: 'Time to build one training set', buckets: [0.05, 0.1, 0.5, 1, 5, 10, 30, 60, 300, 1_800] });
+    this.#trainingSetSeconds = telemetry.histogram({
+      name: name('training_set_seconds'),
+      help: 'Time to build one training set',
+      buckets: [0.05, 0.1, 0.5, 1, 5, 10, 30, 60, 300, 1_800],
+    });
   }
 
   rows(view: string, outcome: string, count: number): void {

@@ -27,7 +27,12 @@ beforeAll(async () => {
 afterAll(() => h.close());
 
 let nextId = 0;
-const row = (id: string, values: object, more: object = {}): object => ({ entity: { person_id: id }, eventTime: '2016-01-01T00:00:00Z', values: { code: 1, ...values }, ...more });
+const row = (id: string, values: object, more: object = {}): object => ({
+  entity: { person_id: id },
+  eventTime: '2016-01-01T00:00:00Z',
+  values: { code: 1, ...values },
+  ...more,
+});
 
 async function ageOf(id: string): Promise<unknown> {
   const { vectors } = await h.client.getOnlineFeatures({ features: ['person:age'], entities: [{ keys: { person_id: id } }] });
@@ -55,8 +60,25 @@ describe('a bad row', () => {
     ['with a join key too many', row('bad', {}, { entity: { person_id: 'bad', x: '1' } }), 'ROW_INVALID', /"x" is no join key/],
     ['without event time', row('bad', {}, { eventTime: undefined }), 'ROW_INVALID', /eventTime is missing/],
     ['with an event time that is none', row('bad', {}, { eventTime: 'yesterday' }), 'ROW_INVALID', /eventTime is no timestamp/],
-    ['with a bare number as event time', row('bad', {}, { eventTime: 1451606400000 }), 'ROW_INVALID', /unset or numeric/],
-    ['dated in the future', row('bad', {}, { eventTime: new Date(Date.now() + 3_600_000).toISOString() }), 'ROW_FUTURE_DATED', /ahead of its arrival/],
+    [
+      'with a bare number as event time',
+      row('bad', {}, { eventTime: 1451606400000 }),
+      'ROW_INVALID',
+      /eventTime is no timestamp; send RFC 3339/,
+    ],
+    [
+      'with a time of no zone',
+      row('bad', {}, { eventTime: '2016-01-01T00:00:00' }),
+      'ROW_INVALID',
+      /eventTime is no timestamp; send RFC 3339/,
+    ],
+    ['with null as join key', row('bad', {}, { entity: { person_id: null } }), 'ROW_INVALID', /join key person_id is null/],
+    [
+      'dated in the future',
+      row('bad', {}, { eventTime: new Date(Date.now() + 3_600_000).toISOString() }),
+      'ROW_FUTURE_DATED',
+      /ahead of its arrival/,
+    ],
     ['without values', row('bad', {}, { values: undefined }), 'ROW_INVALID', /values must be an object/],
   ])('%s goes to the dead letter alone, its neighbours are stored', async (_name, bad, code, reason) => {
     const [before, after] = [`n${nextId++}`, `n${nextId++}`];
@@ -71,8 +93,16 @@ describe('a bad row', () => {
   it('with NaN or infinity in protobuf goes to the dead letter alone too', async () => {
     const entity = { person_id: 'p' };
     const eventTime = new Date('2016-01-01T00:00:00Z');
-    const rows = [Number.NaN, Infinity, 1.5].map((income, i) => ({ entity: { person_id: `p${i}` }, eventTime, values: { code: 1, age: 40 + i, income } }));
-    const event = FeatureRowsPublished.encode({ project: 'default', view: 'person', rows: [...rows, { entity, eventTime, values: { code: 1, age: 50 } }] }).finish();
+    const rows = [Number.NaN, Infinity, 1.5].map((income, i) => ({
+      entity: { person_id: `p${i}` },
+      eventTime,
+      values: { code: 1, age: 40 + i, income },
+    }));
+    const event = FeatureRowsPublished.encode({
+      project: 'default',
+      view: 'person',
+      rows: [...rows, { entity, eventTime, values: { code: 1, age: 50 } }],
+    }).finish();
     const letters = await lettersAfter(() => h.send(event, 'application/protobuf'));
     expect(letters.map((l) => [l.code, l.reason])).toEqual([
       ['ROW_INVALID', 'row 0: income is NaN; send null for a missing number'],
@@ -84,12 +114,27 @@ describe('a bad row', () => {
 
 describe('a bad event', () => {
   it.each<[string, string, string, RegExp]>([
-    ['of an unknown view', JSON.stringify({ view: 'ghost', rows: [row('bad', {})] }), 'VIEW_UNKNOWN', /view "ghost" is not defined in project default/],
+    [
+      'of an unknown view',
+      JSON.stringify({ view: 'ghost', rows: [row('bad', {})] }),
+      'VIEW_UNKNOWN',
+      /view "ghost" is not defined in project default/,
+    ],
     ['of another project', JSON.stringify({ project: 'other', view: 'person', rows: [row('bad', {})] }), 'VIEW_UNKNOWN', /project other/],
     ['without rows', JSON.stringify({ view: 'person' }), 'EVENT_MALFORMED', /no rows for view person/],
     ['that is broken JSON', '{"view":"person","rows":[', 'EVENT_MALFORMED', /not a valid application\/json/],
-    ['with too many rows', JSON.stringify({ view: 'person', rows: Array.from({ length: 51 }, () => row('bad', {})) }), 'MESSAGE_TOO_LARGE', /51 rows .* at most 50/],
-    ['with too many bytes', JSON.stringify({ view: 'person', rows: [row('bad', { city: 'x'.repeat(20_000) })] }), 'MESSAGE_TOO_LARGE', /at most 20000 are allowed/],
+    [
+      'with too many rows',
+      JSON.stringify({ view: 'person', rows: Array.from({ length: 51 }, () => row('bad', {})) }),
+      'MESSAGE_TOO_LARGE',
+      /51 rows .* at most 50/,
+    ],
+    [
+      'with too many bytes',
+      JSON.stringify({ view: 'person', rows: [row('bad', { city: 'x'.repeat(20_000) })] }),
+      'MESSAGE_TOO_LARGE',
+      /at most 20000 are allowed/,
+    ],
   ])('%s goes to the dead letter whole, with its bytes, and the events around it are stored', async (_name, body, code, reason) => {
     const [before, after] = [`n${nextId++}`, `n${nextId++}`];
     const letters = await lettersAfter(async () => {

@@ -41,7 +41,10 @@ beforeAll(async () => {
 afterAll(() => h.close());
 
 async function read(ids: readonly string[], features = FEATURES): Promise<unknown[]> {
-  const { vectors } = await h.client.getOnlineFeatures({ features, entities: ids.map((id) => ({ keys: { person_id: id, region: 'M|A' } })) });
+  const { vectors } = await h.client.getOnlineFeatures({
+    features,
+    entities: ids.map((id) => ({ keys: { person_id: id, region: 'M|A' } })),
+  });
   return vectors.map((v) => v.values.map((value, i) => [value, v.statuses[i], v.eventTimes[i]!.toISOString()]));
 }
 
@@ -71,10 +74,16 @@ describe('whatever the order', () => {
         project: 'default',
         view: 'person',
         arrivedUs: 1_700_000_000_000_000 + i,
-        rows: [{ entity: entity(id), eventTime: dayOf(Math.floor(random() * 3)), values: { age: Math.floor(random() * 2), city: random() < 0.5 ? null : 'x', member: random() < 0.5 } }],
+        rows: [
+          {
+            entity: entity(id),
+            eventTime: dayOf(Math.floor(random() * 3)),
+            values: { age: Math.floor(random() * 2), city: random() < 0.5 ? null : 'x', member: random() < 0.5 },
+          },
+        ],
       }));
       const deliveries = shuffle([...history, ...history], random);
-      for (let from = 0; from < deliveries.length; ) {
+      for (let from = 0; from < deliveries.length;) {
         const size = 1 + Math.floor(random() * 3);
         const batch = deliveries.slice(from, from + size);
         if (random() < 0.3) {
@@ -88,8 +97,13 @@ describe('whatever the order', () => {
       }
       const { values, eventTime } = newest(history, 'person')!;
       const [got] = await read([id], features);
-      const expected = ['age', 'city', 'member'].map((name) => [values[name], values[name] === null ? FieldStatus.NULL_VALUE : FieldStatus.PRESENT, eventTime.toISOString()]);
-      if (JSON.stringify(got) !== JSON.stringify(expected)) wrong.push(`seed ${seed}: ${JSON.stringify(got)} instead of ${JSON.stringify(expected)}`);
+      const expected = ['age', 'city', 'member'].map((name) => [
+        values[name],
+        values[name] === null ? FieldStatus.NULL_VALUE : FieldStatus.PRESENT,
+        eventTime.toISOString(),
+      ]);
+      if (JSON.stringify(got) !== JSON.stringify(expected))
+        wrong.push(`seed ${seed}: ${JSON.stringify(got)} instead of ${JSON.stringify(expected)}`);
       const contents = new Set(history.map(({ rows: [row] }) => JSON.stringify([row!.eventTime, row!.values])));
       expect(await offlineContents(id)).toBe(contents.size);
     }
@@ -106,7 +120,10 @@ describe('whatever the order', () => {
     await h.flushOnline();
     expect(await read(['s1'])).toEqual([FEATURES.map(() => [null, FieldStatus.NOT_FOUND, '1970-01-01T00:00:00.000Z'])]);
     const { views } = await h.client.rebuildOnline({});
-    expect(views.map((v) => [v.view, v.entities])).toEqual([['person', 60], ['visits', 0]]);
+    expect(views.map((v) => [v.view, v.entities])).toEqual([
+      ['person', 60],
+      ['visits', 0],
+    ]);
     expect(await read(ids)).toEqual(before);
   });
 
@@ -123,7 +140,11 @@ describe('events over Kafka', () => {
   it('in JSON and in protobuf give the same rows, and a repeated event changes nothing', async () => {
     const values = { age: 46, city: 'é', member: true };
     const json = { project: 'default', view: 'person', rows: [{ entity: entity('j'), eventTime: '2016-03-01T00:00:00Z', values }] };
-    const protobuf = FeatureRowsPublished.encode({ project: '', view: 'person', rows: [{ entity: entity('p'), eventTime: new Date('2016-03-01T00:00:00Z'), values }] }).finish();
+    const protobuf = FeatureRowsPublished.encode({
+      project: '',
+      view: 'person',
+      rows: [{ entity: entity('p'), eventTime: new Date('2016-03-01T00:00:00Z'), values }],
+    }).finish();
     for (let n = 0; n < 3; n++) {
       await h.send(JSON.stringify(json));
       await h.send(protobuf, 'application/protobuf');
@@ -136,7 +157,8 @@ describe('events over Kafka', () => {
   });
 
   it('a correction and its withdrawal both count: the newest arrival wins for one event time', async () => {
-    const send = (age: number): Promise<void> => h.sendRows('person', [{ entity: entity('c'), eventTime: '2016-03-01T00:00:00Z', values: { age } }]);
+    const send = (age: number): Promise<void> =>
+      h.sendRows('person', [{ entity: entity('c'), eventTime: '2016-03-01T00:00:00Z', values: { age } }]);
     for (const age of [5, 6, 5]) {
       await send(age);
       await h.settled();
@@ -152,7 +174,15 @@ describe('events over Kafka', () => {
   it('that come while the service is down or restarting are all there afterwards, once', async () => {
     const ids = Array.from({ length: 400 }, (_, i) => `k${i}`);
     const publish = (part: readonly string[]): Promise<void[]> =>
-      Promise.all(part.map((id, i) => h.send(JSON.stringify({ view: 'visits', rows: [{ entity: entity(id), eventTime: dayOf(1), values: { count: i } }] }), undefined, id)));
+      Promise.all(
+        part.map((id, i) =>
+          h.send(
+            JSON.stringify({ view: 'visits', rows: [{ entity: entity(id), eventTime: dayOf(1), values: { count: i } }] }),
+            undefined,
+            id,
+          ),
+        ),
+      );
     const rows = await h.offlineRows('visits');
     await h.stop();
     await publish(ids.slice(0, 200));
@@ -170,13 +200,20 @@ describe('events over Kafka', () => {
 
 describe('online reads', () => {
   it('refuse what cannot be answered, in words', async () => {
-    const ask = (features: string[], keys: Record<string, string> = entity('x')) => h.client.getOnlineFeatures({ features, entities: [{ keys }] });
+    const ask = (features: string[], keys: Record<string, string> = entity('x')) =>
+      h.client.getOnlineFeatures({ features, entities: [{ keys }] });
     await expect(ask(['ghost:a'])).rejects.toMatchObject({ code: 'VIEW_UNKNOWN' });
-    await expect(ask(['person:height'])).rejects.toMatchObject({ code: 'REQUEST_INVALID', message: expect.stringContaining('has no feature height') });
+    await expect(ask(['person:height'])).rejects.toMatchObject({
+      code: 'REQUEST_INVALID',
+      message: expect.stringContaining('has no feature height'),
+    });
     await expect(ask(['label:y'])).rejects.toMatchObject({ code: 'REQUEST_INVALID', message: expect.stringContaining('offline only') });
     await expect(ask(['person'])).rejects.toMatchObject({ code: 'REQUEST_INVALID' });
     await expect(ask([])).rejects.toMatchObject({ code: 'REQUEST_INVALID' });
-    await expect(ask(['person:age'], { person_id: '1' })).rejects.toMatchObject({ code: 'REQUEST_INVALID', message: expect.stringContaining('lacks the join key region') });
+    await expect(ask(['person:age'], { person_id: '1' })).rejects.toMatchObject({
+      code: 'REQUEST_INVALID',
+      message: expect.stringContaining('lacks the join key region'),
+    });
   });
 
   it('take a corrupt value for a missing one, count it, and the next row mends it', async () => {
@@ -194,15 +231,30 @@ describe('online reads', () => {
   });
 
   it('answer in the shape of Feast over HTTP', async () => {
-    await h.client.publishRows({ view: 'visits', rows: [{ entity: { person_id: '1', region: '7' }, eventTime: dayOf(3), values: { count: 3 } }] });
+    await h.client.publishRows({
+      view: 'visits',
+      rows: [{ entity: { person_id: '1', region: '7' }, eventTime: dayOf(3), values: { count: 3 } }],
+    });
     const post = (body: object): Promise<Response> =>
-      fetch(`${h.service.httpUrl}/get-online-features`, { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) });
+      fetch(`${h.service.httpUrl}/get-online-features`, {
+        method: 'POST',
+        headers: { 'content-type': 'application/json' },
+        body: JSON.stringify(body),
+      });
     const answer = await post({ features: ['visits:count'], entities: { person_id: [1, '2'], region: ['7', '7'] } });
     expect(await answer.json()).toEqual({
       metadata: { feature_names: ['person_id', 'region', 'count'] },
       results: [
-        { values: ['1', '2'], statuses: ['PRESENT', 'PRESENT'], event_timestamps: ['1970-01-01T00:00:00.000Z', '1970-01-01T00:00:00.000Z'] },
-        { values: ['7', '7'], statuses: ['PRESENT', 'PRESENT'], event_timestamps: ['1970-01-01T00:00:00.000Z', '1970-01-01T00:00:00.000Z'] },
+        {
+          values: ['1', '2'],
+          statuses: ['PRESENT', 'PRESENT'],
+          event_timestamps: ['1970-01-01T00:00:00.000Z', '1970-01-01T00:00:00.000Z'],
+        },
+        {
+          values: ['7', '7'],
+          statuses: ['PRESENT', 'PRESENT'],
+          event_timestamps: ['1970-01-01T00:00:00.000Z', '1970-01-01T00:00:00.000Z'],
+        },
         { values: [3, null], statuses: ['PRESENT', 'NOT_FOUND'], event_timestamps: [dayOf(3).toISOString(), '1970-01-01T00:00:00.000Z'] },
       ],
     });

@@ -48,10 +48,24 @@ export interface Harness {
 /** A running service on stores of its own, with hands on everything around it. */
 export async function startHarness(overrides: Partial<Config> = {}): Promise<Harness> {
   const engines = useEngines();
-  const [database, redis, stateDir] = await Promise.all([freshDatabase('feature_store'), freshRedis(), mkdtemp(join(tmpdir(), 'headrace-features-'))]);
+  const [database, redis, stateDir] = await Promise.all([
+    freshDatabase('feature_store'),
+    freshRedis(),
+    mkdtemp(join(tmpdir(), 'headrace-features-')),
+  ]);
   const topicPrefix = freshTopicPrefix('features');
   const log = Log.create('feature-store', 'silent', 'test');
-  const config = { httpPort: 0, grpcPort: 0, kafkaBrokers: engines.kafkaBrokers, postgresUrl: database.url, redisUrl: redis.url, topicPrefix, stateDir, logLevel: 'error', ...overrides } as const;
+  const config = {
+    httpPort: 0,
+    grpcPort: 0,
+    kafkaBrokers: engines.kafkaBrokers,
+    postgresUrl: database.url,
+    redisUrl: redis.url,
+    topicPrefix,
+    stateDir,
+    logLevel: 'error',
+    ...overrides,
+  } as const;
   const kafka = new KafkaClients({ brokers: engines.kafkaBrokers, client: 'kafkajs', clientId: 'test', topicPrefix }, log);
   const { topic } = featureRowsPublished;
   await kafka.admin().ensureTopics([featureRowsPublished as never]);
@@ -85,7 +99,11 @@ export async function startHarness(overrides: Partial<Config> = {}): Promise<Har
     send,
     sendRows: (view, rows) => send(JSON.stringify({ view, rows })),
     settled: async () => {
-      await eventually('all events are handled', async () => (await kafka.admin().lag('feature-store', topic)).every(({ lag }) => lag === 0n), { withinMs: 60_000 });
+      await eventually(
+        'all events are handled',
+        async () => (await kafka.admin().lag('feature-store', topic)).every(({ lag }) => lag === 0n),
+        { withinMs: 60_000 },
+      );
     },
     deadLetters: async () => (await dead.all()).map(toDeadLetter),
     offlineRows: async (view) => (await client.listViews({})).views.find((v) => v.name === view)?.offlineRows ?? -1,
@@ -106,7 +124,11 @@ export async function startHarness(overrides: Partial<Config> = {}): Promise<Har
 }
 
 export function definitionsOf(yaml: string): Definition[] {
-  return parseDefinitionsFile(yaml, 'test.yaml').map(({ kind, name, spec }) => ({ kind, name, spec: JSON.parse(JSON.stringify(spec)) as Definition['spec'] }));
+  return parseDefinitionsFile(yaml, 'test.yaml').map(({ kind, name, spec }) => ({
+    kind,
+    name,
+    spec: JSON.parse(JSON.stringify(spec)) as Definition['spec'],
+  }));
 }
 
 /** Follows a topic from its beginning; `all` waits for what lies there now. */
@@ -135,5 +157,10 @@ async function follow(kafka: KafkaClients, topic: string): Promise<{ all(): Prom
 }
 
 function toDeadLetter({ headers, value }: RawRecord): DeadLetter {
-  return { code: headers['dead-code'] ?? '', reason: headers['dead-reason'] ?? '', value: Buffer.from(value ?? []).toString(), contentType: headers['content-type'] ?? '' };
+  return {
+    code: headers['dead-code'] ?? '',
+    reason: headers['dead-reason'] ?? '',
+    value: Buffer.from(value ?? []).toString(),
+    contentType: headers['content-type'] ?? '',
+  };
 }

@@ -31,7 +31,9 @@ async function build(request: Partial<BuildTrainingSetRequest>): Promise<{ set: 
 async function rowsOf(bytes: Buffer): Promise<Row[]> {
   const file = bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.length) as ArrayBuffer;
   const rows = (await parquetReadObjects({ file, compressors: { ZSTD: (input: Uint8Array) => zstdDecompressSync(input) } })) as Row[];
-  return rows.map((row) => Object.fromEntries(Object.entries(row).map(([name, value]) => [name, typeof value === 'bigint' ? Number(value) : value])));
+  return rows.map((row) =>
+    Object.fromEntries(Object.entries(row).map(([name, value]) => [name, typeof value === 'bigint' ? Number(value) : value])),
+  );
 }
 
 describe('on random histories with ties, gaps, nulls and composite keys', () => {
@@ -77,14 +79,20 @@ features: [{ name: fleet, type: int64 }]
     const origins = ['b', 'b|', '|x', '\\|'];
     let arrivedUs = 1_700_000_000_000_000;
     const orNull = (value: unknown): unknown => (random() < 0.2 ? null : value);
-    const emit = (view: string, keys: readonly string[], timeMs: number, values: Row): void => void published[view]!.push({ keys, timeMs, arrivedUs: (arrivedUs += 1_000), values });
+    const emit = (view: string, keys: readonly string[], timeMs: number, values: Row): void =>
+      void published[view]!.push({ keys, timeMs, arrivedUs: (arrivedUs += 1_000), values });
     for (let n = 0; n < 900; n++) {
       // Whole days, so that equal times and ages of exactly the time to live are common.
       const timeMs = T0 + Math.floor(random() * 20) * DAY_MS;
       const view = pick(['label', 'place', 'carrier']);
       if (view === 'label') emit(view, [pick(carriers), pick(origins)], timeMs, { late: orNull(random() < 0.5) });
       else if (view === 'carrier') emit(view, [pick(carriers)], timeMs, { fleet: orNull(Math.floor(random() * 3)) });
-      else emit(view, [pick(carriers), pick(origins)], timeMs, { wind: orNull(random()), gate: orNull(pick(['A', 'B'])), seen: orNull(new Date(timeMs + 1).toISOString()) });
+      else
+        emit(view, [pick(carriers), pick(origins)], timeMs, {
+          wind: orNull(random()),
+          gate: orNull(pick(['A', 'B'])),
+          seen: orNull(new Date(timeMs + 1).toISOString()),
+        });
     }
     const all = Object.entries(published).flatMap(([view, rows]) => rows.map((row) => ({ view, row })));
     all.sort(() => random() - 0.5);
@@ -96,7 +104,13 @@ features: [{ name: fleet, type: int64 }]
           project: 'default',
           view,
           arrivedUs: row.arrivedUs,
-          rows: [{ entity: view === 'carrier' ? { carrier: row.keys[0]! } : { carrier: row.keys[0]!, origin: row.keys[1]! }, eventTime: new Date(row.timeMs), values: row.values }],
+          rows: [
+            {
+              entity: view === 'carrier' ? { carrier: row.keys[0]! } : { carrier: row.keys[0]!, origin: row.keys[1]! },
+              eventTime: new Date(row.timeMs),
+              values: row.values,
+            },
+          ],
         })),
       );
       expect(outcomes.every((o) => o.kind === 'stored' && o.rejected.length === 0)).toBe(true);
@@ -126,7 +140,16 @@ features: [{ name: fleet, type: int64 }]
         .sort((a, b) => a.timeMs - b.timeMs || a.arrivedUs - b.arrivedUs)
         .at(-1);
     return rowsOfView.label
-      .filter((row) => row === latest(rowsOfView.label.filter((r) => r.timeMs === row.timeMs), row.keys, row.timeMs, 0))
+      .filter(
+        (row) =>
+          row ===
+          latest(
+            rowsOfView.label.filter((r) => r.timeMs === row.timeMs),
+            row.keys,
+            row.timeMs,
+            0,
+          ),
+      )
       .filter((row) => row.values.late !== null && row.timeMs >= T0 + 2 * DAY_MS && row.timeMs < T0 + 18 * DAY_MS)
       .map(({ keys, timeMs, values }) => {
         const place = latest(rowsOfView.place, keys, timeMs, 3 * DAY_MS)?.values;
@@ -143,7 +166,13 @@ features: [{ name: fleet, type: int64 }]
       });
   }
 
-  const request = { labelView: 'label', labelFeature: 'late', features: ['place:wind', 'carrier:fleet', 'place:seen', 'place:gate'], from: new Date(T0 + 2 * DAY_MS), to: new Date(T0 + 18 * DAY_MS) };
+  const request = {
+    labelView: 'label',
+    labelFeature: 'late',
+    features: ['place:wind', 'carrier:fleet', 'place:seen', 'place:gate'],
+    from: new Date(T0 + 2 * DAY_MS),
+    to: new Date(T0 + 18 * DAY_MS),
+  };
   const byKey = (rows: Row[]): string[] => rows.map((row) => JSON.stringify(row)).sort();
 
   it('equals the slow oracle, row by row', async () => {
@@ -174,14 +203,26 @@ features: [{ name: fleet, type: int64 }]
     const keyOf = (row: Row): Buffer => Buffer.from(`${escape(row.carrier)}|${escape(row.origin)}`);
     for (const [i, row] of a.rows.entries()) {
       const next = a.rows[i + 1];
-      if (next) expect(Buffer.compare(keyOf(row), keyOf(next)) || (row.event_time as Date).getTime() - (next.event_time as Date).getTime()).toBeLessThan(0);
+      if (next)
+        expect(
+          Buffer.compare(keyOf(row), keyOf(next)) || (row.event_time as Date).getTime() - (next.event_time as Date).getTime(),
+        ).toBeLessThan(0);
     }
   });
 
   it('is recorded with its statement and the versions of its views, and found again by its hash', async () => {
     const { set } = await build(request);
     expect(await h.client.getTrainingSet({ hash: set.hash })).toEqual(set);
-    expect(set.columns).toEqual(['carrier', 'origin', 'event_time', 'place__wind', 'carrier__fleet', 'place__seen', 'place__gate', 'label']);
+    expect(set.columns).toEqual([
+      'carrier',
+      'origin',
+      'event_time',
+      'place__wind',
+      'carrier__fleet',
+      'place__seen',
+      'place__gate',
+      'label',
+    ]);
     const { views } = await h.client.listViews({});
     expect(set.viewHashes).toEqual(Object.fromEntries(views.filter((v) => v.name in published).map((v) => [v.name, v.contentHash])));
     expect(set.query).toContain('LEFT JOIN LATERAL');
@@ -190,11 +231,19 @@ features: [{ name: fleet, type: int64 }]
 
 describe('what cannot be built', () => {
   it.each<[string, object, string]>([
-    ['a window without labels', { labelView: 'label', labelFeature: 'late', features: ['place:wind'], from: new Date(T0 - 9 * DAY_MS), to: new Date(T0 - DAY_MS) }, 'TRAINING_SET_EMPTY'],
+    [
+      'a window without labels',
+      { labelView: 'label', labelFeature: 'late', features: ['place:wind'], from: new Date(T0 - 9 * DAY_MS), to: new Date(T0 - DAY_MS) },
+      'TRAINING_SET_EMPTY',
+    ],
     ['an unknown label view', { labelView: 'ghost', labelFeature: 'late', features: ['place:wind'] }, 'VIEW_UNKNOWN'],
     ['an unknown feature', { labelView: 'label', labelFeature: 'late', features: ['place:ghost'] }, 'REQUEST_INVALID'],
     ['no features', { labelView: 'label', labelFeature: 'late', features: [] }, 'REQUEST_INVALID'],
-    ['a window upside down', { labelView: 'label', labelFeature: 'late', features: ['place:wind'], from: new Date(T0), to: new Date(T0) }, 'REQUEST_INVALID'],
+    [
+      'a window upside down',
+      { labelView: 'label', labelFeature: 'late', features: ['place:wind'], from: new Date(T0), to: new Date(T0) },
+      'REQUEST_INVALID',
+    ],
     ['no window', { labelView: 'label', labelFeature: 'late', features: ['place:wind'], from: undefined }, 'REQUEST_INVALID'],
   ])('%s is refused with its code', async (_name, request, code) => {
     await expect(build(request)).rejects.toMatchObject({ code });
@@ -211,13 +260,24 @@ describe('what cannot be built', () => {
 describe('the employment example', () => {
   it('goes from events over Kafka to a training set that holds every person as published', async () => {
     const definitions = await readFile(new URL('definitions.yaml', EXAMPLE), 'utf8');
-    await h.apply(definitions.split(/^---$/m).filter((document) => !document.includes('kind: Model')).join('---'));
+    await h.apply(
+      definitions
+        .split(/^---$/m)
+        .filter((document) => !document.includes('kind: Model'))
+        .join('---'),
+    );
     const people = await readPeople(3_000);
     const features = Object.keys(people[0]!.values);
     for (let from = 0; from < people.length; from += 500) {
       const part = people.slice(from, from + 500);
-      await h.sendRows('person', part.map(({ id, values }) => ({ entity: { person_id: id }, eventTime: '2015-01-01T00:00:00Z', values })));
-      await h.sendRows('employment', part.map(({ id, employed }) => ({ entity: { person_id: id }, eventTime: '2015-12-31T00:00:00Z', values: { employed } })));
+      await h.sendRows(
+        'person',
+        part.map(({ id, values }) => ({ entity: { person_id: id }, eventTime: '2015-01-01T00:00:00Z', values })),
+      );
+      await h.sendRows(
+        'employment',
+        part.map(({ id, employed }) => ({ entity: { person_id: id }, eventTime: '2015-12-31T00:00:00Z', values: { employed } })),
+      );
     }
     await h.settled();
     expect(await h.deadLetters()).toEqual([]);
@@ -255,6 +315,9 @@ describe('the employment example', () => {
   async function readPeople(count: number): Promise<Person[]> {
     const bytes = await readFile(new URL('people.parquet', EXAMPLE));
     const rows = await rowsOf(bytes);
-    return rows.filter((row) => row.year === 2015).slice(0, count).map(({ year: _year, person_id: id, employed, ...values }) => ({ id: String(id), values, employed: Number(employed) }));
+    return rows
+      .filter((row) => row.year === 2015)
+      .slice(0, count)
+      .map(({ year: _year, person_id: id, employed, ...values }) => ({ id: String(id), values, employed: Number(employed) }));
   }
 });

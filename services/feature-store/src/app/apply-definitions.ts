@@ -61,7 +61,8 @@ export class ApplyDefinitions {
 
   #announce(project: string, changes: readonly PlannedChange[]): void {
     for (const { definition, change, version } of changes) {
-      if (change !== 'unchanged') this.log.info('definition applied', { project, kind: definition.kind, name: definition.name, version, change });
+      if (change !== 'unchanged')
+        this.log.info('definition applied', { project, kind: definition.kind, name: definition.name, version, change });
     }
     // A new layout of online blobs, or a view that goes online: written anew in the background.
     this.rebuilds.nudge();
@@ -70,5 +71,8 @@ export class ApplyDefinitions {
 
 function ofOurs(definition: Definition): StoredDefinition {
   if (definition.kind === 'Entity' || definition.kind === 'FeatureView') return definition as StoredDefinition;
-  throw new AppError('DEFINITION_INVALID', `${definition.kind} ${definition.name} does not belong to the feature store; send it to the registry`);
+  throw new AppError(
+    'DEFINITION_INVALID',
+    `${definition.kind} ${definition.name} does not belong to the feature store; send it to the registry`,
+  );
 }

@@ -29,7 +29,8 @@ export class BuildTrainingSet {
   /** @throws AppError VIEW_UNKNOWN, REQUEST_INVALID, TRAINING_SET_EMPTY, OVERLOADED */
   async build(request: TrainingSetRequest, signal: AbortSignal): Promise<TrainingSetRecord> {
     check(request);
-    if (this.#running >= BUILDS_MAX) throw new AppError('OVERLOADED', `${BUILDS_MAX} training sets are being built already; try again when one is done`);
+    if (this.#running >= BUILDS_MAX)
+      throw new AppError('OVERLOADED', `${BUILDS_MAX} training sets are being built already; try again when one is done`);
     this.#running++;
     try {
       return await this.#build(request, signal);
@@ -51,7 +52,14 @@ export class BuildTrainingSet {
     const snapshot = await this.files.write(plan.columns, this.store.rows(plan), signal);
     if (!snapshot) throw trainingSetEmpty(request.labelView, request.fromMs, request.toMs);
     const { hash, rows, bytes } = snapshot;
-    const record: TrainingSetRecord = { hash, rows, bytes, columns: plan.columns.map((c) => c.name), query: plan.sql, viewHashes: plan.viewHashes };
+    const record: TrainingSetRecord = {
+      hash,
+      rows,
+      bytes,
+      columns: plan.columns.map((c) => c.name),
+      query: plan.sql,
+      viewHashes: plan.viewHashes,
+    };
     await this.store.save(request, record);
     const seconds = (performance.now() - startedAt) / 1000;
     this.telemetry.trainingSet(rows, seconds);

@@ -1,5 +1,7 @@
 import { Inject, Injectable } from '@nestjs/common';
 import type { Clock } from '@headrace/base/clock';
+import { AppError } from '@headrace/base/errors';
+import { blobFingerprint } from '@headrace/codec/feature-blob';
 import { joinEntityKey, onlineKey } from '@headrace/codec/feature-key';
 import { featureReference, splitReference } from '@headrace/definitions/feature-definitions';
 import { CLOCK } from '@headrace/platform/platform-module';
@@ -39,34 +41,67 @@ export class GetOnlineFeatures {
   /** @returns for each entity, the values in the order of `features`. @throws AppError REQUEST_INVALID, VIEW_UNKNOWN */
   async get(request: OnlineRequest): Promise<OnlineValue[][]> {
     const startedAt = performance.now();
-    const { views, wanted } = plan(await this.catalogue.recent(), request);
-    const keyCount = views.length * request.entities.length;
-    if (keyCount > this.limits.onlineKeysMax) throw requestInvalid(`${request.entities.length} entities of ${views.length} views are ${keyCount} keys; at most ${this.limits.onlineKeysMax} may be read at once`);
-    const blobs = await this.online.read(request.entities.flatMap((entity, i) => views.map((view) => keyOf(view, entity, i))));
-    const vectors = this.#decode(views, wanted, blobs, request.entities.length);
+    // Views in memory may be a second old: what they do not know is looked up once in the newest before it is refused.
+    const vectors = this.#decode((await this.#tryRecent(request)) ?? (await this.#read(await this.catalogue.newest(), request)));
     this.telemetry.onlineRead((performance.now() - startedAt) / 1000, countStatuses(vectors));
     return vectors;
   }
 
-  #decode(views: readonly View[], wanted: readonly Wanted[], blobs: readonly (Buffer | null)[], entityCount: number): OnlineValue[][] {
-    const nowMs = this.clock.nowMs();
-    for (const [i, blob] of blobs.entries()) {
-      const view = views[i % views.length]!;
-      if (blob && isUnreadable(view, blob)) this.telemetry.unreadable(view.name);
+  async #tryRecent(request: OnlineRequest): Promise<Found | undefined> {
+    const recent = await this.catalogue.recent();
+    try {
+      const found = await this.#read(recent, request);
+      return found.blobs.some((blob, i) => blob !== null && !viewOf(found, i).layouts.has(blobFingerprint(blob))) ? undefined : found;
+    } catch (error) {
+      if (error instanceof AppError && (error.code === 'VIEW_UNKNOWN' || error.code === 'REQUEST_INVALID')) return undefined;
+      throw error;
     }
-    return Array.from({ length: entityCount }, (_, e) => wanted.map(({ feature, view }) => readOnline(views[view]!, feature, blobs[e * views.length + view]!, nowMs)));
   }
+
+  async #read(all: Views, request: OnlineRequest): Promise<Found> {
+    const { views, wanted } = plan(all, request);
+    const keyCount = views.length * request.entities.length;
+    if (keyCount > this.limits.onlineKeysMax)
+      throw requestInvalid(
+        `${request.entities.length} entities of ${views.length} views are ${keyCount} keys; at most ${this.limits.onlineKeysMax} may be read at once`,
+      );
+    const blobs = await this.online.read(request.entities.flatMap((entity, i) => views.map((view) => keyOf(view, entity, i))));
+    return { views, wanted, blobs };
+  }
+
+  #decode(found: Found): OnlineValue[][] {
+    const { views, wanted, blobs } = found;
+    const nowMs = this.clock.nowMs();
+    for (const [i, blob] of blobs.entries())
+      if (blob && isUnreadable(viewOf(found, i), blob)) this.telemetry.unreadable(viewOf(found, i).name);
+    return Array.from({ length: blobs.length / views.length }, (_, e) =>
+      wanted.map(({ feature, view }) => readOnline(views[view]!, feature, blobs[e * views.length + view]!, nowMs)),
+    );
+  }
+}
+
+/** What Redis gave: for each entity one blob for each view. */
+interface Found {
+  readonly views: readonly View[];
+  readonly wanted: readonly Wanted[];
+  readonly blobs: readonly (Buffer | null)[];
+}
+
+function viewOf({ views }: Found, blobIndex: number): View {
+  return views[blobIndex % views.length]!;
 }
 
 function plan(all: Views, { project, features }: OnlineRequest): { views: View[]; wanted: Wanted[] } {
   if (features.length === 0) throw requestInvalid('`features` is empty; name at least one `view:feature`');
   const views: View[] = [];
   const wanted = features.map((reference): Wanted => {
-    if (!featureReference.safeParse(reference).success) throw requestInvalid(`${JSON.stringify(reference)} is no feature reference; write \`view:feature\``);
+    if (!featureReference.safeParse(reference).success)
+      throw requestInvalid(`${JSON.stringify(reference)} is no feature reference; write \`view:feature\``);
     const { view: name, feature } = splitReference(reference);
     const view = all.get(project, name);
     if (!view.spec.online) throw requestInvalid(`view ${name} is kept offline only; it cannot be read online`);
-    if (!view.fieldIndex.has(feature)) throw requestInvalid(`view ${name} has no feature ${feature}; it has ${view.spec.features.map((f) => f.name).join(', ')}`);
+    if (!view.fieldIndex.has(feature))
+      throw requestInvalid(`view ${name} has no feature ${feature}; it has ${view.spec.features.map((f) => f.name).join(', ')}`);
     if (!views.includes(view)) views.push(view);
     return { feature, view: views.indexOf(view) };
   });

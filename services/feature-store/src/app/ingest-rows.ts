@@ -53,7 +53,8 @@ export class IngestRows {
     let from = 0;
     while (from < received.length) {
       let to = from;
-      for (let rows = 0; to < received.length && (to === from || rows + received[to]!.rows.length <= ROWS_PER_TRANSACTION); to++) rows += received[to]!.rows.length;
+      for (let rows = 0; to < received.length && (to === from || rows + received[to]!.rows.length <= ROWS_PER_TRANSACTION); to++)
+        rows += received[to]!.rows.length;
       outcomes.push(...(await this.#ingestPart(views, received.slice(from, to))));
       from = to;
     }
@@ -64,7 +65,10 @@ export class IngestRows {
     const startedAt = performance.now();
     const groups = new Map<View, ArrivedRow[]>();
     const outcomes = received.map((item) => this.#validate(views, item, groups));
-    await this.#store([...groups].map(([view, rows]) => ({ view, rows: mergeDuplicates(rows) })), groups);
+    await this.#store(
+      [...groups].map(([view, rows]) => ({ view, rows: mergeDuplicates(rows) })),
+      groups,
+    );
     this.#account(views, received, outcomes, startedAt);
     return outcomes;
   }
@@ -72,8 +76,13 @@ export class IngestRows {
   #validate(views: Views, { project, view: name, rows, arrivedUs }: RowsReceived, groups: Map<View, ArrivedRow[]>): IngestOutcome {
     const view = views.find(project, name);
     if (!view) return { kind: 'refused', error: viewUnknown(project, name) };
-    if (rows.length === 0) return { kind: 'refused', error: new AppError('EVENT_MALFORMED', `no rows for view ${name}; send at least one under \`rows\``) };
-    if (rows.length > this.limits.eventRowsMax) return { kind: 'refused', error: eventTooLarge(`${rows.length} rows for view ${name} came at once; at most ${this.limits.eventRowsMax} are allowed`) };
+    if (rows.length === 0)
+      return { kind: 'refused', error: new AppError('EVENT_MALFORMED', `no rows for view ${name}; send at least one under \`rows\``) };
+    if (rows.length > this.limits.eventRowsMax)
+      return {
+        kind: 'refused',
+        error: eventTooLarge(`${rows.length} rows for view ${name} came at once; at most ${this.limits.eventRowsMax} are allowed`),
+      };
     let group = groups.get(view);
     if (!group) groups.set(view, (group = []));
     const rejected: RejectedRow[] = [];

@@ -95,7 +95,8 @@ export class OnlineRebuilds implements Background {
       try {
         await this.#rebuildStale(signal);
       } catch (error) {
-        if (!signal.aborted) this.log.warn('online rebuild failed; it will be tried again', { error: messageOf(error), againInMs: CHECK_MS });
+        if (!signal.aborted)
+          this.log.warn('online rebuild failed; it will be tried again', { error: messageOf(error), againInMs: CHECK_MS });
       }
       if (!signal.aborted) await sleep(CHECK_MS, this.#wake.signal).catch(() => undefined); // woken, not failed
     }

@@ -2,8 +2,10 @@ import { parseDefinition } from '@headrace/definitions/definition';
 import { describe, expect, it } from 'vitest';
 import { planDefinitions, type Catalogue, type StoredDefinition } from './definition-plan.js';
 
-const entity = (name: string, ...joinKeys: string[]): StoredDefinition => parseDefinition({ kind: 'Entity', name, joinKeys }, 't') as StoredDefinition;
-const view = (features: object[], more: object = {}): StoredDefinition => parseDefinition({ kind: 'FeatureView', name: 'v', entity: 'person', features, ...more }, 't') as StoredDefinition;
+const entity = (name: string, ...joinKeys: string[]): StoredDefinition =>
+  parseDefinition({ kind: 'Entity', name, joinKeys }, 't') as StoredDefinition;
+const view = (features: object[], more: object = {}): StoredDefinition =>
+  parseDefinition({ kind: 'FeatureView', name: 'v', entity: 'person', features, ...more }, 't') as StoredDefinition;
 const age = { name: 'age', type: 'int64' };
 const city = { name: 'city', type: 'string' };
 
@@ -26,7 +28,9 @@ function applied(...steps: StoredDefinition[][]): Catalogue {
 
 const base = applied([entity('person', 'id'), view([age, city])]);
 const summary = (stored: Catalogue, wanted: StoredDefinition[]): string[] =>
-  planDefinitions(stored, wanted).map((c) => `${c.definition.name} ${c.change} ${c.version}${c.addedFields.map((f) => ` +${f.name}`).join('')}`);
+  planDefinitions(stored, wanted).map(
+    (c) => `${c.definition.name} ${c.change} ${c.version}${c.addedFields.map((f) => ` +${f.name}`).join('')}`,
+  );
 
 describe('applying definitions', () => {
   it('creates entities before the views that need them, whatever their order', () => {
@@ -52,18 +56,43 @@ describe('applying definitions', () => {
     ['a removed feature', [view([age])], 'DEFINITION_CONFLICT', /feature city cannot be removed/],
     ['a renamed feature', [view([age, { ...city, name: 'town' }])], 'DEFINITION_CONFLICT', /feature city cannot be removed/],
     ['a changed type', [view([{ ...age, type: 'float64' }, city])], 'DEFINITION_CONFLICT', /age cannot change from int64 to float64/],
-    ['a new feature without null', [view([age, city, { name: 'x', type: 'bool', nullable: false }])], 'DEFINITION_CONFLICT', /new feature x must be nullable/],
-    ['another entity', [entity('house', 'id'), view([age, city], { entity: 'house' })], 'DEFINITION_CONFLICT', /entity cannot change from person to house/],
-    ['other join keys of an entity in use', [entity('person', 'id', 'year')], 'DEFINITION_CONFLICT', /rows of view v are stored under the old ones/],
+    [
+      'a new feature without null',
+      [view([age, city, { name: 'x', type: 'bool', nullable: false }])],
+      'DEFINITION_CONFLICT',
+      /new feature x must be nullable/,
+    ],
+    [
+      'another entity',
+      [entity('house', 'id'), view([age, city], { entity: 'house' })],
+      'DEFINITION_CONFLICT',
+      /entity cannot change from person to house/,
+    ],
+    [
+      'other join keys of an entity in use',
+      [entity('person', 'id', 'year')],
+      'DEFINITION_CONFLICT',
+      /rows of view v are stored under the old ones/,
+    ],
     ['an unknown entity', [view([age, city], { name: 'w', entity: 'ghost' })], 'ENTITY_UNKNOWN', /entity ghost is not defined/],
     ['two definitions of one name', [view([age, city]), view([age])], 'DEFINITION_INVALID', /defined twice/],
     ['a repeated join key', [entity('x', 'a', 'a')], 'DEFINITION_INVALID', /must be unique/],
     ['a join key called label', [entity('x', 'label')], 'DEFINITION_INVALID', /cannot be called label/],
-    ['a feature called as Postgres calls its own', [view([age, city, { name: 'ctid', type: 'int64' }])], 'DEFINITION_INVALID', /Postgres keeps this name/],
+    [
+      'a feature called as Postgres calls its own',
+      [view([age, city, { name: 'ctid', type: 'int64' }])],
+      'DEFINITION_INVALID',
+      /Postgres keeps this name/,
+    ],
     ['a range on a text', [view([age, { ...city, max: 3 }])], 'DEFINITION_INVALID', /apply to int64 and float64/],
     ['a range upside down', [view([{ ...age, min: 2, max: 1 }, city])], 'DEFINITION_INVALID', /min 2 is above max 1/],
     ['texts allowed for a number', [view([{ ...age, oneOf: ['x'] }, city])], 'DEFINITION_INVALID', /oneOf must list values of type int64/],
-    ['more features than a row can hold', [view([age, city, ...Array.from({ length: 900 }, (_, i) => ({ name: `f${i}`, type: 'float64' }))])], 'DEFINITION_INVALID', /split the view/],
+    [
+      'more features than a row can hold',
+      [view([age, city, ...Array.from({ length: 900 }, (_, i) => ({ name: `f${i}`, type: 'float64' }))])],
+      'DEFINITION_INVALID',
+      /split the view/,
+    ],
   ])('refuses %s', (_name, wanted, code, message) => {
     expect(() => planDefinitions(base, wanted)).toThrow(expect.objectContaining({ code, message: expect.stringMatching(message) }));
   });

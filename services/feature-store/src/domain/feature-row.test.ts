@@ -19,14 +19,23 @@ const view = viewOf({
   ],
 });
 
-const good: IncomingRow = { entity: { person_id: '42', region: 'MA' }, eventTime: new Date('2016-01-01T00:00:00Z'), values: { age: 46, code: 7 } };
+const good: IncomingRow = {
+  entity: { person_id: '42', region: 'MA' },
+  eventTime: new Date('2016-01-01T00:00:00Z'),
+  values: { age: 46, code: 7 },
+};
 const withValues = (values: Record<string, unknown>): IncomingRow => ({ ...good, values: { ...good.values, ...values } });
-const withEntity = (entity: Record<string, string>): IncomingRow => ({ ...good, entity });
+const withEntity = (entity: Record<string, unknown>): IncomingRow => ({ ...good, entity });
 const at = (eventTime: Date | undefined): IncomingRow => ({ ...good, eventTime });
 
 describe('a row that fits', () => {
   it('becomes values in schema order, missing ones null, with its key joined in the order of the entity', () => {
-    const row = readRow(view, { ...withValues({ since: '2015-06-01T00:00:00.5+02:00', member: false, income: -0 }), entity: { region: 'M|A', person_id: '42' } }, ARRIVED_MS, limits);
+    const row = readRow(
+      view,
+      { ...withValues({ since: '2015-06-01T00:00:00.5+02:00', member: false, income: -0 }), entity: { region: 'M|A', person_id: '42' } },
+      ARRIVED_MS,
+      limits,
+    );
     expect(row).toMatchObject({ entityKey: '42|M\\|A', keys: ['42', 'M|A'], eventTimeMs: Date.UTC(2016, 0, 1) });
     expect(isFault(row) ? [] : row.values).toEqual([46, 0, null, null, false, Date.UTC(2015, 4, 31, 22, 0, 0, 500), null, 7, null]);
   });
@@ -44,7 +53,10 @@ describe('a row that fits', () => {
 
   it('may lie ahead of its arrival by the allowed skew, and not a millisecond more', () => {
     expect(isFault(readRow(view, at(new Date(ARRIVED_MS + 300_000)), ARRIVED_MS, limits))).toBe(false);
-    expect(readRow(view, at(new Date(ARRIVED_MS + 300_001)), ARRIVED_MS, limits)).toMatchObject({ code: 'ROW_FUTURE_DATED', reason: expect.stringContaining('at most 300 s') });
+    expect(readRow(view, at(new Date(ARRIVED_MS + 300_001)), ARRIVED_MS, limits)).toMatchObject({
+      code: 'ROW_FUTURE_DATED',
+      reason: expect.stringContaining('at most 300 s'),
+    });
   });
 });
 
@@ -78,6 +90,8 @@ describe('a row that does not fit', () => {
     ['no join keys', withEntity({}), /join key person_id is missing; view v wants person_id, region/],
     ['one join key too few', withEntity({ person_id: '1' }), /join key region is missing/],
     ['one join key too many', withEntity({ person_id: '1', region: 'MA', x: '' }), /"x" is no join key/],
+    ['null as a join key', withEntity({ person_id: null, region: 'MA' }), /person_id is null; a text or a whole number wanted/],
+    ['a list as a join key', withEntity({ person_id: ['1'], region: 'MA' }), /person_id is \["1"\]/],
     ['an empty join key', withEntity({ person_id: '', region: 'MA' }), /person_id is empty/],
     ['a join key that is too long', withEntity({ person_id: 'x'.repeat(257), region: 'MA' }), /257 characters; at most 256/],
     ['join keys too long for an index', withEntity({ person_id: '\\'.repeat(256), region: '\u4e2d'.repeat(256) }), /more than 1024 bytes/],
@@ -91,7 +105,9 @@ describe('a row that does not fit', () => {
   });
 
   it('does not show personal values in its reason', () => {
-    expect(readRow(view, withValues({ secret: 123456 }), ARRIVED_MS, limits)).toMatchObject({ reason: 'secret is (personal, not shown), above its maximum 5' });
+    expect(readRow(view, withValues({ secret: 123456 }), ARRIVED_MS, limits)).toMatchObject({
+      reason: 'secret is (personal, not shown), above its maximum 5',
+    });
   });
 });
 
@@ -105,11 +121,15 @@ describe('the content hash', () => {
     const hash = hashOf(view, good);
     expect(Number.isSafeInteger(hash)).toBe(true);
     expect(hashOf(view, { ...withEntity({ person_id: '1', region: 'x' }), values: { code: 7, age: 46 } })).toBe(hash);
-    for (const values of [{ age: 47 }, { age: null }, { member: true }, { city: '' }, { city: 'x' }]) expect(hashOf(view, withValues(values))).not.toBe(hash);
+    for (const values of [{ age: 47 }, { age: null }, { member: true }, { city: '' }, { city: 'x' }])
+      expect(hashOf(view, withValues(values))).not.toBe(hash);
   });
 
   it('stays when nullable features are added in the middle', () => {
-    const evolved = viewOf({ joinKeys: ['person_id', 'region'], features: [{ name: 'new', type: 'float64' }, ...[...view.spec.features].reverse()] });
+    const evolved = viewOf({
+      joinKeys: ['person_id', 'region'],
+      features: [{ name: 'new', type: 'float64' }, ...[...view.spec.features].reverse()],
+    });
     expect(hashOf(evolved, good)).toBe(hashOf(view, good));
   });
 

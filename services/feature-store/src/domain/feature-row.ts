@@ -7,7 +7,7 @@ import type { View } from './view.js';
 
 /** A row as it came from outside; nothing in it is trusted. */
 export interface IncomingRow {
-  readonly entity: Readonly<Record<string, string>>;
+  readonly entity: Readonly<Record<string, unknown>>;
   readonly eventTime: Date | undefined;
   readonly values: Readonly<Record<string, unknown>> | undefined;
 }
@@ -50,7 +50,8 @@ export function readRow(view: View, row: IncomingRow, arrivedMs: number, limits:
   const values = readValues(view, row.values, limits);
   if (typeof values === 'string') return invalid(values);
   const entityKey = joinEntityKey(keys);
-  if (entityKey.length * 3 > ENTITY_BYTES_MAX && Buffer.byteLength(entityKey) > ENTITY_BYTES_MAX) return invalid(`the join keys together have more than ${ENTITY_BYTES_MAX} bytes`);
+  if (entityKey.length * 3 > ENTITY_BYTES_MAX && Buffer.byteLength(entityKey) > ENTITY_BYTES_MAX)
+    return invalid(`the join keys together have more than ${ENTITY_BYTES_MAX} bytes`);
   return { entityKey, keys, eventTimeMs: time, values, contentHash: contentHash52(view.blob, values) };
 }
 
@@ -62,8 +63,9 @@ function readKeys(view: View, entity: IncomingRow['entity']): string[] | string 
   const { joinKeys } = view;
   const keys: string[] = [];
   for (const name of joinKeys) {
-    const value = entity[name];
-    if (typeof value !== 'string') return `join key ${name} is missing; view ${view.name} wants ${joinKeys.join(', ')}`;
+    const value = Object.hasOwn(entity, name) ? entity[name] : undefined;
+    if (value === undefined) return `join key ${name} is missing; view ${view.name} wants ${joinKeys.join(', ')}`;
+    if (typeof value !== 'string') return `join key ${name} is ${JSON.stringify(value)?.slice(0, 60)}; a text or a whole number wanted`;
     const fault = keyFault(value);
     if (fault) return `join key ${name} ${fault}`;
     keys.push(value);
@@ -90,7 +92,10 @@ function readEventTime(time: Date | undefined, arrivedMs: number, futureSkewMs: 
   if (ms < EARLIEST_MS) return invalid(`eventTime ${time!.toISOString()} lies before 1900`);
   if (ms <= arrivedMs + futureSkewMs) return ms;
   const aheadS = Math.round((ms - arrivedMs) / 1000);
-  return { code: 'ROW_FUTURE_DATED', reason: `eventTime ${time!.toISOString()} lies ${aheadS} s ahead of its arrival; at most ${futureSkewMs / 1000} s are allowed` };
+  return {
+    code: 'ROW_FUTURE_DATED',
+    reason: `eventTime ${time!.toISOString()} lies ${aheadS} s ahead of its arrival; at most ${futureSkewMs / 1000} s are allowed`,
+  };
 }
 
 function readValues(view: View, given: IncomingRow['values'], limits: ValueLimits): FeatureValue[] | string {

@@ -18,7 +18,8 @@ const RFC_3339 = /^\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)
 
 /** One value against its field. Types are strict: "46" is no int64, 1 is no bool. Missing counts as null. */
 export function readField(field: Field, given: unknown, limits: ValueLimits): FeatureValue | ValueFault {
-  if (given === null || given === undefined) return field.nullable ? null : fault(field, 'is missing or null and the feature is not nullable');
+  if (given === null || given === undefined)
+    return field.nullable ? null : fault(field, 'is missing or null and the feature is not nullable');
   const value = ofType(field, given, limits);
   if (value === null || typeof value === 'object') return value;
   return ruleFault(field, value) ?? value;
@@ -44,7 +45,8 @@ function ofType(field: Field, given: unknown, limits: ValueLimits): FeatureValue
 }
 
 function readString(field: Field, given: string, limits: ValueLimits): string | ValueFault {
-  if (given.length > limits.stringLengthMax) return fault(field, `has ${given.length} characters; at most ${limits.stringLengthMax} are allowed`);
+  if (given.length > limits.stringLengthMax)
+    return fault(field, `has ${given.length} characters; at most ${limits.stringLengthMax} are allowed`);
   if (given.includes('\0')) return fault(field, 'contains a NUL character');
   return given.isWellFormed() ? given : fault(field, 'is not well-formed Unicode');
 }
@@ -61,7 +63,8 @@ function ruleFault(field: Field, value: number | string | boolean): ValueFault |
     if (field.min !== undefined && value < field.min) return fault(field, `is ${shown(field, value)}, below its minimum ${field.min}`);
     if (field.max !== undefined && value > field.max) return fault(field, `is ${shown(field, value)}, above its maximum ${field.max}`);
   }
-  if (field.oneOf && typeof value !== 'boolean' && !field.oneOf.includes(value)) return fault(field, `is ${shown(field, value)}, not one of its allowed values`);
+  if (field.oneOf && typeof value !== 'boolean' && !field.oneOf.includes(value))
+    return fault(field, `is ${shown(field, value)}, not one of its allowed values`);
   return undefined;
 }
 

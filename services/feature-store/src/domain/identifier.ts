@@ -24,4 +24,10 @@ export function keyColumns(joinKeys: readonly unknown[]): string[] {
 /** Column names that Postgres keeps for itself. */
 export const RESERVED_COLUMNS: ReadonlySet<string> = new Set(['tableoid', 'xmin', 'cmin', 'xmax', 'cmax', 'ctid']);
 
-export const SQL_TYPES = { int64: 'bigint', float64: 'double precision', string: 'text', bool: 'boolean', timestamp: 'timestamptz' } as const;
+export const SQL_TYPES = {
+  int64: 'bigint',
+  float64: 'double precision',
+  string: 'text',
+  bool: 'boolean',
+  timestamp: 'timestamptz',
+} as const;

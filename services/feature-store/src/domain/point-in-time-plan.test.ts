@@ -4,9 +4,23 @@ import { viewOf } from './test-views.js';
 import type { View } from './view.js';
 
 const views: Record<string, View> = {
-  person: viewOf({ name: 'person', id: 1, joinKeys: ['person_id'], features: [{ name: 'AGEP', type: 'int64' }, { name: 'city', type: 'string' }] }),
+  person: viewOf({
+    name: 'person',
+    id: 1,
+    joinKeys: ['person_id'],
+    features: [
+      { name: 'AGEP', type: 'int64' },
+      { name: 'city', type: 'string' },
+    ],
+  }),
   recent: viewOf({ name: 'recent', id: 3, joinKeys: ['person_id'], ttl: '1d', features: [{ name: 'seen-at', type: 'timestamp' }] }),
-  employment: viewOf({ name: 'employment', id: 2, joinKeys: ['person_id'], online: false, features: [{ name: 'employed', type: 'int64' }] }),
+  employment: viewOf({
+    name: 'employment',
+    id: 2,
+    joinKeys: ['person_id'],
+    online: false,
+    features: [{ name: 'employed', type: 'int64' }],
+  }),
   flight: viewOf({ name: 'flight', id: 4, joinKeys: ['carrier', 'origin'], features: [{ name: 'delay', type: 'float64' }] }),
   airport: viewOf({ name: 'airport', id: 5, joinKeys: ['origin'], features: [{ name: 'wind', type: 'float64' }] }),
   route: viewOf({ name: 'route', id: 6, joinKeys: ['origin', 'carrier'], features: [{ name: 'x', type: 'bool' }] }),
@@ -77,7 +91,10 @@ describe('the point-in-time plan', () => {
   });
 
   it('joins views by the keys that they share with the label', () => {
-    const { sql, columns } = planPointInTime({ ...request, labelView: 'flight', labelFeature: 'delay', features: ['airport:wind', 'route:x'] }, find);
+    const { sql, columns } = planPointInTime(
+      { ...request, labelView: 'flight', labelFeature: 'delay', features: ['airport:wind', 'route:x'] },
+      find,
+    );
     expect(sql).toMatchInlineSnapshot(`
       "WITH spine AS (
         SELECT * FROM (
@@ -125,8 +142,14 @@ describe('the point-in-time plan', () => {
     ['an unknown feature', { features: ['person:height'] }, /view person has no feature height; it has AGEP, city/],
     ['an unknown label', { labelFeature: 'x' }, /view employment has no feature x/],
     ['a feature asked twice', { features: ['person:AGEP', 'person:AGEP'] }, /two columns person__AGEP/],
-    ['a view of other keys', { features: ['airport:wind'] }, /view airport is keyed by origin, but label view employment only has person_id/],
+    [
+      'a view of other keys',
+      { features: ['airport:wind'] },
+      /view airport is keyed by origin, but label view employment only has person_id/,
+    ],
   ])('refuses %s', (_name, patch, message) => {
-    expect(() => planPointInTime({ ...request, ...patch }, find)).toThrow(expect.objectContaining({ code: 'REQUEST_INVALID', message: expect.stringMatching(message) }));
+    expect(() => planPointInTime({ ...request, ...patch }, find)).toThrow(
+      expect.objectContaining({ code: 'REQUEST_INVALID', message: expect.stringMatching(message) }),
+    );
   });
 });

@@ -119,7 +119,10 @@ function entityOf(view: View, label: View): string {
   const columns = view.joinKeys.map((name) => {
     const i = label.joinKeys.indexOf(name);
     if (i < 0) {
-      throw new AppError('REQUEST_INVALID', `view ${view.name} is keyed by ${view.joinKeys.join(', ')}, but label view ${label.name} only has ${label.joinKeys.join(', ')}; they cannot be joined`);
+      throw new AppError(
+        'REQUEST_INVALID',
+        `view ${view.name} is keyed by ${view.joinKeys.join(', ')}, but label view ${label.name} only has ${label.joinKeys.join(', ')}; they cannot be joined`,
+      );
     }
     return keyColumn(label, i, 's.');
   });
@@ -149,7 +152,11 @@ function instant(ms: number): string {
 
 function fieldOf(view: View, feature: string): Field {
   const index = view.fieldIndex.get(feature);
-  if (index === undefined) throw new AppError('REQUEST_INVALID', `view ${view.name} has no feature ${feature}; it has ${view.spec.features.map((f) => f.name).join(', ')}`);
+  if (index === undefined)
+    throw new AppError(
+      'REQUEST_INVALID',
+      `view ${view.name} has no feature ${feature}; it has ${view.spec.features.map((f) => f.name).join(', ')}`,
+    );
   return view.spec.features[index]!;
 }
 

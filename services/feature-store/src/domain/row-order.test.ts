@@ -24,7 +24,16 @@ function endState(batches: readonly (readonly ArrivedRow[])[]): unknown {
     for (const row of merged) {
       const key = `${row.entityKey}/${row.eventTimeMs}/${row.contentHash}`;
       const old = stored.get(key);
-      stored.set(key, old ? { ...row, firstIngestUs: Math.min(old.firstIngestUs, row.firstIngestUs), lastIngestUs: Math.max(old.lastIngestUs, row.lastIngestUs) } : row);
+      stored.set(
+        key,
+        old
+          ? {
+              ...row,
+              firstIngestUs: Math.min(old.firstIngestUs, row.firstIngestUs),
+              lastIngestUs: Math.max(old.lastIngestUs, row.lastIngestUs),
+            }
+          : row,
+      );
     }
     for (const row of newestByEntity(merged)) {
       const old = online.get(row.entityKey);
@@ -38,9 +47,15 @@ function endState(batches: readonly (readonly ArrivedRow[])[]): unknown {
 
 describe('order of rows', () => {
   it('ends in one state whatever the order, the repetitions and the batches, and both stores agree on the newest', () => {
-    const run = fc.array(arrived, { minLength: 1, maxLength: 12 }).chain((rows) =>
-      fc.tuple(fc.constant(rows), fc.shuffledSubarray([...rows, ...rows, ...rows], { minLength: rows.length * 3 }), fc.integer({ min: 1, max: 5 })),
-    );
+    const run = fc
+      .array(arrived, { minLength: 1, maxLength: 12 })
+      .chain((rows) =>
+        fc.tuple(
+          fc.constant(rows),
+          fc.shuffledSubarray([...rows, ...rows, ...rows], { minLength: rows.length * 3 }),
+          fc.integer({ min: 1, max: 5 }),
+        ),
+      );
     fc.assert(
       fc.property(run, ([rows, shuffled, size]) => {
         const batches = Array.from({ length: Math.ceil(shuffled.length / size) }, (_, i) => shuffled.slice(i * size, (i + 1) * size));
@@ -72,7 +87,12 @@ describe('arrival', () => {
 });
 
 it('expires a value when it is older than its time to live, not when it is exactly as old', () => {
-  expect([isExpired(0, 100, 100), isExpired(0, 101, 100), isExpired(0, 1e15, 0), isExpired(200, 100, 50)]).toEqual([false, true, false, false]);
+  expect([isExpired(0, 100, 100), isExpired(0, 101, 100), isExpired(0, 1e15, 0), isExpired(200, 100, 50)]).toEqual([
+    false,
+    true,
+    false,
+    false,
+  ]);
 });
 
 describe('partitions', () => {

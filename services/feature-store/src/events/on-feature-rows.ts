@@ -1,5 +1,3 @@
-import type { FeatureRowsPublished } from '@headrace/contracts/events/v1/events';
-import { FeatureRow } from '@headrace/contracts/features/v1/features';
 import type { Clock } from '@headrace/base/clock';
 import { DEFAULT_PROJECT } from '@headrace/base/ids';
 import { CLOCK } from '@headrace/platform/platform-module';
@@ -8,8 +6,9 @@ import { Inject, Injectable } from '@nestjs/common';
 import { IngestRows, type RejectedRow } from '../app/ingest-rows.js';
 import { LIMITS, type Limits } from '../config.js';
 import { arrivalOfRecordUs } from '../domain/arrival.js';
+import { rowAsJson, type FeatureRowsEvent } from './feature-rows-event.js';
 
-type Event = Received<FeatureRowsPublished>;
+type Event = Received<FeatureRowsEvent>;
 
 /** Rows from anyone. A bad row goes to the dead letter alone, as an event of one row that can be mended and sent again. */
 @Injectable()
@@ -34,7 +33,12 @@ export class OnFeatureRows {
     const byEvent = new Map(fitting.map((received, i) => [received, outcomes[i]!]));
     return batch.map((received): Verdict => {
       const outcome = byEvent.get(received);
-      if (!outcome) return { kind: 'dead', code: 'MESSAGE_TOO_LARGE', reason: `the event has ${received.rawValue.byteLength} bytes; at most ${this.limits.eventBytesMax} are allowed` };
+      if (!outcome)
+        return {
+          kind: 'dead',
+          code: 'MESSAGE_TOO_LARGE',
+          reason: `the event has ${received.rawValue.byteLength} bytes; at most ${this.limits.eventBytesMax} are allowed`,
+        };
       if (outcome.kind === 'refused') return { kind: 'dead', code: outcome.error.code, reason: outcome.error.message };
       return { kind: 'done', quarantine: outcome.rejected.map((rejected) => quarantine(received.event, rejected)) };
     });
@@ -45,13 +49,11 @@ export class OnFeatureRows {
   }
 }
 
-function quarantine({ project, view, rows }: FeatureRowsPublished, { row, code, reason }: RejectedRow): Quarantined {
-  const body = { project: project || DEFAULT_PROJECT, view, rows: [rowJson(rows[row]!)] };
-  return { code, reason: `row ${row}: ${reason}`, value: Buffer.from(JSON.stringify(body)), contentType: 'application/json' };
-}
-
-/** A time that is no time has no JSON form; it is left out, and the reason tells. */
-function rowJson(row: FeatureRow): unknown {
-  const timeIsValid = row.eventTime !== undefined && !Number.isNaN(row.eventTime.getTime());
-  return FeatureRow.toJSON(timeIsValid ? row : { ...row, eventTime: undefined });
+function quarantine({ project, view, rows }: FeatureRowsEvent, { row, code, reason }: RejectedRow): Quarantined {
+  return {
+    code,
+    reason: `row ${row}: ${reason}`,
+    value: rowAsJson(project || DEFAULT_PROJECT, view, rows[row]!),
+    contentType: 'application/json',
+  };
 }

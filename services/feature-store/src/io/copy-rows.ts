@@ -34,13 +34,15 @@ export function* encodeCopy(view: View, rows: readonly MergedRow[]): Generator<U
   yield out.take();
 }
 
-const CHUNK_BYTES = 256 * 1024;
+const CHUNK_BYTES = 64 * 1024;
+/** Room for the last row of a chunk; a longer one grows the buffer. */
+const SPARE_BYTES = 16 * 1024;
 /** Postgres counts from 2000-01-01. */
 const POSTGRES_EPOCH_MS = 946_684_800_000;
 const TWO_32 = 2 ** 32;
 
 class CopyBuffer {
-  private buffer = Buffer.allocUnsafe(2 * CHUNK_BYTES);
+  private buffer = Buffer.allocUnsafe(CHUNK_BYTES + SPARE_BYTES);
   private at = 0;
 
   header(): void {
@@ -103,7 +105,7 @@ class CopyBuffer {
 
   take(): Buffer {
     const chunk = this.buffer.subarray(0, this.at);
-    this.buffer = Buffer.allocUnsafe(2 * CHUNK_BYTES);
+    this.buffer = Buffer.allocUnsafe(CHUNK_BYTES + SPARE_BYTES);
     this.at = 0;
     return chunk;
   }

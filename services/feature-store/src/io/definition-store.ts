@@ -37,8 +37,12 @@ export class DefinitionStore {
       'SELECT DISTINCT ON (kind, name) kind, name, version, spec FROM definitions WHERE project = $1 ORDER BY kind, name, version DESC',
       [project],
     );
-    const versioned = rows.map((r): Versioned<StoredDefinition> => ({ definition: parseStored(r.kind, r.name, r.spec), version: r.version }));
-    const ofKind = (kind: string): (readonly [string, Versioned<StoredDefinition>])[] => versioned.filter((v) => v.definition.kind === kind).map((v) => [v.definition.name, v]);
+    const versioned = rows.map((r): Versioned<StoredDefinition> => ({
+      definition: parseStored(r.kind, r.name, r.spec),
+      version: r.version,
+    }));
+    const ofKind = (kind: string): (readonly [string, Versioned<StoredDefinition>])[] =>
+      versioned.filter((v) => v.definition.kind === kind).map((v) => [v.definition.name, v]);
     return {
       entities: new Map(ofKind('Entity') as [string, Versioned<EntityDefinition>][]),
       views: new Map(ofKind('FeatureView') as [string, Versioned<FeatureViewDefinition>][]),

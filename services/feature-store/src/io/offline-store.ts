@@ -105,7 +105,9 @@ export function appendSql(view: View): { stage: string; copy: string; insert: st
 
 /** Ordered as the online store orders; microseconds as whole numbers, because a Date has only milliseconds. */
 export function newestRowsSql(view: View): string {
-  const columns = view.spec.features.map((f, i) => (f.type === 'timestamp' ? `${micros(quoteName(f.name))} / 1000 AS c${i}` : `${quoteName(f.name)} AS c${i}`));
+  const columns = view.spec.features.map((f, i) =>
+    f.type === 'timestamp' ? `${micros(quoteName(f.name))} / 1000 AS c${i}` : `${quoteName(f.name)} AS c${i}`,
+  );
   return [
     `SELECT DISTINCT ON (_entity) _entity AS entity, ${micros('_event_time')} / 1000 AS event_ms, _content AS content,`,
     `  ${micros('_first_ingest')} AS first_us, ${micros('_last_ingest')} AS last_us,`,

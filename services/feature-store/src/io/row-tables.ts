@@ -19,7 +19,12 @@ const INDEX_COLUMNS_MAX = 32;
 export function createRowTableSql(viewId: number, joinKeys: readonly string[], fields: readonly Field[]): string[] {
   const table = rowTable(viewId);
   const keys = keyColumns(joinKeys);
-  const covered = ['_first_ingest', '_last_ingest', ...keys, ...fields.filter((f) => f.type !== 'string').map((f) => quoteName(f.name))].slice(0, INDEX_COLUMNS_MAX - 3);
+  const covered = [
+    '_first_ingest',
+    '_last_ingest',
+    ...keys,
+    ...fields.filter((f) => f.type !== 'string').map((f) => quoteName(f.name)),
+  ].slice(0, INDEX_COLUMNS_MAX - 3);
   return [
     [
       `CREATE TABLE ${table} (`,
@@ -49,7 +54,9 @@ export async function ensurePartition(tx: Tx, viewId: number, partition: Partiti
   if (found!.found) return;
   const bound = (ms: number): string => `'${new Date(ms).toISOString()}'`;
   await tx.execute(`CREATE TABLE ${name} (LIKE ${table} INCLUDING DEFAULTS INCLUDING CONSTRAINTS)`);
-  await tx.execute(`ALTER TABLE ${table} ATTACH PARTITION ${name} FOR VALUES FROM (${bound(partition.fromMs)}) TO (${bound(partition.toMs)})`);
+  await tx.execute(
+    `ALTER TABLE ${table} ATTACH PARTITION ${name} FOR VALUES FROM (${bound(partition.fromMs)}) TO (${bound(partition.toMs)})`,
+  );
 }
 
 /** Column list of a view's rows in the order in which they are copied. */

@@ -26,7 +26,11 @@ export class SnapshotFiles {
   constructor(@Inject(SNAPSHOT_FOLDER) private readonly folder: string) {}
 
   /** One batch becomes one row group, so memory stays at one batch. @returns undefined when there are no rows. */
-  async write(columns: readonly PlanColumn[], batches: AsyncIterable<readonly JoinedRow[]>, signal: AbortSignal): Promise<Snapshot | undefined> {
+  async write(
+    columns: readonly PlanColumn[],
+    batches: AsyncIterable<readonly JoinedRow[]>,
+    signal: AbortSignal,
+  ): Promise<Snapshot | undefined> {
     await mkdir(this.folder, { recursive: true });
     const temporary = join(this.folder, `.${randomBytes(8).toString('hex')}.tmp`);
     try {
@@ -53,7 +57,12 @@ export class SnapshotFiles {
   }
 }
 
-async function writeFile(path: string, columns: readonly PlanColumn[], batches: AsyncIterable<readonly JoinedRow[]>, signal: AbortSignal): Promise<Snapshot | undefined> {
+async function writeFile(
+  path: string,
+  columns: readonly PlanColumn[],
+  batches: AsyncIterable<readonly JoinedRow[]>,
+  signal: AbortSignal,
+): Promise<Snapshot | undefined> {
   const file = await open(path, 'wx');
   try {
     const out = hashingWriter(file);
@@ -62,7 +71,10 @@ async function writeFile(path: string, columns: readonly PlanColumn[], batches: 
     let rows = 0;
     for await (const batch of batches) {
       signal.throwIfAborted();
-      await parquet.write({ columnData: columns.map((column) => ({ name: column.name, data: valuesOf(column, batch) })), rowGroupSize: batch.length });
+      await parquet.write({
+        columnData: columns.map((column) => ({ name: column.name, data: valuesOf(column, batch) })),
+        rowGroupSize: batch.length,
+      });
       rows += batch.length;
     }
     if (rows === 0) return undefined;
@@ -89,7 +101,13 @@ function hashingWriter(file: FileHandle): { writer: Writer; finished: () => { ha
   return { writer: Object.assign(writer, { flush, finish: flush }), finished: () => ({ hash: hash.digest('hex'), bytes }) };
 }
 
-const PARQUET_TYPES: Readonly<Record<PlanColumn['type'], BasicType>> = { int64: 'INT64', float64: 'DOUBLE', string: 'STRING', bool: 'BOOLEAN', timestamp: 'TIMESTAMP' };
+const PARQUET_TYPES: Readonly<Record<PlanColumn['type'], BasicType>> = {
+  int64: 'INT64',
+  float64: 'DOUBLE',
+  string: 'STRING',
+  bool: 'BOOLEAN',
+  timestamp: 'TIMESTAMP',
+};
 
 function sourceOf({ name, type, nullable }: PlanColumn): Omit<ColumnSource, 'data'> {
   return { name, type: PARQUET_TYPES[type], nullable };

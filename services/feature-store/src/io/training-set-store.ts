@@ -33,7 +33,16 @@ export class TrainingSetStore {
     await this.postgres.execute(
       `INSERT INTO training_sets (project, hash, rows, bytes, columns, query, view_hashes, request) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
        ON CONFLICT (project, hash) DO NOTHING`,
-      [request.project, record.hash, record.rows, record.bytes, JSON.stringify(record.columns), record.query, JSON.stringify(record.viewHashes), JSON.stringify(request)],
+      [
+        request.project,
+        record.hash,
+        record.rows,
+        record.bytes,
+        JSON.stringify(record.columns),
+        record.query,
+        JSON.stringify(record.viewHashes),
+        JSON.stringify(request),
+      ],
     );
   }
 

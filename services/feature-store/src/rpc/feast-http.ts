@@ -37,7 +37,10 @@ export class FeastHttp {
     const vectors = await this.online.get({ project: projectOf(project), features, entities: rows });
     return {
       metadata: { feature_names: [...keys, ...features.map((reference) => nameOf(reference, fullNames))] },
-      results: [...keys.map((key) => keyColumn(entities[key]!)), ...features.map((_, i) => featureColumn(vectors.map((vector) => vector[i]!)))],
+      results: [
+        ...keys.map((key) => keyColumn(entities[key]!)),
+        ...features.map((_, i) => featureColumn(vectors.map((vector) => vector[i]!))),
+      ],
     };
   }
 }
@@ -45,7 +48,8 @@ export class FeastHttp {
 function toRows(entities: Readonly<Record<string, readonly string[]>>): Record<string, string>[] {
   const columns = Object.entries(entities);
   const count = columns[0]?.[1].length ?? 0;
-  if (columns.some(([, values]) => values.length !== count)) throw requestInvalid('the lists under `entities` must all have the same length');
+  if (columns.some(([, values]) => values.length !== count))
+    throw requestInvalid('the lists under `entities` must all have the same length');
   return Array.from({ length: count }, (_, i) => Object.fromEntries(columns.map(([key, values]) => [key, values[i]!])));
 }
 
@@ -56,7 +60,12 @@ function nameOf(reference: string, full: boolean): string {
 
 /** Feast's word for "no event time". */
 const NO_TIME = new Date(0).toISOString();
-const STATUSES: Readonly<Record<FieldStatus, string>> = { present: 'PRESENT', null_value: 'NULL_VALUE', not_found: 'NOT_FOUND', outside_max_age: 'OUTSIDE_MAX_AGE' };
+const STATUSES: Readonly<Record<FieldStatus, string>> = {
+  present: 'PRESENT',
+  null_value: 'NULL_VALUE',
+  not_found: 'NOT_FOUND',
+  outside_max_age: 'OUTSIDE_MAX_AGE',
+};
 
 function keyColumn(values: readonly string[]): FeastColumn {
   return { values, statuses: values.map(() => 'PRESENT'), event_timestamps: values.map(() => NO_TIME) };

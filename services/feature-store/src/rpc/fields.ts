@@ -4,7 +4,8 @@ import { requestInvalid } from '../errors.js';
 /** Empty = `default`. */
 export function projectOf(project: string | undefined): string {
   if (!project) return DEFAULT_PROJECT;
-  if (!NAME_PATTERN.test(project)) throw requestInvalid(`project ${JSON.stringify(project.slice(0, 80))} must match ${NAME_PATTERN.source}`);
+  if (!NAME_PATTERN.test(project))
+    throw requestInvalid(`project ${JSON.stringify(project.slice(0, 80))} must match ${NAME_PATTERN.source}`);
   return project;
 }
 

@@ -12,7 +12,11 @@ import type { PlannedChange } from '../domain/definition-plan.js';
 import type { FieldStatus as Status, OnlineValue } from '../domain/online-vector.js';
 import type { TrainingSetRecord } from '../io/training-set-store.js';
 
-const CHANGES: Readonly<Record<PlannedChange['change'], Change>> = { created: Change.CREATED, updated: Change.UPDATED, unchanged: Change.UNCHANGED };
+const CHANGES: Readonly<Record<PlannedChange['change'], Change>> = {
+  created: Change.CREATED,
+  updated: Change.UPDATED,
+  unchanged: Change.UNCHANGED,
+};
 
 export const STATUSES: Readonly<Record<Status, FieldStatus>> = {
   present: FieldStatus.PRESENT,
