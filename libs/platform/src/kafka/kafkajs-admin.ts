@@ -1,4 +1,4 @@
-import { KafkaJSProtocolError, type Admin, type Kafka } from 'kafkajs';
+import kafkajs, { type Admin, type Kafka } from 'kafkajs';
 import type { KafkaLibraryOptions, PartitionLag, PartitionOffsets, TopicAdmin } from './client.js';
 import { toKafkaError } from './errors.js';
 import { topicSpecs, type TopicOwner } from './topics.js';
@@ -74,7 +74,7 @@ export class KafkajsAdmin implements TopicAdmin {
       await (this.#connected ??= this.#admin.connect());
       return await work(this.#admin);
     } catch (error) {
-      if (!(error instanceof KafkaJSProtocolError)) this.#connected = undefined; // the next call connects anew
+      if (!(error instanceof kafkajs.KafkaJSProtocolError)) this.#connected = undefined; // the next call connects anew
       throw toKafkaError(error, what);
     }
   }
