@@ -24,7 +24,17 @@ async function startNode(script: string): Promise<PidRecord> {
   });
   children.push(child);
   await once(child.stdout!, 'data');
-  return { engine: 'redis', pid: child.pid!, port: 1, durable: false, identity: identityOf(child.pid!)!, command: 'node', startedAt: '' };
+  return {
+    engine: 'redis',
+  name: 'redis',
+    pid: child.pid!,
+    port: 1,
+    durable: false,
+    identity: identityOf(child.pid!)!,
+    command: 'node',
+    logFrom: 0,
+    startedAt: '',
+  };
 }
 
 it('stops a process that heeds SIGTERM without killing it', async () => {

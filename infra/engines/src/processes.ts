@@ -1,5 +1,5 @@
 import { execFileSync, spawn } from 'node:child_process';
-import { closeSync, existsSync, mkdirSync, openSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { closeSync, existsSync, fstatSync, mkdirSync, openSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { sleep } from '@headrace/base/clock';
 import { AppError } from '@headrace/base/errors';
@@ -11,9 +11,16 @@ import type { ClassArchive } from './kafka/class-archive.js';
  * Pids are reused, so a pid alone proves nothing. `identity` names one process for ever: on Linux the boot id and the start
  * time in clock ticks since boot (proc(5), /proc/PID/stat field 22), elsewhere the start time and command line that `ps` shows.
  */
-export interface PidRecord {
-  readonly engine: EngineName;
+export interface ProcessRecord {
+  readonly name: string;
   readonly pid: number;
+  readonly identity: string;
+  readonly command: string;
+}
+
+/** An engine's process, as its pid file keeps it. */
+export interface PidRecord extends ProcessRecord {
+  readonly engine: EngineName;
   /** The TCP port that its clients use. */
   readonly port: number;
   /** false: started for tests, forgetful. */
@@ -22,6 +29,8 @@ export interface PidRecord {
   readonly classArchive?: ClassArchive;
   readonly identity: string;
   readonly command: string;
+  /** Length of the log when it started, in bytes: what follows is its own. */
+  readonly logFrom: number;
   readonly startedAt: string;
 }
 
@@ -45,6 +54,7 @@ export async function spawnServer(engine: EngineName, program: string, args: rea
   mkdirSync(dirname(options.logFile), { recursive: true });
   keepLogShort(options.logFile);
   const log = openSync(options.logFile, 'a');
+  const logFrom = fstatSync(log).size;
   const child = spawn(program, args, {
     detached: true,
     cwd: options.cwd,
@@ -64,12 +74,14 @@ export async function spawnServer(engine: EngineName, program: string, args: rea
   const pid = child.pid!;
   const record: PidRecord = {
     engine,
+    name: engine,
     pid,
     port: options.port,
     durable: options.durable,
     ...(options.classArchive === undefined ? {} : { classArchive: options.classArchive }),
     identity: identityOf(pid) ?? 'ended at once',
     command: [program, ...args].join(' '),
+    logFrom,
     startedAt: new Date().toISOString(),
   };
   writeFileSync(options.pidFile, `${JSON.stringify(record, null, 2)}\n`, { mode: 0o600 });
@@ -101,7 +113,7 @@ export function readPidRecord(file: string): PidRecord | undefined {
 }
 
 /** True while exactly the recorded process lives; a stranger that got its pid later is not it. */
-export function isRunning(record: PidRecord): boolean {
+export function isRunning(record: Pick<ProcessRecord, 'pid' | 'identity'>): boolean {
   return identityOf(record.pid) === record.identity;
 }
 
@@ -116,7 +128,7 @@ export interface StopStep {
 }
 
 /** The steps in order, each with its bounded wait, then SIGKILL; never a signal to a process that is not the recorded one. */
-export async function stopProcess(record: PidRecord, steps: readonly StopStep[]): Promise<StopOutcome> {
+export async function stopProcess(record: ProcessRecord, steps: readonly StopStep[]): Promise<StopOutcome> {
   const begin = Date.now();
   if (!isRunning(record)) return { how: 'was not running', tookMs: 0 };
   for (const { signal, waitMs } of steps) {
@@ -127,7 +139,7 @@ export async function stopProcess(record: PidRecord, steps: readonly StopStep[])
   if (await endsWithin(record, KILL_WAIT_MS)) return { how: 'killed', tookMs: Date.now() - begin };
   throw new AppError(
     'INTERNAL',
-    `${record.engine}: process ${record.pid} does not end, not even by SIGKILL; look at it by hand (${record.command.slice(0, 200)})`,
+    `${record.name}: process ${record.pid} does not end, not even by SIGKILL; look at it by hand (${record.command.slice(0, 200)})`,
   );
 }
 
@@ -143,7 +155,7 @@ export function removePidFile(file: string): void {
 const KILL_WAIT_MS = 5_000;
 const POLL_MS = 20;
 
-async function endsWithin(record: PidRecord, waitMs: number): Promise<boolean> {
+async function endsWithin(record: ProcessRecord, waitMs: number): Promise<boolean> {
   const until = Date.now() + waitMs;
   do {
     if (!isRunning(record)) return true;

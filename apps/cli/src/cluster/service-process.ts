@@ -1,5 +1,5 @@
 import { AppError } from '@headrace/base/errors';
-import { identityOf } from '@headrace/engines/processes';
+import { identityOf, type ProcessRecord } from '@headrace/engines/processes';
 import { spawn, type ChildProcess } from 'node:child_process';
 import { closeSync, mkdirSync, openSync, readFileSync } from 'node:fs';
 import { dirname } from 'node:path';
@@ -13,12 +13,8 @@ export interface Launch {
   readonly readyTimeoutMs: number;
 }
 
-/** A started process, as the runtime file keeps it. `identity` tells it from a stranger that got its pid later. */
-export interface ServiceRecord {
-  readonly name: string;
-  readonly pid: number;
-  readonly identity: string;
-  readonly command: string;
+/** A started process, as the runtime file keeps it. */
+export interface ServiceRecord extends ProcessRecord {
   readonly logFile: string;
 }
 
