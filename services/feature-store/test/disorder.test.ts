@@ -1,7 +1,10 @@
+import { AppError } from '@headrace/base/errors';
 import { seededRandom } from '@headrace/base/random';
 import { FieldStatus } from '@headrace/contracts/features/v1/features';
 import { FeatureRowsPublished } from '@headrace/contracts/events/v1/events';
+import { eventually } from '@headrace/testkit/eventually';
 import { Redis } from 'ioredis';
+import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { IngestRows, type RowsReceived } from '../src/app/ingest-rows.js';
 import { OnlineStore } from '../src/io/online-store.js';
@@ -198,6 +201,20 @@ describe('events over Kafka', () => {
   });
 });
 
+describe('while a store is away', () => {
+  it('events wait, none is dead-lettered, and both stores have them once it is back', async () => {
+    const online = h.service.app.get(OnlineStore);
+    const away = vi.spyOn(online, 'write').mockRejectedValue(new AppError('DEPENDENCY_UNAVAILABLE', 'Redis is away'));
+    await h.sendRows('visits', [{ entity: entity('w'), eventTime: '2016-03-01T00:00:00Z', values: { count: 9 } }]);
+    await eventually('several tries were made', () => away.mock.calls.length >= 4);
+    expect((await read(['w'], ['visits:count']))[0]).toEqual([[null, FieldStatus.NOT_FOUND, '1970-01-01T00:00:00.000Z']]);
+    away.mockRestore();
+    await h.settled();
+    expect((await read(['w'], ['visits:count']))[0]).toEqual([[9, FieldStatus.PRESENT, '2016-03-01T00:00:00.000Z']]);
+    expect(await h.deadLetters()).toEqual([]);
+  });
+});
+
 describe('online reads', () => {
   it('refuse what cannot be answered, in words', async () => {
     const ask = (features: string[], keys: Record<string, string> = entity('x')) =>
@@ -265,8 +282,7 @@ describe('online reads', () => {
 
 /** Rows of one entity as they lie in the offline store. */
 async function offlineOf(id: string): Promise<unknown[]> {
-  const { Client } = (await import('pg')).default;
-  const client = new Client({ connectionString: h.postgresUrl });
+  const client = new pg.Client({ connectionString: h.postgresUrl });
   await client.connect();
   try {
     const [view] = (await client.query<{ id: number }>("SELECT id FROM views WHERE name = 'person'")).rows;

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { isFault, readRow, type IncomingRow } from './feature-row.js';
-import { viewOf } from './test-views.js';
+import { viewOf } from '../../test/views.js';
 
 const ARRIVED_MS = Date.UTC(2026, 0, 1);
 const limits = { futureSkewMs: 300_000, stringLengthMax: 10 };

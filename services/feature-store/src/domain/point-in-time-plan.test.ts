@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { planPointInTime, type TrainingSetRequest } from './point-in-time-plan.js';
-import { viewOf } from './test-views.js';
+import { viewOf } from '../../test/views.js';
 import type { View } from './view.js';
 
 const views: Record<string, View> = {

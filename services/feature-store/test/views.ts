@@ -1,6 +1,6 @@
 import { featureViewSpec } from '@headrace/definitions/feature-definitions';
 import type { z } from 'zod';
-import { compileView, type View } from './view.js';
+import { compileView, type View } from '../src/domain/view.js';
 
 /** A compiled view for tests of pure code. */
 export function viewOf(spec: Partial<z.input<typeof featureViewSpec>> & { joinKeys?: string[]; name?: string; id?: number }): View {
