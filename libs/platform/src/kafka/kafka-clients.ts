@@ -34,7 +34,7 @@ export class KafkaClients {
       log,
     };
     this.#main = options.client === 'platformatic' ? platformaticLibrary(this.#options) : kafkajsLibrary(this.#options);
-    this.#hot = this.#main;
+    this.#hot = options.client === 'kafkajs' ? this.#main : platformaticLibrary(this.#options);
   }
 
   get maxMessageBytes(): number {

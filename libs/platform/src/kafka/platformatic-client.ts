@@ -1,2 +1,14 @@
 import type { KafkaLibrary, KafkaLibraryOptions } from './client.js';
-export function platformaticLibrary(_options: KafkaLibraryOptions): KafkaLibrary { throw new Error('not yet'); }
+import { PlatformaticAdmin } from './platformatic-admin.js';
+import { PlatformaticConsumer } from './platformatic-consumer.js';
+import { PlatformaticProducer } from './platformatic-producer.js';
+
+/** @platformatic/kafka 2.12 behind our port. */
+export function platformaticLibrary(options: KafkaLibraryOptions): KafkaLibrary {
+  return {
+    name: 'platformatic',
+    producer: () => new PlatformaticProducer(options),
+    consumer: (consumer) => new PlatformaticConsumer(options, consumer),
+    admin: () => new PlatformaticAdmin(options),
+  };
+}
