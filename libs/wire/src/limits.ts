@@ -30,6 +30,10 @@ export const LIMITS = {
   controlPerSecond: { default: 500, unit: 'frames a second', why: 'refill of that budget; each answered call gives four more (clients probe bandwidth by PING)' },
   windowUpdateBurst: { default: 20_000, unit: 'frames', why: 'WINDOW_UPDATE in single bytes' },
   windowUpdatesPerSecond: { default: 5000, unit: 'frames a second', why: 'refill of that budget; each sent DATA frame gives ten more' },
+  connectMs: { default: 10_000, unit: 'ms', why: 'a client whose server does not answer: TCP, TLS and SETTINGS together' },
+  backoffMinMs: { default: 100, unit: 'ms', why: 'wait of a client behind its first failure to connect; it doubles, +-20 %' },
+  backoffMaxMs: { default: 10_000, unit: 'ms', why: 'the longest such wait' },
+  clientQueueMax: { default: 10_000, unit: 'calls', why: 'calls of a client that wait for a connection or for room on it' },
 } as const;
 
 export type LimitName = keyof typeof LIMITS;

@@ -8,8 +8,8 @@ import type { StreamSender } from './stream-sender.js';
 export const MESSAGE_PREFIX_BYTES = 5;
 
 /**
- * Encodes one message straight into the session's output as a DATA frame. When the windows are too small for it, the rest waits in the sender;
- * then the answer is false, and an `endStream` is still to be sent behind the queue. What `encode` throws passes through, with nothing written.
+ * Encodes one message straight into the session's output as a DATA frame. A message larger than one frame or the windows
+ * goes through the sender; then the answer is false, and an `endStream` is still to be sent behind it. What `encode` throws passes through, with nothing written.
  */
 export function sendEncoded<T>(session: Session, sender: StreamSender, encode: (value: T, writer: ProtoWriter) => void, value: T, endStream: boolean, gzip: boolean): boolean {
   const out = session.out();

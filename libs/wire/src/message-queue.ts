@@ -13,6 +13,8 @@ export class MessageQueue<T> implements AsyncIterableIterator<T, undefined> {
     private readonly itemsMax: number,
     private readonly bytesMax: number,
     private readonly onTaken: (bytes: number) => void,
+    /** The reader left before the end. */
+    private readonly onLeft: () => void = () => undefined,
   ) {}
 
   get isFull(): boolean {
@@ -68,8 +70,10 @@ export class MessageQueue<T> implements AsyncIterableIterator<T, undefined> {
 
   /** The reader loses interest (`break` out of a loop): what comes is dropped. */
   return(): Promise<IteratorResult<T, undefined>> {
+    const early = !this.ended;
     this.ended = true;
     this.drop();
+    if (early) this.onLeft();
     return Promise.resolve({ done: true, value: undefined });
   }
 

@@ -1,6 +1,6 @@
 import type { Fields } from './header-writer.js';
 import { encodeMetadataValue } from './metadata.js';
-import type { Metadata } from './metadata.js';
+import type { Metadata, MetadataValue } from './metadata.js';
 import { encodeStatusMessage } from './status.js';
 import type { GrpcError } from './status.js';
 
@@ -18,6 +18,6 @@ export function errorTrailers(error: GrpcError, metadata: Metadata | undefined =
   return metadata === undefined ? fields : [...fields, ...metadataFields(metadata)];
 }
 
-export function metadataFields(metadata: Metadata): Fields {
+export function metadataFields(metadata: Iterable<readonly [string, MetadataValue]>): Fields {
   return Array.from(metadata, ([name, value]) => [name, encodeMetadataValue(value)] as const);
 }

@@ -3,7 +3,7 @@ import type { ServiceError } from '@grpc/grpc-js';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { GrpcJsServer } from '../src/grpc-js-transport.js';
 import { WireServer } from '../src/server.js';
-import { testService } from './services.js';
+import { eventually, repeatRequest, testService } from './services.js';
 import type { Seen } from './services.js';
 
 const same = (bytes: Buffer): Buffer => bytes;
@@ -185,21 +185,3 @@ describe.each([
     expect(transport).toBeTruthy();
   });
 });
-
-function repeatRequest(times: number, size: number): Buffer {
-  const request = Buffer.alloc(8);
-  request.writeUInt32BE(times);
-  request.writeUInt32BE(size, 4);
-  return request;
-}
-
-async function eventually(check: () => void): Promise<void> {
-  for (let attempt = 0; ; attempt++) {
-    try {
-      return check();
-    } catch (error) {
-      if (attempt === 100) throw error;
-      await new Promise((resolve) => setTimeout(resolve, 20));
-    }
-  }
-}

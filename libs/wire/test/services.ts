@@ -84,3 +84,23 @@ class HotEcho implements HotUnaryHandler {
     }
   }
 }
+
+/** For `Repeat`: how many messages of which size. */
+export function repeatRequest(times: number, size: number): Buffer {
+  const request = Buffer.alloc(8);
+  request.writeUInt32BE(times);
+  request.writeUInt32BE(size, 4);
+  return request;
+}
+
+/** Tries until it passes, for 2 s. */
+export async function eventually(check: () => void): Promise<void> {
+  for (let attempt = 0; ; attempt++) {
+    try {
+      return check();
+    } catch (error) {
+      if (attempt === 100) throw error;
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+  }
+}
