@@ -1,0 +1,55 @@
+import { PlatformModule } from '@headrace/platform/platform-module';
+import { Resources } from '@headrace/platform/resources';
+import { Module, type DynamicModule } from '@nestjs/common';
+import { Alerts } from './app/alerts.js';
+import { Catalogue } from './app/catalogue.js';
+import { FollowModels } from './app/follow-models.js';
+import { IngestOutcomes } from './app/ingest-outcomes.js';
+import { IngestParts, IngestPredictions } from './app/ingest-predictions.js';
+import { JudgeVersion } from './app/judge-version.js';
+import { JudgingLoop, LoopParts } from './app/judging-loop.js';
+import { RaiseAlerts } from './app/raise-alerts.js';
+import { ReadReport } from './app/report.js';
+import { Sweep } from './app/sweep.js';
+import { UnparkBatches } from './app/unpark-batches.js';
+import { CONFIG, type Config } from './config.js';
+import { OnModelsFollowed } from './events/on-models-followed.js';
+import { OnOutcomesObserved } from './events/on-outcomes-observed.js';
+import { OnPredictionsLogged } from './events/on-predictions-logged.js';
+import { RegistryClient } from './io/registry.js';
+import { MonitorHttp } from './rpc/monitor-http.js';
+import { MonitorRpc } from './rpc/monitor-rpc.js';
+import { Telemetry } from './telemetry.js';
+
+@Module({})
+export class AppModule {
+  static forRoot(config: Config): DynamicModule {
+    return {
+      module: AppModule,
+      imports: [PlatformModule.forRoot('monitor', config, { postgres: true, kafka: true })],
+      controllers: [MonitorHttp],
+      providers: [
+        { provide: CONFIG, useValue: config },
+        { provide: RegistryClient, inject: [Resources], useFactory: (resources: Resources) => resources.add('registry client', new RegistryClient(config.registryGrpc, config.apiKey)) },
+        Telemetry,
+        Catalogue,
+        RaiseAlerts,
+        JudgeVersion,
+        LoopParts,
+        JudgingLoop,
+        IngestOutcomes,
+        IngestParts,
+        IngestPredictions,
+        UnparkBatches,
+        FollowModels,
+        Sweep,
+        Alerts,
+        ReadReport,
+        OnPredictionsLogged,
+        OnOutcomesObserved,
+        OnModelsFollowed,
+        MonitorRpc,
+      ],
+    };
+  }
+}
