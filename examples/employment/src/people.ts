@@ -1,6 +1,7 @@
 import { assert } from '@headrace/base/assert';
 import { asyncBufferFromFile, parquetReadObjects } from 'hyparquet';
 import { fileURLToPath } from 'node:url';
+import { zstdDecompressSync } from 'node:zlib';
 
 /** US Census, American Community Survey, Massachusetts 2015-2018; see the README beside. */
 const FILE = fileURLToPath(new URL('../people.parquet', import.meta.url));
@@ -17,7 +18,7 @@ export interface Person {
 
 /** Everyone of one survey year, in the order of the file. */
 export async function peopleOf(year: number): Promise<Person[]> {
-  const rows = await parquetReadObjects({ file: await asyncBufferFromFile(FILE), columns: ['person_id', 'year', ...FEATURES, 'employed'] });
+  const rows = await parquetReadObjects({ file: await asyncBufferFromFile(FILE), columns: ['person_id', 'year', ...FEATURES, 'employed'], compressors: { ZSTD: (bytes) => zstdDecompressSync(bytes) } });
   const people = rows
     .filter((row) => Number(row.year) === year)
     .map((row) => ({

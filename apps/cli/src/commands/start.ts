@@ -29,8 +29,9 @@ async function start(config: CliConfig, options: { readonly exit: boolean; reado
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => interrupted.abort(signal));
   progress.line(`state folder ${resolve(config.stateDir)}`);
   const cluster = await startCluster(config, progress, () => preparePython(config.stateDir, progress));
+  let stopping = false;
   try {
-    watchForCrashes(cluster, progress, interrupted.signal);
+    watchForCrashes(cluster, progress, () => interrupted.signal.aborted || stopping);
     const report = options.example ? await orInterrupt(runExample(config, cluster, progress), interrupted.signal) : undefined;
     if (options.exit) return report === undefined || report.closed ? 0 : 1;
     if (!interrupted.signal.aborted) {
@@ -42,6 +43,7 @@ async function start(config: CliConfig, options: { readonly exit: boolean; reado
     if (!interrupted.signal.aborted) throw error;
     return 130;
   } finally {
+    stopping = true;
     progress.line('stopping services and engines');
     await cluster.stop();
     progress.line('stopped; `npm run clean` removes what is left on disk');
@@ -64,8 +66,8 @@ async function runExample(config: CliConfig, cluster: Cluster, progress: Progres
 }
 
 /** A service that dies is said at once, with the file that tells why. */
-function watchForCrashes(cluster: Cluster, progress: Progress, interrupted: AbortSignal): void {
-  for (const service of cluster.services) service.onExit((code) => interrupted.aborted || progress.line(`${service.name} ended (code ${code}); its log: ${service.logFile}`));
+function watchForCrashes(cluster: Cluster, progress: Progress, expected: () => boolean): void {
+  for (const service of cluster.services) service.onExit((code) => expected() || progress.line(`${service.name} ended (code ${code}); its log: ${service.logFile}`));
 }
 
 function banner({ endpoints, kafkaBrokers }: Cluster): string {
