@@ -51,8 +51,8 @@ export class Supervisor {
       const startedAtMs = Date.now();
       let reason: unknown;
       try {
-        this.#consumer = await this.#open();
-        if (this.#stopping.signal.aborted) break;
+        this.#consumer = await this.#openOrStop();
+        if (this.#consumer === undefined) break;
         await this.#consumer.start();
         this.#joined.resolve();
         this.#hooks.onJoined();
@@ -68,6 +68,15 @@ export class Supervisor {
       await sleep(delayMs, this.#stopping.signal).catch(() => undefined);
     }
     await this.#close();
+  }
+
+  /** A broker that is away may hold `open` for its retries; a stop does not wait for that. undefined = stopping. */
+  async #openOrStop(): Promise<EventConsumer | undefined> {
+    const opening = this.#open();
+    const consumer = await Promise.race([opening, aborted(this.#stopping.signal)]);
+    // What opens too late was never started and holds nothing.
+    if (consumer === undefined) opening.catch(() => undefined);
+    return this.#stopping.signal.aborted ? undefined : consumer;
   }
 
   async #close(): Promise<void> {

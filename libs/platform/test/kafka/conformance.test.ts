@@ -214,6 +214,33 @@ describe.each(['kafkajs', 'platformatic'] as const)('%s', (library) => {
     expect(await clients.admin().offsets(topic)).toEqual([{ partition: 0, low: 0n, high: 13n }]);
   });
 
+  it('leaves no socket and no timer behind when everything is closed', async () => {
+    const count = (): { sockets: number; timers: number } => {
+      const resources = process.getActiveResourcesInfo();
+      return { sockets: resources.filter((r) => r.startsWith('TCP')).length, timers: resources.filter((r) => r === 'Timeout').length };
+    };
+    const topic = await freshTopic(2);
+    await clients.check();
+    await sleep(200);
+    const before = count();
+    const own = kit.clients();
+    await own.admin().ensureTopics([{ topic, partitions: 2 }]);
+    await own.producer().send([record(topic, 'k', '1')]);
+    let seen = 0;
+    const consumer = own.consumer({ topic, group: 'clean', from: 'earliest', concurrency: 1, sessionTimeoutMs: 6_000, onBatch: async (batch) => void ((seen += batch.records.length), await batch.commit('1')) });
+    await consumer.start();
+    await eventually('it came', () => seen === 1);
+    expect(count().sockets).toBeGreaterThan(before.sockets);
+    await Promise.all([consumer.stop(), consumer.stop()]);
+    await own.close();
+    await own.close();
+    await eventually('all is gone', () => {
+      const now = count();
+      expect(now.sockets).toBeLessThanOrEqual(before.sockets);
+      expect(now.timers).toBeLessThanOrEqual(before.timers + 1); // this very wait
+    });
+  });
+
   it('says DEPENDENCY_UNAVAILABLE when no broker answers', async () => {
     const nowhere = kit.clients({ brokers: ['127.0.0.1:1'] });
     await expect(nowhere.check()).rejects.toMatchObject({ code: 'DEPENDENCY_UNAVAILABLE' });
