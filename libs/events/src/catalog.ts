@@ -103,7 +103,7 @@ export const modelChanged = define<ModelChanged>({
   project: (e) => e.project,
   inbound: false,
   producers: ['registry'],
-  consumers: ['serving', 'monitor', 'trainer'],
+  consumers: ['serving', 'monitor'],
   partitions: 1,
 });
 

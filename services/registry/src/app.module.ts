@@ -4,6 +4,7 @@ import { resolve } from 'node:path';
 import { Announcer } from './app/announce.js';
 import { ApplyModels } from './app/apply-models.js';
 import { Catalogue } from './app/catalogue.js';
+import { KeepArtifacts } from './app/keep-artifacts.js';
 import { RegisterVersion } from './app/register-version.js';
 import { SetAlias } from './app/set-alias.js';
 import type { Config } from './config.js';
@@ -27,6 +28,7 @@ export class AppModule {
         ApplyModels,
         SetAlias,
         RegisterVersion,
+        KeepArtifacts,
         Catalogue,
         RegistryRpc,
       ],

@@ -1,19 +1,16 @@
 import { RegistryDefinition } from '@headrace/contracts/registry/v1/registry';
 import { bindGrpc } from '@headrace/platform/grpc/server';
-import { KafkaClients } from '@headrace/platform/kafka/kafka-clients';
 import { Log } from '@headrace/platform/log';
 import { migrate, migratePlatform } from '@headrace/platform/postgres/migrate';
 import { OutboxRelay } from '@headrace/platform/postgres/outbox';
 import { Postgres } from '@headrace/platform/postgres/postgres';
 import { startService, type RunningService } from '@headrace/platform/service';
-import { Telemetry as PlatformTelemetry } from '@headrace/platform/telemetry';
 import type { FastifyInstance } from 'fastify';
 import { AppModule } from './app.module.js';
+import { KeepArtifacts } from './app/keep-artifacts.js';
 import { loadConfig, type Config } from './config.js';
 import { guard } from './guard.js';
-import { ArtifactStore } from './io/artifacts.js';
 import { RegistryRpc } from './rpc/registry-rpc.js';
-import { Telemetry } from './telemetry.js';
 
 const migrations = new URL('../migrations/', import.meta.url);
 
@@ -29,8 +26,8 @@ export async function start(overrides: Partial<Config> = {}): Promise<RunningSer
     configureHttp: streamBodies,
     grpc: (app) => [bindGrpc(RegistryDefinition, app.get(RegistryRpc))],
     background: (app) => [
-      new OutboxRelay(app.get(Postgres), app.get(KafkaClients), app.get(PlatformTelemetry), app.get(Log)),
-      { name: 'upload sweep', start: async () => app.get(Telemetry).uploadsSwept(await app.get(ArtifactStore).sweep()), stop: () => Promise.resolve() },
+      app.get(OutboxRelay),
+      { name: 'upload sweep', start: () => app.get(KeepArtifacts).sweep(), stop: () => Promise.resolve() },
     ],
     checks: (app) => ({ postgres: () => app.get(Postgres).check() }),
   });

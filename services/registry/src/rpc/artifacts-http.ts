@@ -1,19 +1,14 @@
-import { AppError } from '@headrace/base/errors';
 import { Controller, Get, Param, Put, Query, Req, Res, StreamableFile } from '@nestjs/common';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { Readable } from 'node:stream';
+import { KeepArtifacts } from '../app/keep-artifacts.js';
 import { requestInvalid } from '../errors.js';
-import { ArtifactStore } from '../io/artifacts.js';
-import { Telemetry } from '../telemetry.js';
 import { projectOf, sha256Of } from './fields.js';
 
-/** Bytes by their own hash. Uploads and downloads stream; neither is ever whole in memory here. */
+/** Bytes by their own hash. */
 @Controller('artifacts')
 export class ArtifactsHttp {
-  constructor(
-    private readonly artifacts: ArtifactStore,
-    private readonly telemetry: Telemetry,
-  ) {}
+  constructor(private readonly artifacts: KeepArtifacts) {}
 
   @Put(':sha256')
   async put(
@@ -25,21 +20,14 @@ export class ArtifactsHttp {
     // `streamBodies` hands the bytes on unread; without a content type there is no body at all.
     const body = request.body as Readable | undefined;
     if (!body || typeof body.pipe !== 'function') throw requestInvalid('body', 'must be the bytes of the artefact, with content-type: application/octet-stream');
-    const { bytes, created } = await this.artifacts.put(projectOf(project), sha256Of(sha256), body).catch(brokenOff);
-    if (created) this.telemetry.artifactStored(sha256, bytes);
+    const { bytes, created } = await this.artifacts.put(projectOf(project), sha256Of(sha256), body);
     void reply.status(created ? 201 : 200);
     return { sha256, bytes };
   }
 
   @Get(':sha256')
   async get(@Param('sha256') sha256: string, @Query('project') project?: string): Promise<StreamableFile> {
-    const { bytes, body } = await this.artifacts.stream(projectOf(project), sha256Of(sha256));
+    const { bytes, body } = await this.artifacts.get(projectOf(project), sha256Of(sha256));
     return new StreamableFile(body, { type: 'application/octet-stream', length: bytes });
   }
-}
-
-/** The caller went away: its business, no defect of ours. */
-function brokenOff(error: unknown): never {
-  if ((error as NodeJS.ErrnoException).code !== 'ECONNRESET') throw error;
-  throw new AppError('CANCELLED', 'the caller broke the upload off', { cause: error });
 }

@@ -2,7 +2,7 @@ import { Model, Version } from '@headrace/contracts/registry/v1/registry';
 import { Controller, Get, Param, Query } from '@nestjs/common';
 import { Catalogue } from '../app/catalogue.js';
 import { nameOf, projectOf, versionOf } from './fields.js';
-import { toModel, toVersion } from './messages.js';
+import { toModel, toVersion } from '../app/messages.js';
 
 /** The registry as JSON, for curl. */
 @Controller('models')

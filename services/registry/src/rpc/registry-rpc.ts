@@ -21,7 +21,7 @@ import { SetAlias } from '../app/set-alias.js';
 import { isAliasName } from '../domain/aliases.js';
 import { requestInvalid } from '../errors.js';
 import { nameOf, projectOf, sha256Of, textOf, versionOf } from './fields.js';
-import { toModel, toVersion } from './messages.js';
+import { toModel, toVersion } from '../app/messages.js';
 
 const RUN_ID_LENGTH_MAX = 200;
 const REASON_LENGTH_MAX = 2000;

@@ -1,0 +1,4 @@
+import { runMain } from '@headrace/platform/service';
+import { start } from './start.js';
+
+runMain(() => start());
