@@ -75,7 +75,7 @@ export class Inbox {
         pos += missing;
         this.prefixFilled = 0;
         this.accept(bytes, from, pos, endStream && pos === end);
-      } else pos = this.collect(bytes, pos, end, endStream);
+      } else if (pos < end) pos = this.collect(bytes, pos, end, endStream);
       if (generation !== this.generation) return;
     }
     if (endStream && !this.ended) this.end();
