@@ -78,7 +78,7 @@ export class HeadraceClient {
   }
 
   /** @throws AppError INPUT_INVALID, MODEL_NOT_LOADED, VERSION_UNKNOWN, ENTITY_NOT_FOUND, OVERLOADED, DEADLINE_EXCEEDED, ... */
-  predict(input: PredictInput, call: CallOptions = {}): Promise<Prediction> {
+  async predict(input: PredictInput, call: CallOptions = {}): Promise<Prediction> {
     const request = this.#encode(input);
     const metadata = new Metadata();
     if (this.#options.apiKey) metadata.set('authorization', `Bearer ${this.#options.apiKey}`);

@@ -1,4 +1,4 @@
-import { NamedColumn, PredictRequest } from '@headrace/contracts/serving/v1/serving';
+import { PredictRequest, type NamedColumn } from '@headrace/contracts/serving/v1/serving';
 import { AppError } from '@headrace/base/errors';
 import { seededRandom } from '@headrace/base/random';
 import { describe, expect, it } from 'vitest';

@@ -1,4 +1,4 @@
-import { LoggedColumn, PredictionsLogged } from '@headrace/contracts/events/v1/events';
+import { PredictionsLogged, type LoggedColumn } from '@headrace/contracts/events/v1/events';
 import { AppError } from '@headrace/base/errors';
 import { seededRandom } from '@headrace/base/random';
 import { describe, expect, it } from 'vitest';

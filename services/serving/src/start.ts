@@ -5,7 +5,6 @@ import { KafkaClients } from '@headrace/platform/kafka/kafka-clients';
 import { EventPublisher } from '@headrace/platform/kafka/publisher';
 import { EventRunner } from '@headrace/platform/kafka/runner';
 import { Log } from '@headrace/platform/log';
-import { RedisClient } from '@headrace/platform/redis/redis';
 import { startService, type Background, type RunningService } from '@headrace/platform/service';
 import { Telemetry as PlatformTelemetry } from '@headrace/platform/telemetry';
 import { messageOf } from '@headrace/base/errors';
@@ -32,8 +31,7 @@ export function start(overrides: Partial<Config> = {}): Promise<RunningService> 
     guard,
     grpc: (app) => [app.get(PredictionDoor).service(), bindGrpc(ServingAdminDefinition, app.get(ServingAdmin))],
     background: (app) => [topics(app), eventRunner(app, config), app.get(RegistryFollower)],
-    // Predictions depend on this process alone, and on Redis for those by entity.
-    checks: (app) => ({ redis: () => app.get(RedisClient).check() }),
+    // No checks: predictions by value depend on this process alone, and must not stop because Redis, Kafka or the registry is away.
   });
 }
 

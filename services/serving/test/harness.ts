@@ -1,6 +1,5 @@
 import { compileBlobSchema, encodeBlob, type FeatureValue } from '@headrace/codec/feature-blob';
 import { joinEntityKey, onlineKey } from '@headrace/codec/feature-key';
-import { HeadraceClient } from '@headrace/client/client';
 import { PredictionsLogged, RolloutChanged, type ModelChanged } from '@headrace/contracts/events/v1/events';
 import { ServingAdminDefinition } from '@headrace/contracts/serving/v1/serving';
 import { CATALOG, modelChanged, predictionsLogged, rolloutChanged, type EventType } from '@headrace/events/catalog';
@@ -19,6 +18,7 @@ import { join } from 'node:path';
 import type { Config } from '../src/config.js';
 import { start } from '../src/start.js';
 import { startPeers, VIEWS, type Peers } from './peers.js';
+import { PredictClient } from './predict-client.js';
 
 const quiet = { warn: () => undefined, debug: () => undefined };
 
@@ -28,7 +28,7 @@ export class Harness {
   readonly #consumers: EventConsumer[] = [];
   readonly logged: PredictionsLogged[] = [];
   readonly rollouts: RolloutChanged[] = [];
-  client!: HeadraceClient;
+  client!: PredictClient;
   admin!: Client<typeof ServingAdminDefinition>;
 
   private constructor(
@@ -72,7 +72,7 @@ export class Harness {
 
   async startService(overrides: Partial<Config> = {}): Promise<void> {
     this.#service.current = await start({ ...this.config, ...overrides });
-    this.client = new HeadraceClient({ address: this.service.grpcAddress, timeoutMs: 10_000 });
+    this.client = new PredictClient(this.service.grpcAddress);
     this.admin = createClient(ServingAdminDefinition, this.service.grpcAddress);
   }
 

@@ -1,5 +1,5 @@
 import { AppError } from '@headrace/base/errors';
-import { FeatureStoreDefinition, View } from '@headrace/contracts/features/v1/features';
+import { FeatureStoreDefinition, type View } from '@headrace/contracts/features/v1/features';
 import { Model, RegistryDefinition, Signature, Version, VersionState } from '@headrace/contracts/registry/v1/registry';
 import { bindGrpc, startGrpcServer, type Implementation } from '@headrace/platform/grpc/server';
 import { Guard } from '@headrace/platform/guard';
@@ -161,18 +161,17 @@ export class Peers {
 
 export async function startPeers(): Promise<Peers> {
   // The doors need the object that answers, and the object needs the doors' addresses.
-  let peers: Peers | undefined;
+  const peers = new Peers('', '', () => Promise.resolve());
   const http = createServer((request, response) => {
     const sha256 = new URL(request.url!, 'http://x').pathname.split('/').pop()!;
-    const bytes = peers!.artifacts.get(sha256);
-    peers!.fetched.set(sha256, (peers!.fetched.get(sha256) ?? 0) + 1);
-    if (peers!.isDown) response.writeHead(503).end();
+    const bytes = peers.artifacts.get(sha256);
+    peers.fetched.set(sha256, (peers.fetched.get(sha256) ?? 0) + 1);
+    if (peers.isDown) response.writeHead(503).end();
     else if (bytes) response.writeHead(200).end(bytes);
     else response.writeHead(404).end();
   });
   await new Promise<void>((resolve) => http.listen(0, '127.0.0.1', resolve));
-  const lazy = new Peers('', '', () => Promise.resolve());
-  const services = [bindGrpc(RegistryDefinition, lazy.registry()), bindGrpc(FeatureStoreDefinition, lazy.featureStore())];
+  const services = [bindGrpc(RegistryDefinition, peers.registry()), bindGrpc(FeatureStoreDefinition, peers.featureStore())];
   const table = Object.fromEntries(services.flatMap((s) => s.methods.map((m) => [m.path, 'public' as const])));
   const telemetry = new Telemetry({ service: 'registry', instance: 'peers', otlpEndpoint: '', sampleRatio: 0 });
   const guard = new Guard({ http: {}, grpc: table, topics: {} }, '');
@@ -183,8 +182,7 @@ export async function startPeers(): Promise<Peers> {
     await new Promise((resolve) => http.close(resolve));
     await telemetry.close();
   };
-  peers = Object.assign(lazy, { grpcAddress: grpc.address, httpUrl: `http://127.0.0.1:${(http.address() as AddressInfo).port}`, close });
-  return peers;
+  return Object.assign(peers, { grpcAddress: grpc.address, httpUrl: `http://127.0.0.1:${(http.address() as AddressInfo).port}`, close });
 }
 
 function hashOf(bytes: Uint8Array): string {

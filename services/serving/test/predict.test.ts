@@ -180,6 +180,20 @@ describe('predict by entity', () => {
   });
 });
 
+it('answers by value while Redis is away, is ready, and says what is missing to those who ask by entity', async () => {
+  const own = await Harness.start({ redisUrl: 'redis://127.0.0.1:1' });
+  try {
+    own.peers.addLogistic('m', 1, BIAS);
+    await own.serve('m', 1);
+    const [dense, entity] = await Promise.allSettled([own.client.predict({ model: 'm', dense: [[1, 2, 3]] }), own.client.predict({ model: 'm', entities: ['1'] })]);
+    expect(dense.status).toBe('fulfilled');
+    expect(entity).toMatchObject({ reason: { code: 'DEPENDENCY_UNAVAILABLE', message: expect.stringContaining('the online store did not answer') } });
+    expect((await fetch(`${own.service.httpUrl}/health/ready`)).status).toBe(200);
+  } finally {
+    await own.close();
+  }
+});
+
 describe('over HTTP', () => {
   const post = async (body: unknown): Promise<{ status: number; json: Record<string, unknown> }> => {
     const response = await fetch(`${h.service.httpUrl}/predict`, { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) });

@@ -1,5 +1,5 @@
 import { createRequire } from 'node:module';
-import { InferenceSession, Tensor } from 'onnxruntime-node';
+import { InferenceSession, type Tensor } from 'onnxruntime-node';
 import { messageOf } from '@headrace/base/errors';
 
 /** What a session needs and gives, whichever way it runs. */

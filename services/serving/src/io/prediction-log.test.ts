@@ -1,0 +1,100 @@
+import { AppError } from '@headrace/base/errors';
+import { decodePredictionsLogged } from '@headrace/codec/predictions-logged';
+import type { OutgoingRecord } from '@headrace/events/envelope';
+import { describe, expect, it } from 'vitest';
+import { BatchLane } from '../domain/batch-lane.js';
+import { FeatureBlock } from '../domain/feature-block.js';
+import { compileInputPlan } from '../domain/input-plan.js';
+import { LoadedModel } from '../domain/loaded-model.js';
+import { PredictJob, type PredictReplies } from '../domain/predict-job.js';
+import { PredictionLog, type PredictionLogOptions } from './prediction-log.js';
+
+const plan = compileInputPlan([{ name: 'a', reference: 'v:a', type: 'float64' }], []);
+const block = new FeatureBlock(plan, 100);
+const scores = new Float32Array(100).fill(0.7);
+const silent = { warn: () => undefined, info: () => undefined };
+const replies: PredictReplies = { ok: () => undefined, fail: () => undefined, isGone: () => false, traceparentOf: () => '' };
+
+function job(id: string, rows: number): PredictJob {
+  const model = new LoadedModel<PredictJob>('default', 'm', 1, '');
+  model.step('start');
+  model.stand({ session: { run: () => scores, release: () => undefined }, lane: new BatchLane(plan, 4), plan, threshold: 0.5, lookup: undefined, missingFeatures: 'null' });
+  return Object.assign(new PredictJob(), { loaded: model, rows, predictionId: id, replies });
+}
+
+/** Kafka that can be down. */
+class Broker {
+  isDown = false;
+  readonly records: OutgoingRecord[] = [];
+  sends = 0;
+
+  async send(records: readonly OutgoingRecord[]): Promise<void> {
+    this.sends++;
+    if (this.isDown) throw new AppError('DEPENDENCY_UNAVAILABLE', 'down');
+    const large = records.some((record) => record.value.length > 100_000);
+    if (large) throw new AppError('MESSAGE_TOO_LARGE', 'too large');
+    this.records.push(...records);
+  }
+
+  close(): Promise<void> {
+    return Promise.resolve();
+  }
+
+  get ids(): string[] {
+    return this.records.flatMap((record) => decodePredictionsLogged(record.value).predictionIds);
+  }
+}
+
+function open(broker: Broker, more: Partial<PredictionLogOptions> = {}): PredictionLog {
+  return new PredictionLog({ instance: 'i', flushMs: 10_000, batchRows: 10, pendingRowsMax: 50, sampleRate: 1, closeMs: 100, ...more }, () => broker, silent);
+}
+
+describe('prediction log', () => {
+  it('cuts batches by size, names rows of a batch by their index, and accounts for each', async () => {
+    const broker = new Broker();
+    const log = open(broker);
+    log.append(job('big', 25), block, 0, scores, 0);
+    log.append(job('one', 1), block, 0, scores, 0);
+    await log.close();
+    expect(broker.records.map((record) => decodePredictionsLogged(record.value).predictionIds.length)).toEqual([10, 10, 6]);
+    expect(broker.ids).toEqual([...Array.from({ length: 25 }, (_, i) => `big/${i}`), 'one']);
+    expect(log.account).toMatchObject({ answered: 26, logged: 26, dropped: 0, pending: 0 });
+    expect(decodePredictionsLogged(broker.records.at(-1)!.value).account).toEqual({ answered: 26, logged: 26, sampledOut: 0, dropped: 0 });
+  });
+
+  it('keeps rows through an outage up to its bound, drops what comes beyond, and sends the rest when Kafka is back', async () => {
+    const broker = new Broker();
+    broker.isDown = true;
+    const log = open(broker, { closeMs: 5_000 });
+    for (let i = 0; i < 80; i++) log.append(job(`r${i}`, 1), block, 0, scores, 0);
+    expect(log.account).toMatchObject({ answered: 80, dropped: 30, pending: 50 });
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    broker.isDown = false;
+    await log.close();
+    expect(broker.ids).toEqual(Array.from({ length: 50 }, (_, i) => `r${i}`));
+    expect(log.account).toMatchObject({ answered: 80, logged: 50, dropped: 30, pending: 0 });
+  });
+
+  it('closes in bounded time while Kafka is down, and counts what it could not send', async () => {
+    const broker = new Broker();
+    broker.isDown = true;
+    const log = open(broker);
+    for (let i = 0; i < 15; i++) log.append(job(`r${i}`, 1), block, 0, scores, 0);
+    const startedAt = performance.now();
+    await log.close();
+    expect(performance.now() - startedAt).toBeLessThan(2_000);
+    expect(log.account).toMatchObject({ answered: 15, logged: 0, dropped: 15, pending: 0 });
+  });
+
+  it('drops the one message that Kafka finds too large, and sends its neighbours', async () => {
+    const broker = new Broker();
+    const log = open(broker);
+    log.append(job('before', 10), block, 0, scores, 0);
+    log.append(job('x'.repeat(200_000), 1), block, 0, scores, 0);
+    log.flush();
+    log.append(job('after', 10), block, 0, scores, 0);
+    await log.close();
+    expect(broker.ids).toHaveLength(20);
+    expect(log.account).toMatchObject({ answered: 21, logged: 20, dropped: 1, pending: 0 });
+  });
+});

@@ -1,0 +1,60 @@
+import { PredictionDefinition, type NamedColumn } from '@headrace/contracts/serving/v1/serving';
+import { createClient, type CallOptions, type Client } from '@headrace/platform/grpc/client';
+
+export interface PredictInput {
+  readonly model: string;
+  readonly version?: number;
+  readonly entities?: readonly string[];
+  readonly columns?: Readonly<Record<string, readonly (number | string)[]>>;
+  readonly dense?: Float32Array | readonly (readonly number[])[];
+  readonly predictionId?: string;
+}
+
+export interface PredictedRow {
+  readonly id: string;
+  readonly label: number;
+  readonly score: number;
+  readonly featureTime: Date | undefined;
+  readonly stale: boolean;
+}
+
+export interface Predicted {
+  readonly model: string;
+  readonly version: number;
+  readonly arm: string;
+  readonly predictionId: string;
+  readonly rows: readonly PredictedRow[];
+}
+
+/** Predict as a caller would, with the generated messages: an independent other side for the hot codecs of the service. */
+export class PredictClient {
+  readonly #client: Client<typeof PredictionDefinition>;
+
+  constructor(address: string) {
+    this.#client = createClient(PredictionDefinition, address);
+  }
+
+  async predict({ model, version = 0, entities = [], columns = {}, dense = [], predictionId = '' }: PredictInput, options?: CallOptions): Promise<Predicted> {
+    const flat = dense instanceof Float32Array ? [...dense] : dense.flat();
+    const answer = await this.#client.predict({ model, version, entities: [...entities], columns: Object.entries(columns).map(toColumn), dense: flat, predictionId }, options);
+    const rows = answer.labels.map((label, i) => ({
+      id: answer.labels.length === 1 ? answer.predictionId : `${answer.predictionId}/${i}`,
+      label,
+      score: answer.scores[i]!,
+      featureTime: answer.featureTimes[i] ? new Date(answer.featureTimes[i]!) : undefined,
+      stale: answer.stale[i] ?? false,
+    }));
+    return { model: answer.model, version: answer.version, arm: answer.arm, predictionId: answer.predictionId, rows };
+  }
+
+  close(): void {
+    this.#client.close();
+  }
+}
+
+/** Whole numbers go as `ints`, so that both lists are used. */
+function toColumn([name, values]: [string, readonly (number | string)[]]): NamedColumn {
+  const numbers = values.filter((value) => typeof value === 'number');
+  const isWhole = numbers.length > 0 && numbers.every((value) => Number.isSafeInteger(value));
+  return { name, floats: isWhole ? [] : numbers, ints: isWhole ? numbers : [], strings: values.filter((value) => typeof value === 'string') };
+}
