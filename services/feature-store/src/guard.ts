@@ -1,4 +1,4 @@
-import { deadLetterTopic, featureRowsPublished } from '@headrace/events/catalog';
+import { featureRowsPublished } from '@headrace/events/catalog';
 import type { GuardTable } from '@headrace/platform/guard';
 
 export const guard: GuardTable = {
@@ -16,8 +16,5 @@ export const guard: GuardTable = {
     '/headrace.features.v1.FeatureStore/GetTrainingSet': 'training:read',
     '/headrace.features.v1.FeatureStore/RebuildOnline': 'admin',
   },
-  topics: {
-    [featureRowsPublished.topic]: 'features:write',
-    [deadLetterTopic(featureRowsPublished.topic)]: 'features:write',
-  },
+  topics: { [featureRowsPublished.topic]: 'features:write' },
 };

@@ -11,6 +11,7 @@ import { Log } from '@headrace/platform/log';
 import type { RunningService } from '@headrace/platform/service';
 import { freshDatabase, freshRedis, freshTopicPrefix, useEngines } from '@headrace/testkit/engines';
 import { eventually } from '@headrace/testkit/eventually';
+import { Kafka, logLevel, Partitioners } from 'kafkajs';
 import type { Config } from '../src/config.js';
 import { start } from '../src/start.js';
 
@@ -34,6 +35,8 @@ export interface Harness {
   send(value: string | Uint8Array, contentType?: string, key?: string): Promise<void>;
   /** The documented JSON of one event. */
   sendRows(view: string, rows: readonly object[]): Promise<void>;
+  /** Events of one row each, on one partition in this order, each with its own Kafka timestamp: the moment of its arrival. */
+  sendAt(events: readonly { view: string; row: object; arrivedMs: number }[]): Promise<void>;
   /** Resolves when the service has handled everything that was sent. */
   settled(): Promise<void>;
   deadLetters(): Promise<DeadLetter[]>;
@@ -98,6 +101,19 @@ export async function startHarness(overrides: Partial<Config> = {}): Promise<Har
     apply: async (yaml) => void (await client.apply({ definitions: definitionsOf(yaml) })),
     send,
     sendRows: (view, rows) => send(JSON.stringify({ view, rows })),
+    sendAt: async (events) => {
+      const producer = new Kafka({ clientId: 'test-clock', brokers: [...engines.kafkaBrokers], logLevel: logLevel.NOTHING }).producer({
+        createPartitioner: Partitioners.DefaultPartitioner,
+      });
+      await producer.connect();
+      const messages = events.map(({ view, row, arrivedMs }) => ({
+        key: 'k',
+        value: JSON.stringify({ view, rows: [row] }),
+        timestamp: String(arrivedMs),
+      }));
+      await producer.send({ topic: topicPrefix + topic, messages });
+      await producer.disconnect();
+    },
     settled: async () => {
       await eventually(
         'all events are handled',

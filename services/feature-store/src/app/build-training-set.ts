@@ -1,12 +1,13 @@
-import { Inject, Injectable } from '@nestjs/common';
+import type { Readable } from 'node:stream';
+import { Injectable } from '@nestjs/common';
 import { AppError } from '@headrace/base/errors';
 import { SHA256_PATTERN } from '@headrace/base/ids';
 import { featureReference } from '@headrace/definitions/feature-definitions';
 import { Log } from '@headrace/platform/log';
-import { planPointInTime, type TrainingSetRequest } from '../domain/point-in-time-plan.js';
+import { planPointInTime, type TrainingSetRecord, type TrainingSetRequest } from '../domain/point-in-time-plan.js';
 import { requestInvalid, trainingSetEmpty, trainingSetUnknown } from '../errors.js';
 import { SnapshotFiles } from '../io/snapshot-files.js';
-import { TrainingSetStore, type TrainingSetRecord } from '../io/training-set-store.js';
+import { TrainingSetStore } from '../io/training-set-store.js';
 import { FeatureTelemetry } from '../telemetry.js';
 import { ViewCatalogue } from './view-catalogue.js';
 
@@ -21,7 +22,7 @@ export class BuildTrainingSet {
   constructor(
     private readonly catalogue: ViewCatalogue,
     private readonly store: TrainingSetStore,
-    @Inject(SnapshotFiles) private readonly files: SnapshotFiles,
+    private readonly files: SnapshotFiles,
     private readonly telemetry: FeatureTelemetry,
     private readonly log: Log,
   ) {}
@@ -43,6 +44,12 @@ export class BuildTrainingSet {
     const found = SHA256_PATTERN.test(hash) ? await this.store.find(project, hash) : undefined;
     if (!found) throw trainingSetUnknown(hash);
     return found;
+  }
+
+  /** The bytes of a snapshot. @throws AppError TRAINING_SET_UNKNOWN */
+  async open(hash: string): Promise<{ stream: Readable; bytes: number }> {
+    if (!SHA256_PATTERN.test(hash)) throw trainingSetUnknown(hash);
+    return this.files.open(hash);
   }
 
   async #build(request: TrainingSetRequest, signal: AbortSignal): Promise<TrainingSetRecord> {

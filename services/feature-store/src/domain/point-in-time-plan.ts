@@ -16,6 +16,19 @@ export interface TrainingSetRequest {
   readonly asOfMs: number | undefined;
 }
 
+/** What is kept of a snapshot, beside its bytes. */
+export interface TrainingSetRecord {
+  /** sha256 of the Parquet bytes. */
+  readonly hash: string;
+  readonly rows: number;
+  readonly bytes: number;
+  readonly columns: readonly string[];
+  /** The statement that made it. */
+  readonly query: string;
+  /** View -> content hash of the definition it was read with. */
+  readonly viewHashes: Readonly<Record<string, string>>;
+}
+
 export interface PlanColumn {
   /** In the Parquet file. */
   readonly name: string;

@@ -1,15 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import { Postgres } from '@headrace/platform/postgres/postgres';
-import type { PointInTimePlan, TrainingSetRequest } from '../domain/point-in-time-plan.js';
-
-export interface TrainingSetRecord {
-  readonly hash: string;
-  readonly rows: number;
-  readonly bytes: number;
-  readonly columns: readonly string[];
-  readonly query: string;
-  readonly viewHashes: Readonly<Record<string, string>>;
-}
+import type { PointInTimePlan, TrainingSetRecord, TrainingSetRequest } from '../domain/point-in-time-plan.js';
 
 /** A row of the join as Postgres gives it. */
 export type JoinedRow = Readonly<Record<string, unknown>>;

@@ -10,7 +10,7 @@ import {
 import type { ListedView } from '../app/list-views.js';
 import type { PlannedChange } from '../domain/definition-plan.js';
 import type { FieldStatus as Status, OnlineValue } from '../domain/online-vector.js';
-import type { TrainingSetRecord } from '../io/training-set-store.js';
+import type { TrainingSetRecord } from '../domain/point-in-time-plan.js';
 
 const CHANGES: Readonly<Record<PlannedChange['change'], Change>> = {
   created: Change.CREATED,
