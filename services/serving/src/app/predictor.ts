@@ -3,10 +3,10 @@ import { encodePredictResponse, type PredictResponseFields } from '@headrace/cod
 import { PredictRequestView } from '@headrace/codec/predict-request';
 import { ProtoWriter } from '@headrace/codec/writer';
 import type { Admission } from '../domain/admission.js';
-import type { Batch } from '../domain/batch-lane.js';
 import type { FeatureBlock } from '../domain/feature-block.js';
 import type { PredictionIds } from '../domain/prediction-ids.js';
 import { nameOf } from '../domain/version-description.js';
+import { BatchRunner } from './batch-runner.js';
 import { lookUpFeatures, type LookupOutcome, type OnlineStore } from './look-up-features.js';
 import { PredictJob, type PredictReplies, type ServedModel } from '../domain/predict-job.js';
 import { copyDense, countRows, overlay, readIntoBlock } from './read-request.js';
@@ -48,14 +48,18 @@ export class Predictor {
   readonly #pool: PredictJob[] = [];
   /** The answer being written; one object for all. */
   readonly #fields: Mutable<PredictResponseFields> = { model: '', version: 0, arm: '', predictionId: '', rows: 0, firstScore: 0, scores: new Float32Array(0), threshold: 0, featureTimes: undefined, stale: undefined };
-  readonly #busy = new Set<ServedModel>();
   #waiting: PredictJob[] = [];
-  readonly #sliced: PredictJob[] = [];
-  #isSliceDue = false;
+  readonly #runner: BatchRunner;
   #idle: (() => void)[] = [];
 
   constructor(dependencies: PredictorDependencies) {
     this.#deps = dependencies;
+    this.#runner = new BatchRunner({
+      answer: (job, block, firstRow, scores, firstScore) => this.#answer(job, block, firstRow, scores, firstScore),
+      refuse: (job, error) => this.#refuse(job, error),
+      isLate: (job) => this.#isLate(job),
+      ran: (rows, seconds) => this.#deps.metrics.batch(rows, seconds),
+    });
   }
 
   get inFlight(): number {
@@ -86,8 +90,7 @@ export class Predictor {
       this.#waiting = [];
       void this.#lookUp(jobs);
     }
-    this.#runLanes();
-    this.#runSlices();
+    this.#runner.run();
   }
 
   /** Resolves when every request that is inside has its answer, or after `timeoutMs`. */
@@ -131,8 +134,7 @@ export class Predictor {
     job.arm = arm;
     model.pin();
     if (!job.block) {
-      lane.add(job);
-      this.#busy.add(model);
+      this.#runner.add(job);
     } else if (job.entities) this.#waiting.push(job);
     else this.#ready(job);
   }
@@ -140,7 +142,7 @@ export class Predictor {
   /** The hot case: the floats go from the receive buffer into the batch matrix. Added to the lane by the caller, after the last check. */
   #intoLane(view: PredictRequestView, model: ServedModel, job: PredictJob): void {
     const { lane } = model.parts;
-    if (!lane.hasRoom(job.rows)) this.#runLane(model);
+    if (!lane.hasRoom(job.rows)) this.#runner.runLane(model);
     const row = lane.waitingRows;
     lane.block.clearBeside(row, job.rows);
     copyDense(view, model, lane.block.numbers, row * lane.block.width);
@@ -150,15 +152,10 @@ export class Predictor {
   #ready(job: PredictJob): void {
     overlay(job);
     const { lane } = job.loaded.parts;
-    if (job.rows > lane.rowsMax) {
-      job.scores = new Float32Array(job.rows);
-      this.#sliced.push(job);
-      return;
-    }
-    if (!lane.hasRoom(job.rows)) this.#runLane(job.loaded);
+    if (job.rows > lane.rowsMax) return this.#runner.addLarge(job);
+    if (!lane.hasRoom(job.rows)) this.#runner.runLane(job.loaded);
     lane.block.copyFrom(job.block!, 0, lane.waitingRows, job.rows);
-    lane.add(job);
-    this.#busy.add(job.loaded);
+    this.#runner.add(job);
   }
 
   async #lookUp(jobs: PredictJob[]): Promise<void> {
@@ -171,97 +168,10 @@ export class Predictor {
       ({ ready, outcome } = await lookUpFeatures(ready, this.#deps.store, this.#deps.nowMs, refuse));
     }
     for (const job of ready) if (!this.#isLate(job)) this.#ready(job);
-    this.#runLanes();
-    this.#runSlices();
+    this.#runner.run();
   }
 
-  #runLanes(): void {
-    // Without a pin nothing waits in its lane, and it may be unloaded by now.
-    for (const model of this.#busy) if (model.pins > 0) this.#runLane(model);
-    this.#busy.clear();
-  }
-
-  #runLane(model: ServedModel): void {
-    if (model.parts.lane.waitingRows === 0) return;
-    const batch = model.parts.lane.take();
-    const startedAt = performance.now();
-    let scores: Float32Array | Promise<Float32Array>;
-    try {
-      scores = model.parts.session.run(batch.block, 0, batch.rows);
-    } catch (error) {
-      this.#runAlone(model, batch, error);
-      return;
-    }
-    if (scores instanceof Promise) {
-      scores.then(
-        (ready) => this.#finish(model, batch, ready, startedAt),
-        (error: unknown) => this.#failBatch(model, batch, error),
-      );
-    } else this.#finish(model, batch, scores, startedAt);
-  }
-
-  #finish(model: ServedModel, batch: Batch<PredictJob>, scores: Float32Array, startedAt: number): void {
-    const endedAt = performance.now();
-    const { lane } = model.parts;
-    this.#deps.metrics.batch(batch.rows, (endedAt - startedAt) / 1000);
-    for (const job of batch.jobs) this.#answer(job, batch.block, job.firstRow, scores, job.firstRow, endedAt);
-    lane.recycle(batch);
-  }
-
-  /** One request that the runtime refuses must not fail its neighbours: each runs again, alone. */
-  #runAlone(model: ServedModel, batch: Batch<PredictJob>, cause: unknown): void {
-    if (batch.jobs.length === 1) return this.#failBatch(model, batch, cause);
-    const { session, lane } = model.parts;
-    for (const job of batch.jobs) {
-      try {
-        const scores = session.run(batch.block, job.firstRow, job.rows);
-        if (scores instanceof Promise) throw new Error('the public API never throws synchronously');
-        this.#answer(job, batch.block, job.firstRow, scores, 0, performance.now());
-      } catch (error) {
-        this.#refuse(job, runFailed(model, error));
-      }
-    }
-    lane.recycle(batch);
-  }
-
-  #failBatch(model: ServedModel, batch: Batch<PredictJob>, cause: unknown): void {
-    const { lane } = model.parts;
-    for (const job of batch.jobs) this.#refuse(job, runFailed(model, cause));
-    lane.recycle(batch);
-  }
-
-  /** One slice of one large request a turn, so that small requests keep their latency beside it. */
-  #runSlices(): void {
-    if (this.#isSliceDue || this.#sliced.length === 0) return;
-    this.#isSliceDue = true;
-    setImmediate(() => void this.#runSlice());
-  }
-
-  async #runSlice(): Promise<void> {
-    const job = this.#sliced[0]!;
-    const { session, lane } = job.loaded.parts;
-    const rows = Math.min(lane.rowsMax, job.rows - job.rowsDone);
-    let failure: AppError | undefined;
-    try {
-      const startedAt = performance.now();
-      const answer = session.run(job.block!, job.rowsDone, rows);
-      // Not awaited when it is there: the session's memory is good only until its next run.
-      const scores = answer instanceof Promise ? await answer : answer;
-      job.scores!.set(scores.subarray(0, rows), job.rowsDone);
-      this.#deps.metrics.batch(rows, (performance.now() - startedAt) / 1000);
-      job.rowsDone += rows;
-    } catch (error) {
-      failure = runFailed(job.loaded, error);
-    }
-    const isDone = failure !== undefined || job.rowsDone === job.rows;
-    if (failure) this.#refuse(job, failure);
-    else if (isDone) this.#answer(job, job.block!, 0, job.scores!, 0, performance.now());
-    if (isDone || this.#isLate(job)) this.#sliced.shift();
-    this.#isSliceDue = false;
-    this.#runSlices();
-  }
-
-  #answer(job: PredictJob, block: FeatureBlock, firstRow: number, scores: Float32Array, firstScore: number, nowMs: number): void {
+  #answer(job: PredictJob, block: FeatureBlock, firstRow: number, scores: Float32Array, firstScore: number): void {
     const { loaded, rows } = job;
     for (let i = 0; i < rows; i++) {
       if (scores[firstScore + i]! === scores[firstScore + i]!) continue;
@@ -285,7 +195,7 @@ export class Predictor {
     job.replies.ok(job.reply, writer.bytes, 0, writer.pos);
     loaded.answered += rows;
     this.#deps.metrics.answered(loaded, 1, rows);
-    this.#deps.metrics.latency(loaded, (nowMs - job.startedAtMs) / 1000);
+    this.#deps.metrics.latency(loaded, (performance.now() - job.startedAtMs) / 1000);
     this.#end(job);
   }
 
@@ -329,7 +239,3 @@ export class Predictor {
 }
 
 type Mutable<T> = { -readonly [P in keyof T]: T[P] };
-
-function runFailed(model: ServedModel, cause: unknown): AppError {
-  return new AppError('INTERNAL', `${nameOf(model)} failed to run; the log of the server holds the cause`, { cause });
-}
