@@ -1,18 +1,22 @@
 import { AppError, messageOf } from '@headrace/base/errors';
 import { cacheDirFor } from './config.js';
 import type { EngineName, EnginePorts, Say, StartEnginesOptions } from './engine.js';
+import { reach } from './exchange.js';
 import { freePort, isPortFree } from './free-port.js';
 import { findJava } from './kafka/find-java.js';
 import { findKafkaJars, KAFKA_VERSION } from './kafka/find-kafka.js';
+import { clusterIdOf } from './kafka/format-log-folder.js';
+import { probeKafka } from './kafka/probe-kafka.js';
 import { kafkaBroker, startKafka } from './kafka/start-kafka.js';
 import { dataDir, pidFile } from './layout.js';
 import { thisMachine } from './machine.js';
 import { findPostgres } from './postgres/find-postgres.js';
 import { placePostgres, realDataDir } from './postgres/place-postgres.js';
+import { probePostgres } from './postgres/probe-postgres.js';
 import { postgresUrl, startPostgres } from './postgres/start-postgres.js';
-import { probeKafka, probePostgres, probeRedis, probeTcp } from './probes.js';
 import { isRunning, readPidRecord, type PidRecord } from './processes.js';
 import { findRedis } from './redis/find-redis.js';
+import { probeRedis } from './redis/probe-redis.js';
 import { redisUrl, startRedis } from './redis/start-redis.js';
 import { readRuntime, type RuntimeEngine } from './runtime-file.js';
 import { stopUnlocked } from './stop-engines.js';
@@ -62,9 +66,9 @@ async function takeGiven(engine: EngineName, url: string, say: Say): Promise<Sta
 const GIVEN_BOUND_MS = 5_000;
 const GIVEN_CHECKS: Readonly<Record<EngineName, (url: string) => Promise<void>>> = {
   // It may want TLS or a login, which the services know about and we don't: only the connection is tried.
-  kafka: async (url) => void (await Promise.any(url.split(',').map((broker) => probeTcp(broker, GIVEN_BOUND_MS)))),
+  kafka: async (url) => void (await Promise.any(url.split(',').map((broker) => reach(broker, GIVEN_BOUND_MS)))),
   postgres: (url) => probePostgres(url, GIVEN_BOUND_MS),
-  redis: (url) => probeRedis(url, GIVEN_BOUND_MS),
+  redis: (url) => probeRedis(url, { timeoutMs: GIVEN_BOUND_MS }),
 };
 
 /** A process of an earlier run that answers and fits what is asked for; one that doesn't is stopped. */
@@ -72,7 +76,7 @@ async function takeLiving(engine: EngineName, options: StartEnginesOptions, say:
   const living = readPidRecord(pidFile(options.stateDir, engine));
   if (living === undefined || !isRunning(living)) return undefined;
   const url = urlOf(engine, options.stateDir, living.port);
-  const misfit = misfitOf(engine, living, options) ?? (await refusal(PROBES[engine](url)));
+  const misfit = misfitOf(engine, living, options) ?? (await refusal(LIVING_CHECKS[engine](url, living, options.stateDir)));
   if (misfit === undefined) {
     say('reused', `${engine} still runs on 127.0.0.1:${living.port} (pid ${living.pid})`);
     return { engine, url, process: { ...living, reused: true } };
@@ -93,10 +97,11 @@ async function refusal(probe: Promise<void>): Promise<string | undefined> {
   return await probe.then(() => undefined, messageOf);
 }
 
-const PROBES: Readonly<Record<EngineName, (url: string) => Promise<void>>> = {
-  kafka: (url) => probeKafka(url),
+/** It must be ours that answers, not a stranger on the same port. */
+const LIVING_CHECKS: Readonly<Record<EngineName, (url: string, living: PidRecord, stateDir: string) => Promise<void>>> = {
+  kafka: async (url, _living, stateDir) => await probeKafka(url, { clusterId: clusterIdOf(dataDir(stateDir, 'kafka')) }),
   postgres: (url) => probePostgres(url),
-  redis: (url) => probeRedis(url),
+  redis: (url, { pid }) => probeRedis(url, { pid }),
 };
 
 function urlOf(engine: EngineName, stateDir: string, port: number): string {

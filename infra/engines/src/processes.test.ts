@@ -26,7 +26,7 @@ async function startNode(script: string): Promise<PidRecord> {
   await once(child.stdout!, 'data');
   return {
     engine: 'redis',
-  name: 'redis',
+    name: 'redis',
     pid: child.pid!,
     port: 1,
     durable: false,

@@ -16,6 +16,29 @@ export async function stopEngines(stateDir: string, report: (line: EngineProgres
   return await withStartLock(stateDir, LOCK_WAIT_MS, () => stopUnlocked(stateDir, ENGINE_NAMES, report));
 }
 
+/** For callers that hold the start lock. Each engine is brought to its end, whatever happens to the others. */
+export async function stopUnlocked(
+  stateDir: string,
+  engines: readonly EngineName[],
+  report: (line: EngineProgress) => void,
+): Promise<StoppedEngines> {
+  const begin = Date.now();
+  const results = await Promise.allSettled(
+    engines.map(async (engine) => {
+      const file = pidFile(stateDir, engine);
+      const record = readPidRecord(file);
+      if (record === undefined) return [];
+      const outcome = await stopProcess(record, STEPS[engine]);
+      keepClasses(record, outcome);
+      removePidFile(file);
+      report({ engine, phase: 'stopped', text: `${engine} ${outcome.how} (pid ${record.pid})`, elapsedMs: Date.now() - begin });
+      return [[engine, outcome] as const];
+    }),
+  );
+  for (const result of results) if (result.status === 'rejected') throw result.reason;
+  return Object.fromEntries(results.flatMap((result) => (result.status === 'fulfilled' ? result.value : [])));
+}
+
 /** Stops the engines and removes their data, logs and pid files; the download cache stays. */
 export async function cleanEngines(stateDir: string): Promise<void> {
   await stopEngines(stateDir);
@@ -46,25 +69,4 @@ function keepClasses({ classArchive }: PidRecord, { how }: StopOutcome): void {
   if (classArchive === undefined) return;
   if (how === 'stopped') adoptRecording(classArchive);
   else discardRecording(classArchive);
-}
-
-export async function stopUnlocked(
-  stateDir: string,
-  engines: readonly EngineName[],
-  report: (line: EngineProgress) => void,
-): Promise<StoppedEngines> {
-  const begin = Date.now();
-  const outcomes = await Promise.all(
-    engines.map(async (engine) => {
-      const file = pidFile(stateDir, engine);
-      const record = readPidRecord(file);
-      if (record === undefined) return [];
-      const outcome = await stopProcess(record, STEPS[engine]);
-      keepClasses(record, outcome);
-      removePidFile(file);
-      report({ engine, phase: 'stopped', text: `${engine} ${outcome.how} (pid ${record.pid})`, elapsedMs: Date.now() - begin });
-      return [[engine, outcome] as const];
-    }),
-  );
-  return Object.fromEntries(outcomes.flat());
 }

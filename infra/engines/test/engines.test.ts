@@ -10,8 +10,17 @@ import { afterAll, beforeAll, expect, it } from 'vitest';
 import { cacheDirFor } from '../src/config.js';
 import type { StartEnginesOptions } from '../src/engine.js';
 import { freePort } from '../src/free-port.js';
+import { findJava } from '../src/kafka/find-java.js';
+import { findKafkaJars } from '../src/kafka/find-kafka.js';
+import { startKafka } from '../src/kafka/start-kafka.js';
 import { pidFile } from '../src/layout.js';
-import { identityOf, readPidRecord } from '../src/processes.js';
+import { thisMachine } from '../src/machine.js';
+import { findPostgres } from '../src/postgres/find-postgres.js';
+import { placePostgres } from '../src/postgres/place-postgres.js';
+import { startPostgres } from '../src/postgres/start-postgres.js';
+import { identityOf, isRunning, readPidRecord } from '../src/processes.js';
+import { findRedis } from '../src/redis/find-redis.js';
+import { startRedis } from '../src/redis/start-redis.js';
 import { readRuntime } from '../src/runtime-file.js';
 import { startEngines, type RunningEngines } from '../src/start-engines.js';
 import { cleanEngines, runningEngines, stopEngines } from '../src/stop-engines.js';
@@ -40,6 +49,7 @@ async function query(url: string, text: string): Promise<unknown[]> {
   }
 }
 
+/** Topics are made without `waitForLeaders`: on a busy machine that meets UNKNOWN_TOPIC_OR_PARTITION, which kafkajs' admin does not retry; its producer does. */
 function kafkaOf(engines: RunningEngines, retries = 10): Kafka {
   return new Kafka({
     clientId: 'engines-test',
@@ -96,7 +106,7 @@ it('starts all three, which work, and keeps their data over a stop', async () =>
 
   const admin = kafkaOf(first).admin();
   await admin.connect();
-  await admin.createTopics({ topics: [{ topic: 'kept', numPartitions: 2 }], waitForLeaders: true });
+  await admin.createTopics({ topics: [{ topic: 'kept', numPartitions: 2 }], waitForLeaders: false });
   await admin.disconnect();
   await produce(first, 'kept', ['a', 'b']);
   await query(first.postgresUrl, 'create table kept (id int primary key); insert into kept values (7)');
@@ -132,7 +142,7 @@ it('keeps a large record and refuses an unknown topic', async () => {
   const engines = await startEngines(options);
   const admin = kafkaOf(engines).admin();
   await admin.connect();
-  await admin.createTopics({ topics: [{ topic: 'large' }], waitForLeaders: true });
+  await admin.createTopics({ topics: [{ topic: 'large' }], waitForLeaders: false });
   await admin.disconnect();
   await produce(engines, 'large', ['x'.repeat(5_000_000)]);
   await expect(produce(engines, 'never-declared', ['x'], 1)).rejects.toThrow(/does not host this topic-partition/);
@@ -163,7 +173,15 @@ it('finds its way past pid files whose pids others have now, and leaves those al
   await stopEngines(stateDir);
   const stranger = spawn(process.execPath, ['-e', 'setInterval(() => {}, 1000)'], { stdio: 'ignore' });
   await once(stranger, 'spawn');
-  const stale = { pid: stranger.pid, port: 1, durable: true, identity: 'before the restart of the machine', command: '', startedAt: '' };
+  const stale = {
+    pid: stranger.pid,
+    port: 1,
+    durable: true,
+    identity: 'before the restart of the machine',
+    command: '',
+    logFrom: 0,
+    startedAt: '',
+  };
   for (const engine of ['kafka', 'postgres', 'redis'] as const)
     writeFileSync(pidFile(stateDir, engine), JSON.stringify({ engine, ...stale }));
   // Postgres has such a file of its own, and believes it.
@@ -233,6 +251,34 @@ it('refuses a wanted port that is in use, and stops again what it had started be
   );
   expect(readPidRecord(pidFile(stateDir, 'kafka'))).toBeUndefined();
   expect(runningEngines(stateDir).map(({ engine }) => engine)).toEqual(['redis']);
+});
+
+it('tells a port that somebody took in between from other failures, so that another one is tried', async () => {
+  const { redisUrl, processes } = await startEngines({ ...options, only: ['redis'] });
+  const taken = Number(new URL(redisUrl).port);
+  const elsewhere = join(stateDir, 'elsewhere');
+  const quiet = (): void => undefined;
+  const redis = await findRedis(thisMachine(), options.cacheDir!, quiet);
+  await expect(startRedis(elsewhere, redis, taken, false)).rejects.toMatchObject({ portTaken: true });
+  await expect(startRedis(elsewhere, { ...redis, path: process.execPath }, await freePort(), false)).rejects.toMatchObject({
+    portTaken: false,
+  });
+  const place = await placePostgres(thisMachine(), elsewhere, await findPostgres(thisMachine(), join(elsewhere, 'none')), quiet);
+  await expect(startPostgres(elsewhere, place, taken, false, quiet)).rejects.toMatchObject({ portTaken: true });
+  const java = await findJava(thisMachine(), options.cacheDir!, quiet);
+  const jars = await findKafkaJars(thisMachine(), options.cacheDir!, java, quiet);
+  const broker = startKafka(
+    elsewhere,
+    { java, jars, heapMb: 256, cacheDir: options.cacheDir! },
+    { kafka: taken, kafkaController: await freePort() },
+    false,
+    quiet,
+  );
+  await expect(broker).rejects.toMatchObject({
+    portTaken: true,
+    message: expect.stringContaining(`failed to bind to 127.0.0.1:${taken}`) as string,
+  });
+  expect(isRunning(processes[0]!)).toBe(true);
 });
 
 it('starts again when what runs was started for another purpose', async () => {

@@ -40,6 +40,15 @@ async function formatTemplate(template: string, java: string, jvm: readonly stri
   if (!result.ok) throw new AppError('DEPENDENCY_UNAVAILABLE', `kafka: StorageTool format failed:\n${result.tail}`);
 }
 
+/** The id of the cluster that a formatted folder belongs to. */
+export function clusterIdOf(logFolder: string): string {
+  const meta = join(logFolder, 'meta.properties');
+  const id = /^cluster\.id=(.+)$/m.exec(readFileSync(meta, 'utf8'))?.[1];
+  if (id === undefined)
+    throw new AppError('DEPENDENCY_UNAVAILABLE', `${meta} names no cluster; remove the folder to start with an empty broker`);
+  return id.trim();
+}
+
 /** Each folder is a cluster of its own. */
 export function withNewIds(metaProperties: string): string {
   return metaProperties.replace(/^(cluster\.id|directory\.id)=.*$/gm, (_line, key: string) => `${key}=${newKafkaId()}`);

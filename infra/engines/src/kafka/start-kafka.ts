@@ -2,12 +2,12 @@ import { existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
 import type { Say } from '../engine.js';
 import { dataDir, engineDir, logFile, pidFile } from '../layout.js';
-import { probeKafka, warmGroupCoordinator } from '../probes.js';
 import { spawnServer, type PidRecord } from '../processes.js';
 import { ServerEnded, waitUntilReady } from '../wait-ready.js';
 import { archiveFlags, classArchive } from './class-archive.js';
 import type { JavaProgram } from './find-java.js';
-import { formatLogFolder } from './format-log-folder.js';
+import { clusterIdOf, formatLogFolder } from './format-log-folder.js';
+import { probeKafka, warmGroupCoordinator } from './probe-kafka.js';
 import { log4jConfig, serverProperties, type BrokerSettings } from './server-properties.js';
 
 const READY_BOUND_MS = 90_000;
@@ -50,7 +50,8 @@ export async function startKafka(
       classArchive: archive,
     });
   const address = kafkaBroker(ports.kafka);
-  const ready = (record: PidRecord): Promise<void> => waitUntilReady(record, () => probeKafka(address), READY_BOUND_MS, log);
+  const clusterId = clusterIdOf(settings.dataDir);
+  const ready = (record: PidRecord): Promise<void> => waitUntilReady(record, () => probeKafka(address, { clusterId }), READY_BOUND_MS, log);
   let record = await launch();
   try {
     await ready(record);
@@ -69,7 +70,17 @@ export function kafkaBroker(port: number): string {
   return `127.0.0.1:${port}`;
 }
 
-/** Chosen for a quick start and little memory, not for throughput: serial collector, first-tier compiler only. */
+/**
+ * Chosen for a quick start and little memory, not for throughput: serial collector, first-tier compiler only. The JVM's own log says
+ * errors alone: recording an archive warns about each class that it leaves out.
+ */
 export function jvmFlags(heapMb: number): string[] {
-  return [`-Xmx${heapMb}m`, '-XX:+UseSerialGC', '-XX:TieredStopAtLevel=1', '-Djava.awt.headless=true'];
+  return [
+    `-Xmx${heapMb}m`,
+    '-XX:+UseSerialGC',
+    '-XX:TieredStopAtLevel=1',
+    '-Xlog:disable',
+    '-Xlog:all=error:stderr',
+    '-Djava.awt.headless=true',
+  ];
 }

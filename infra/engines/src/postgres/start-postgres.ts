@@ -7,10 +7,10 @@ import { AppError } from '@headrace/base/errors';
 import { runCommand } from '../command.js';
 import type { Say } from '../engine.js';
 import { engineDir, logFile, pidFile } from '../layout.js';
-import { probePostgres } from '../probes.js';
 import { identityOf, readPidRecord, spawnServer, type PidRecord } from '../processes.js';
 import { ServerEnded, waitUntilReady } from '../wait-ready.js';
 import type { PostgresPlace } from './place-postgres.js';
+import { probePostgres } from './probe-postgres.js';
 
 const READY_BOUND_MS = 60_000;
 const INITDB_BOUND_MS = 120_000;
@@ -119,7 +119,7 @@ async function startServer(stateDir: string, place: PostgresPlace, port: number,
       await waitUntilReady(server, () => probePostgres(probeUrl), READY_BOUND_MS, log);
       return server;
     } catch (thrown) {
-      if (!(thrown instanceof ServerEnded) || !OLD_CHILDREN.test(thrown.message) || attempt === START_TRIES) throw thrown;
+      if (!(thrown instanceof ServerEnded) || !OLD_CHILDREN.test(thrown.log) || attempt === START_TRIES) throw thrown;
       await sleep(250);
     }
   }

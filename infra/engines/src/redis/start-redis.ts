@@ -1,10 +1,10 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { dataDir, engineDir, logFile, pidFile } from '../layout.js';
-import { probeRedis } from '../probes.js';
 import { spawnServer, type PidRecord } from '../processes.js';
 import { waitUntilReady } from '../wait-ready.js';
 import type { RedisProgram } from './find-redis.js';
+import { probeRedis } from './probe-redis.js';
 
 const READY_BOUND_MS = 30_000;
 
@@ -21,7 +21,7 @@ export async function startRedis(stateDir: string, program: RedisProgram, port: 
     logFile: log,
     pidFile: pidFile(stateDir, 'redis'),
   });
-  await waitUntilReady(record, () => probeRedis(redisUrl(port)), READY_BOUND_MS, log);
+  await waitUntilReady(record, () => probeRedis(redisUrl(port), { pid: record.pid }), READY_BOUND_MS, log);
   return record;
 }
 
