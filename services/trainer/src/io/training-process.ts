@@ -78,6 +78,8 @@ function childEnvironment({ runtime, workDir, environment, cpus }: TrainingProce
     HOME: workDir,
     TMPDIR: join(workDir, 'tmp'),
     OMP_NUM_THREADS: String(cpus),
+    // Threads that wait give their core away instead of spinning: 2.5 -> 1.7 CPU seconds for a small run on a busy machine.
+    OMP_WAIT_POLICY: 'PASSIVE',
   };
 }
 
