@@ -5,11 +5,12 @@ import { Alerts } from './app/alerts.js';
 import { Catalogue } from './app/catalogue.js';
 import { FollowModels } from './app/follow-models.js';
 import { IngestOutcomes } from './app/ingest-outcomes.js';
-import { IngestParts, IngestPredictions } from './app/ingest-predictions.js';
+import { IngestPredictions } from './app/ingest-predictions.js';
 import { JudgeVersion } from './app/judge-version.js';
-import { JudgingLoop, LoopParts } from './app/judging-loop.js';
+import { JudgingLoop } from './app/judging-loop.js';
 import { RaiseAlerts } from './app/raise-alerts.js';
 import { ReadReport } from './app/report.js';
+import { Surroundings } from './app/surroundings.js';
 import { Sweep } from './app/sweep.js';
 import { UnparkBatches } from './app/unpark-batches.js';
 import { CONFIG, type Config } from './config.js';
@@ -32,13 +33,12 @@ export class AppModule {
         { provide: CONFIG, useValue: config },
         { provide: RegistryClient, inject: [Resources], useFactory: (resources: Resources) => resources.add('registry client', new RegistryClient(config.registryGrpc, config.apiKey)) },
         Telemetry,
+        Surroundings,
         Catalogue,
         RaiseAlerts,
         JudgeVersion,
-        LoopParts,
         JudgingLoop,
         IngestOutcomes,
-        IngestParts,
         IngestPredictions,
         UnparkBatches,
         FollowModels,

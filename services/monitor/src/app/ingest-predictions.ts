@@ -1,21 +1,18 @@
-import type { Clock } from '@headrace/base/clock';
 import type { ErrorCode } from '@headrace/base/errors';
 import type { PredictionsLoggedData } from '@headrace/codec/predictions-logged';
 import type { Cause } from '@headrace/platform/kafka/cause';
-import { CLOCK } from '@headrace/platform/platform-module';
 import { Postgres } from '@headrace/platform/postgres/postgres';
-import { Inject, Injectable } from '@nestjs/common';
-import { CONFIG, type Config } from '../config.js';
+import { Injectable } from '@nestjs/common';
 import { boundedGroup, groupValueOf, joinGroups, type GroupCounts } from '../domain/group-counts.js';
 import { foldRows, type PaneDelta } from '../domain/pane-fold.js';
 import { cellOf, faultOf } from '../domain/prediction-batch.js';
 import { paneStartOf } from '../domain/windows.js';
 import { addToGroups, addToPanes } from '../io/panes.js';
 import { insertPredictions } from '../io/predictions.js';
-import { Telemetry } from '../telemetry.js';
 import { Catalogue, type Described } from './catalogue.js';
 import { IngestOutcomes } from './ingest-outcomes.js';
 import { JudgingLoop } from './judging-loop.js';
+import { Surroundings } from './surroundings.js';
 
 export interface LoggedBatch {
   readonly data: PredictionsLoggedData;
@@ -39,7 +36,7 @@ export class IngestPredictions {
     private readonly catalogue: Catalogue,
     private readonly outcomes: IngestOutcomes,
     private readonly judging: JudgingLoop,
-    private readonly parts: IngestParts,
+    private readonly around: Surroundings,
   ) {}
 
   /** @returns one outcome for each batch, in order. @throws when Postgres is away: nothing is lost, do it again. */
@@ -60,7 +57,7 @@ export class IngestPredictions {
   }
 
   async #placeOf(data: PredictionsLoggedData): Promise<{ outcome: BatchOutcome; described?: Described }> {
-    const fault = faultOf(data, this.parts.clock.nowMs());
+    const fault = faultOf(data, this.around.clock.nowMs());
     if (fault) return { outcome: { kind: 'refused', ...fault } };
     if (data.predictionIds.length === 0) return { outcome: { kind: 'empty' } };
     const described = await this.catalogue.describe(data.project, data.model, data.version);
@@ -71,11 +68,11 @@ export class IngestPredictions {
 
   async #store(described: Described, batches: readonly LoggedBatch[]): Promise<void> {
     const startedAt = performance.now();
-    const horizonMs = this.parts.clock.nowMs() - this.parts.config.predictionRetentionMs;
+    const horizonMs = this.around.clock.nowMs() - this.around.config.predictionRetentionMs;
     const prepared = await Promise.all(batches.map(async ({ data }) => prepare(data, described, horizonMs, await this.#groupValues(described, data))));
     const rows = prepared.reduce((sum, batch) => sum + batch.kept.length, 0);
     const counted = rows === 0 ? 0 : await this.#commit(described, prepared);
-    const telemetry = this.parts.telemetry;
+    const telemetry = this.around.telemetry;
     telemetry.predictions('expired', prepared.reduce((sum, { data, kept }) => sum + data.predictionIds.length - kept.length, 0));
     telemetry.predictions('repeated', rows - counted);
     telemetry.predictions('counted', counted);
@@ -127,18 +124,8 @@ export class IngestPredictions {
   }
 
   #account(outcome: BatchOutcome, data: PredictionsLoggedData): void {
-    if (outcome.kind === 'refused' || outcome.kind === 'parked') this.parts.telemetry.predictions(outcome.kind, data.predictionIds.length);
+    if (outcome.kind === 'refused' || outcome.kind === 'parked') this.around.telemetry.predictions(outcome.kind, data.predictionIds.length);
   }
-}
-
-/** What ingestion stands on besides the story above. */
-@Injectable()
-export class IngestParts {
-  constructor(
-    readonly telemetry: Telemetry,
-    @Inject(CLOCK) readonly clock: Clock,
-    @Inject(CONFIG) readonly config: Config,
-  ) {}
 }
 
 interface Prepared {

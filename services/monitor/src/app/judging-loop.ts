@@ -1,15 +1,13 @@
-import { sleep, type Clock } from '@headrace/base/clock';
+import { sleep } from '@headrace/base/clock';
 import type { Cause } from '@headrace/platform/kafka/cause';
-import { CLOCK } from '@headrace/platform/platform-module';
 import { Postgres } from '@headrace/platform/postgres/postgres';
 import type { Background } from '@headrace/platform/service';
-import { Inject, Injectable } from '@nestjs/common';
-import { CONFIG, type Config } from '../config.js';
+import { Injectable } from '@nestjs/common';
 import { modelsWithOpenAlerts } from '../io/alerts.js';
 import { recentVersionIds } from '../io/versions.js';
-import { Telemetry } from '../telemetry.js';
 import { Catalogue } from './catalogue.js';
 import { JudgeVersion } from './judge-version.js';
+import { Surroundings } from './surroundings.js';
 
 /** At start, versions with traffic in this time are judged once more: a crash may have come between data and judgement. */
 const LOOK_BACK_MS = 86_400_000;
@@ -35,8 +33,7 @@ export class JudgingLoop implements Background {
     private readonly judge: JudgeVersion,
     private readonly catalogue: Catalogue,
     private readonly postgres: Postgres,
-    private readonly telemetry: Telemetry,
-    private readonly parts: LoopParts,
+    private readonly around: Surroundings,
   ) {}
 
   /** A version got new predictions or labels (committed). Never throws: what it fails to judge stays for the timer. */
@@ -62,14 +59,14 @@ export class JudgingLoop implements Background {
     let first = true;
     while (!this.#stopping.signal.aborted) {
       try {
-        if (first) for (const id of await recentVersionIds(this.postgres, this.parts.clock.nowMs() - LOOK_BACK_MS)) await this.saw(id, 0, undefined);
+        if (first) for (const id of await recentVersionIds(this.postgres, this.around.clock.nowMs() - LOOK_BACK_MS)) await this.saw(id, 0, undefined);
         first = false;
         for (const versionId of [...this.#unjudged.keys()]) await this.#judgeOne(versionId);
         for (const { project, model } of await modelsWithOpenAlerts(this.postgres)) await this.judge.reconsider(project, model);
       } catch (error) {
-        this.telemetry.judgementFailed('open alerts', error);
+        this.around.telemetry.judgementFailed('open alerts', error);
       }
-      await sleep(this.parts.config.judgeEveryMs, this.#stopping.signal).catch(() => undefined);
+      await sleep(this.around.config.judgeEveryMs, this.#stopping.signal).catch(() => undefined);
     }
   }
 
@@ -82,20 +79,11 @@ export class JudgingLoop implements Background {
       try {
         await this.judge.judge(versionId, unjudged.cause);
       } catch (error) {
-        this.telemetry.judgementFailed(`version ${versionId}`, error);
+        this.around.telemetry.judgementFailed(`version ${versionId}`, error);
         this.#unjudged.set(versionId, { rows: 0, cause: unjudged.cause });
       }
     });
     this.#judging = turn;
     return turn;
   }
-}
-
-/** What the loop stands on besides the story above. */
-@Injectable()
-export class LoopParts {
-  constructor(
-    @Inject(CLOCK) readonly clock: Clock,
-    @Inject(CONFIG) readonly config: Config,
-  ) {}
 }

@@ -12,7 +12,7 @@ import { Telemetry } from '../telemetry.js';
 import { IngestPredictions } from './ingest-predictions.js';
 
 /** Group under which the log is consumed; dead letters of parked batches name it too, so that a replay finds its way. */
-export const MONITOR_GROUP = 'monitor';
+export const PREDICTIONS_GROUP = 'monitor-predictions';
 
 const BATCHES_PER_ROUND = 50;
 
@@ -59,7 +59,7 @@ export class UnparkBatches implements Background {
     const settled = parked.filter((_, i) => outcomes[i]!.kind !== 'parked');
     const letters = parked.flatMap((row, i): OutgoingRecord[] => {
       const outcome = outcomes[i]!;
-      return outcome.kind === 'refused' ? [toDeadLetter(row, outcome.code, outcome.reason, MONITOR_GROUP)] : [];
+      return outcome.kind === 'refused' ? [toDeadLetter(row, outcome.code, outcome.reason, PREDICTIONS_GROUP)] : [];
     });
     await this.postgres.transaction(async (tx) => {
       await unpark(tx, settled.map((row) => row.id));
