@@ -53,6 +53,7 @@ export async function fuzzConnection(random: () => number, inputs: number): Prom
   const report: FuzzReport = { inputs: 0, connectionsEnded: 0, callsStarted: 0 };
   while (report.inputs < inputs) {
     const socket = new NullSocket();
+    nextStream = 1;
     const connection = new ServerConnection(socket as unknown as Socket, context, () => report.connectionsEnded++);
     const encoder = new HpackEncoder();
     socket.emit('data', opening());
@@ -78,7 +79,7 @@ export function fuzzHpack(random: () => number, inputs: number): void {
   const fields = new HeaderFields(16_384);
   const encoder = new HpackEncoder();
   for (let i = 0; i < inputs; i++) {
-    const block = random() < 0.5 ? randomBytes(random, 40) : mutate(random, blockOf(random, encoder));
+    const block = random() < 0.3 ? randomBytes(random, 40) : mutate(random, blockOf(random, encoder));
     fields.reset();
     try {
       decoder.decode(block, 0, block.length, fields);
@@ -129,18 +130,23 @@ let nextStream = 1;
 function frameOf(random: () => number, encoder: HpackEncoder): Buffer {
   const out = new ProtoWriter(256);
   const dice = random();
-  const streamId = random() < 0.7 ? nextStream : Math.floor(random() * nextStream * 2);
+  const streamId = random() < 0.97 ? nextStream : Math.floor(random() * nextStream * 2);
   if (dice < 0.45) {
-    nextStream = random() < 0.02 ? 1 : (nextStream + 2) & 0xffff | 1;
+    nextStream = random() < 0.005 ? 1 : (nextStream + 2) & 0xffff | 1;
     const block = blockOf(random, encoder);
-    writeFrameHeader(out, block.length, FrameType.HEADERS, random() < 0.8 ? 4 : Math.floor(random() * 64), nextStream);
+    writeFrameHeader(out, block.length, FrameType.HEADERS, random() < 0.98 ? 4 : Math.floor(random() * 64), nextStream);
     out.raw(block);
   } else if (dice < 0.8) {
     const message = randomBytes(random, random() < 0.05 ? 12_000 : 60);
     const prefix = Buffer.from([random() < 0.9 ? 0 : Math.floor(random() * 3), 0, 0, message.length >> 8, message.length]);
-    writeFrameHeader(out, 5 + message.length, FrameType.DATA, random() < 0.6 ? 1 : Math.floor(random() * 16), streamId);
+    writeFrameHeader(out, 5 + message.length, FrameType.DATA, random() < 0.6 ? 1 : random() < 0.9 ? 0 : Math.floor(random() * 16), streamId);
     out.raw(prefix);
     out.raw(message);
+  } else if (dice < 0.97) {
+    const [type, size] = CONTROL[Math.floor(random() * CONTROL.length)]!;
+    const payload = Buffer.from(Uint8Array.from({ length: size }, () => random() * 5));
+    writeFrameHeader(out, size, type, 0, type === FrameType.PING || (type === FrameType.WINDOW_UPDATE && random() < 0.5) ? 0 : streamId || 1);
+    out.raw(payload);
   } else {
     const payload = randomBytes(random, 20);
     writeFrameHeader(out, payload.length, Math.floor(random() * 12), Math.floor(random() * 64), random() < 0.5 ? 0 : streamId);
@@ -149,6 +155,7 @@ function frameOf(random: () => number, encoder: HpackEncoder): Buffer {
   return Buffer.from(out.finish());
 }
 
+const CONTROL = [[FrameType.PING, 8], [FrameType.WINDOW_UPDATE, 4], [FrameType.RST_STREAM, 4], [FrameType.PRIORITY, 5], [0xfa, 3]] as const;
 const PATHS = ['Hot', 'Unary', 'Later', 'Fail', 'Sum', 'Chat', 'Metadata', 'Nothing'];
 
 function blockOf(random: () => number, encoder: HpackEncoder): Buffer {
@@ -164,7 +171,7 @@ function blockOf(random: () => number, encoder: HpackEncoder): Buffer {
 }
 
 function mutate(random: () => number, bytes: Buffer): Buffer {
-  if (random() < 0.7 || bytes.length === 0) return bytes;
+  if (random() < 0.96 || bytes.length === 0) return bytes;
   const copy = Buffer.from(bytes);
   for (let flips = 1 + random() * 3; flips >= 1; flips--) copy[Math.floor(random() * copy.length)] = random() * 256;
   if (random() < 0.2) return copy.subarray(0, Math.floor(random() * copy.length));

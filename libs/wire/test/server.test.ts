@@ -1,6 +1,11 @@
 import { Client, credentials, Metadata as GrpcJsMetadata, status } from '@grpc/grpc-js';
 import type { ServiceError } from '@grpc/grpc-js';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { WireClient } from '../src/client.js';
+import { hotUnary, RAW_BYTES, unary } from '../src/handler.js';
+import type { ServiceTable } from '../src/handler.js';
+import { Metadata as OurMetadata } from '../src/metadata.js';
+import { GrpcError, Status } from '../src/status.js';
 import { GrpcJsServer } from '../src/grpc-js-transport.js';
 import { WireServer } from '../src/server.js';
 import { eventually, repeatRequest, testService } from './services.js';
@@ -30,7 +35,7 @@ describe.each([
     await server.drain(1000);
   });
 
-  function unary(name: string, message: Buffer, options: { metadata?: GrpcJsMetadata; deadline?: number } = {}): Promise<{ response: Buffer; initial: GrpcJsMetadata; trailing: GrpcJsMetadata }> {
+  function call(name: string, message: Buffer, options: { metadata?: GrpcJsMetadata; deadline?: number } = {}): Promise<{ response: Buffer; initial: GrpcJsMetadata; trailing: GrpcJsMetadata }> {
     return new Promise((resolve, reject) => {
       let initial = new GrpcJsMetadata();
       let response: Buffer | undefined;
@@ -45,42 +50,42 @@ describe.each([
   const failure = (call: Promise<unknown>): Promise<ServiceError> => call.then(() => Promise.reject(new Error('the call succeeded')), (error: unknown) => error as ServiceError);
 
   it.each(['Unary', 'Later', 'Hot'])('%s gives each of a hundred calls in flight its own answer', async (name) => {
-    const answers = await Promise.all(Array.from({ length: 100 }, (_, i) => unary(name, Buffer.from(`message ${i}`))));
+    const answers = await Promise.all(Array.from({ length: 100 }, (_, i) => call(name, Buffer.from(`message ${i}`))));
     expect(answers.map(({ response }) => response.toString())).toEqual(Array.from({ length: 100 }, (_, i) => `message ${i}`));
   });
 
   it('one turn of the loop is one batch of a hot handler, not one each call', async () => {
-    await Promise.all(Array.from({ length: 100 }, () => unary('Hot', Buffer.from('x'))));
+    await Promise.all(Array.from({ length: 100 }, () => call('Hot', Buffer.from('x'))));
     expect(seen.batches.reduce((sum, size) => sum + size, 0)).toBe(100);
     expect(seen.ticks).toBeLessThan(50);
   });
 
   it('a hot handler may answer long after its turn', async () => {
-    expect((await unary('Hot', Buffer.from('later'))).response.toString()).toBe('later');
+    expect((await call('Hot', Buffer.from('later'))).response.toString()).toBe('later');
   });
 
   it.each([0, 1, 5, 1000, 16_379, 16_380, 65_530, 1_000_000, 4_000_000])('a message of %i bytes comes back whole', async (size) => {
     const message = Buffer.alloc(size, 'abcdefghijk');
-    for (const name of ['Unary', 'Hot', 'Later']) expect((await unary(name, message)).response.equals(message)).toBe(true);
+    for (const name of ['Unary', 'Hot', 'Later']) expect((await call(name, message)).response.equals(message)).toBe(true);
   });
 
   it('a message above the limit is refused, and the connection goes on', async () => {
-    expect(await failure(unary('Unary', Buffer.alloc(4_194_305)))).toMatchObject({ code: status.RESOURCE_EXHAUSTED });
-    expect((await unary('Unary', Buffer.from('next'))).response.toString()).toBe('next');
+    expect(await failure(call('Unary', Buffer.alloc(4_194_305)))).toMatchObject({ code: status.RESOURCE_EXHAUSTED });
+    expect((await call('Unary', Buffer.from('next'))).response.toString()).toBe('next');
   });
 
   it('errors carry code, message and details', async () => {
-    const error = await failure(unary('Fail', Buffer.from('x')));
+    const error = await failure(call('Fail', Buffer.from('x')));
     expect(error).toMatchObject({ code: status.FAILED_PRECONDITION, details: 'not now: é, 100 %' });
     expect(error.metadata.get('grpc-status-details-bin')).toEqual([Buffer.from([8, 9, 18, 1, 120])]);
     expect(error.metadata.get('x-why')).toEqual(['because']);
-    const hot = await failure(unary('Hot', Buffer.from('fail')));
+    const hot = await failure(call('Hot', Buffer.from('fail')));
     expect(hot).toMatchObject({ code: status.NOT_FOUND, details: 'no such thing' });
     expect(hot.metadata.get('grpc-status-details-bin')).toEqual([Buffer.from([1, 2])]);
   });
 
   it('an unknown method is UNIMPLEMENTED', async () => {
-    expect(await failure(unary('Nothing', Buffer.from('x')))).toMatchObject({ code: status.UNIMPLEMENTED });
+    expect(await failure(call('Nothing', Buffer.from('x')))).toMatchObject({ code: status.UNIMPLEMENTED });
   });
 
   it('metadata goes both ways, text and bytes, single and repeated', async () => {
@@ -88,7 +93,7 @@ describe.each([
     metadata.add('x-text', 'one');
     metadata.add('x-text', 'two');
     metadata.add('x-raw-bin', Buffer.from([0, 255, 128]));
-    const { initial, trailing } = await unary('Metadata', Buffer.from('x'), { metadata, deadline: Date.now() + 5000 });
+    const { initial, trailing } = await call('Metadata', Buffer.from('x'), { metadata, deadline: Date.now() + 5000 });
     expect(initial.get('x-text').join(', ')).toBe('one, two');
     expect(initial.get('x-raw-bin')).toEqual([Buffer.from([0, 255, 128])]);
     expect(trailing.get('x-trailer')).toEqual(['end']);
@@ -98,7 +103,7 @@ describe.each([
   });
 
   it('a deadline ends the call on both sides', async () => {
-    expect(await failure(unary('Hang', Buffer.from('x'), { deadline: Date.now() + 50 }))).toMatchObject({ code: status.DEADLINE_EXCEEDED });
+    expect(await failure(call('Hang', Buffer.from('x'), { deadline: Date.now() + 50 }))).toMatchObject({ code: status.DEADLINE_EXCEEDED });
     await eventually(() => expect(seen.aborts).toHaveLength(1));
   });
 
@@ -183,5 +188,67 @@ describe.each([
     expect(await failure(new Promise((resolve, reject) => leaving.makeUnaryRequest(path('Unary'), same, same, Buffer.from('x'), (error, value) => (error ? reject(error) : resolve(value)))))).toMatchObject({ code: status.UNAVAILABLE });
     leaving.close();
     expect(transport).toBeTruthy();
+  });
+});
+
+describe('what only our server has', () => {
+  it('authorizes a header block once, and again when permissions change', async () => {
+    const seen: Seen = { aborts: [], ticks: 0, batches: [] };
+    const asked: string[] = [];
+    let allowed = true;
+    const server = new WireServer(testService(seen), {
+      authorize: (method, metadata) => {
+        asked.push(`${method} ${metadata.text('authorization') ?? 'nobody'}`);
+        return allowed && metadata.text('authorization') === 'Bearer key' ? undefined : new GrpcError(Status.UNAUTHENTICATED, 'no key');
+      },
+    });
+    const { port } = await server.listen({ port: 0 });
+    const withKey = new WireClient({ host: '127.0.0.1', port, metadata: OurMetadata.of([['authorization', 'Bearer key']]) });
+    const without = new WireClient({ host: '127.0.0.1', port });
+    const method = { path: path('Hot'), kind: 'unary', request: RAW_BYTES, response: RAW_BYTES } as const;
+    for (let i = 0; i < 50; i++) await withKey.unary(method, Buffer.from('x'));
+    // The first block fills the compression table, the second refers to it, and from then on the bytes are known.
+    expect(asked).toEqual(Array(2).fill('/test.Echo/Hot Bearer key'));
+    await expect(without.unary(method, Buffer.from('x'))).rejects.toMatchObject({ code: Status.UNAUTHENTICATED });
+    allowed = false;
+    server.reauthorize();
+    await expect(withKey.unary(method, Buffer.from('x'))).rejects.toMatchObject({ code: Status.UNAUTHENTICATED });
+    await Promise.all([withKey.close(), without.close()]);
+    await server.drain(1000);
+  });
+
+  it('sends compressed answers to clients that accept them, when it is told to', async () => {
+    const server = new WireServer(testService({ aborts: [], ticks: 0, batches: [] }), { compressAnswers: true });
+    const { port } = await server.listen({ port: 0 });
+    const client = new Client(`127.0.0.1:${port}`, credentials.createInsecure());
+    const answer = await new Promise<Buffer>((resolve, reject) => client.makeUnaryRequest(path('Later'), same, same, Buffer.alloc(300_000, 'ab'), (error, value) => (error ? reject(error) : resolve(value!))));
+    expect(answer.equals(Buffer.alloc(300_000, 'ab'))).toBe(true);
+    client.close();
+    await server.drain(1000);
+  });
+
+  it('a handler that throws a defect fails its call only, and the defect is reported', async () => {
+    const defects: unknown[] = [];
+    const broken: ServiceTable = [
+      unary({ path: '/x/Throw', kind: 'unary', request: RAW_BYTES, response: RAW_BYTES }, () => {
+        throw new TypeError('a defect');
+      }),
+      hotUnary('/x/Hot', (replies) => ({
+        onMessage: (_, __, ___, reply) => {
+          replies.ok(reply, Buffer.from('answered'), 0, 8);
+          throw new TypeError('behind the answer');
+        },
+        onTick: () => undefined,
+      })),
+    ];
+    const server = new WireServer(broken, { onDefect: (error) => defects.push(error) });
+    const { port } = await server.listen({ port: 0 });
+    const client = new WireClient({ host: '127.0.0.1', port });
+    const call = (name: string) => client.unary({ path: `/x/${name}`, kind: 'unary', request: RAW_BYTES, response: RAW_BYTES }, Buffer.from('x'));
+    await expect(call('Throw')).rejects.toMatchObject({ code: Status.INTERNAL });
+    for (let i = 0; i < 3; i++) expect(Buffer.from(await call('Hot')).toString()).toBe('answered');
+    expect(defects.map(String)).toEqual(['TypeError: a defect', ...Array(3).fill('TypeError: behind the answer')]);
+    await client.close();
+    await server.drain(1000);
   });
 });

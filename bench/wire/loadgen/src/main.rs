@@ -1,0 +1,114 @@
+//! Closed-loop gRPC load on one thread: `--c` callers over `--conns` connections, each sends its next request when its answer has come.
+//! `--payload FILE` holds many bodies, each behind its length (u32, little endian); callers cycle through them from their own offsets,
+//! because one repeated row flatters caches and branch prediction. Answers must equal the request (echo) when `--echo 1`.
+//! One tab-separated line a run: requests/s, p50 ms, p99 ms, errors, server CPU us a request, server RSS MiB, own CPU us a request.
+use bytes::Bytes;
+use std::{cell::RefCell, rc::Rc, time::*};
+use tokio::net::TcpStream;
+
+struct State {
+    latencies_us: Vec<u32>,
+    errors: u64,
+    measuring: bool,
+    stopping: bool,
+}
+
+fn arg(name: &str, default: &str) -> String {
+    let all: Vec<String> = std::env::args().collect();
+    all.iter().position(|a| a == &format!("--{name}")).and_then(|i| all.get(i + 1).cloned()).unwrap_or(default.into())
+}
+
+fn number(name: &str, default: &str) -> f64 {
+    arg(name, default).parse().expect("a number")
+}
+
+/// CPU seconds and RSS MiB of a process, from /proc.
+fn usage(pid: i32) -> (f64, f64) {
+    let text = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    let Some(close) = text.rfind(')') else { return (0.0, 0.0) };
+    let fields: Vec<u64> = text[close + 2..].split(' ').map(|f| f.trim().parse().unwrap_or(0)).collect();
+    ((fields[11] + fields[12]) as f64 / 100.0, fields[21] as f64 * 4096.0 / 1048576.0)
+}
+
+async fn call(sender: &mut h2::client::SendRequest<Bytes>, uri: &str, frame: &Bytes, echo: bool) -> Option<()> {
+    let request = http::Request::post(uri).header("content-type", "application/grpc").header("te", "trailers").body(()).ok()?;
+    let mut sender = sender.clone().ready().await.ok()?;
+    let (response, mut stream) = sender.send_request(request, false).ok()?;
+    stream.send_data(frame.clone(), true).ok()?;
+    let mut body = response.await.ok()?.into_body();
+    let mut answer = vec![];
+    while let Some(data) = body.data().await {
+        let data = data.ok()?;
+        answer.extend_from_slice(&data);
+        let _ = body.flow_control().release_capacity(data.len());
+    }
+    let trailers = body.trailers().await.ok()??;
+    (trailers.get("grpc-status")?.as_bytes() == b"0" && (!echo || answer[..] == frame[..])).then_some(())
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() {
+    let file = std::fs::read(arg("payload", "")).expect("--payload FILE");
+    let mut frames = vec![];
+    let mut at = 0;
+    while at < file.len() {
+        let length = u32::from_le_bytes(file[at..at + 4].try_into().unwrap()) as usize;
+        let mut frame = vec![0u8];
+        frame.extend((length as u32).to_be_bytes());
+        frame.extend(&file[at + 4..at + 4 + length]);
+        frames.push(Bytes::from(frame));
+        at += 4 + length;
+    }
+    let frames = Rc::new(frames);
+    let (callers, connections) = (number("c", "16") as usize, number("conns", "1") as usize);
+    let (warm, seconds, runs, pid) = (number("warm", "1"), number("dur", "2"), number("runs", "3") as usize, number("pid", "0") as i32);
+    let (address, path, echo) = (arg("addr", ""), arg("path", "/bench.Echo/Call"), arg("echo", "0") == "1");
+    let state = Rc::new(RefCell::new(State { latencies_us: vec![], errors: 0, measuring: false, stopping: false }));
+    tokio::task::LocalSet::new().run_until(async move {
+        let mut senders = vec![];
+        for _ in 0..connections {
+            let socket = TcpStream::connect(&address).await.expect("connect");
+            socket.set_nodelay(true).ok();
+            let (sender, connection) = h2::client::Builder::new().initial_window_size(1 << 20).initial_connection_window_size(1 << 24).enable_push(false).handshake::<_, Bytes>(socket).await.expect("handshake");
+            tokio::task::spawn_local(async move { let _ = connection.await; });
+            senders.push(sender);
+        }
+        for i in 0..callers {
+            let (mut sender, uri, frames, state) = (senders[i % senders.len()].clone(), format!("http://{address}{path}"), frames.clone(), state.clone());
+            tokio::task::spawn_local(async move {
+                let mut k = i * 37;
+                loop {
+                    k += 1;
+                    let started = Instant::now();
+                    let answer = call(&mut sender, &uri, &frames[k % frames.len()], echo).await;
+                    let mut state = state.borrow_mut();
+                    if state.stopping { return; }
+                    if state.measuring { if answer.is_some() { state.latencies_us.push(started.elapsed().as_micros() as u32) } else { state.errors += 1 } }
+                    drop(state);
+                    if answer.is_none() { tokio::time::sleep(Duration::from_millis(1)).await; }
+                }
+            });
+        }
+        let own = std::process::id() as i32;
+        tokio::time::sleep(Duration::from_secs_f64(warm)).await;
+        for _ in 0..runs {
+            { let mut s = state.borrow_mut(); s.latencies_us.clear(); s.errors = 0; s.measuring = true; }
+            let (server_before, own_before, started) = (usage(pid).0, usage(own).0, Instant::now());
+            tokio::time::sleep(Duration::from_secs_f64(seconds)).await;
+            let elapsed = started.elapsed().as_secs_f64();
+            let mut s = state.borrow_mut();
+            s.measuring = false;
+            let mut latencies = std::mem::take(&mut s.latencies_us);
+            let errors = s.errors;
+            drop(s);
+            let (server_after, rss) = usage(pid);
+            let own_after = usage(own).0;
+            latencies.sort_unstable();
+            let quantile = |p: f64| latencies.get(((latencies.len() as f64 * p) as usize).min(latencies.len().saturating_sub(1))).copied().unwrap_or(0) as f64 / 1e3;
+            let per = 1e6 / latencies.len().max(1) as f64;
+            println!("{:.0}\t{:.3}\t{:.3}\t{errors}\t{:.2}\t{rss:.0}\t{:.2}", latencies.len() as f64 / elapsed, quantile(0.5), quantile(0.99), (server_after - server_before) * per, (own_after - own_before) * per);
+        }
+        state.borrow_mut().stopping = true;
+        std::process::exit(0);
+    }).await;
+}
