@@ -1,6 +1,6 @@
-import { KafkaClients, type KafkaClientsOptions } from '@headrace/platform/kafka/kafka-clients';
-import { EventPublisher } from '@headrace/platform/kafka/publisher';
-import { Telemetry } from '@headrace/platform/telemetry';
+import { KafkaClients, type KafkaClientsOptions } from '../src/kafka/kafka-clients.js';
+import { EventPublisher } from '../src/kafka/publisher.js';
+import { Telemetry } from '../src/telemetry.js';
 import type { EventType } from '@headrace/events/catalog';
 import type { OutgoingRecord } from '@headrace/events/envelope';
 import { freshTopicPrefix, useEngines } from '@headrace/testkit/engines';

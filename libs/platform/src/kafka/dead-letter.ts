@@ -4,7 +4,7 @@ import { deadLetterTopic } from '@headrace/events/catalog';
 import type { OutgoingRecord, WireHeaders } from '@headrace/events/envelope';
 import { parseTraceparent } from '../trace-context.js';
 import type { EventConsumer, EventProducer, PartitionBatch, RawRecord, TopicAdmin, ConsumerOptions } from './client.js';
-import { checkSize, DEAD_LETTER_MAX_BYTES } from './record-size.js';
+import { checkSize, DEAD_LETTER_MAX_BYTES, MAX_MESSAGE_BYTES, recordBytes } from './record-size.js';
 import type { Quarantined, ReceivedRecord } from './subscription.js';
 
 /** Headers that a dead letter has besides those of the original. */
@@ -82,7 +82,7 @@ const REPLAY_IDLE_MS = 30_000;
 
 /**
  * Sends the letters of `<topic>.dead` back to `topic`, for the group that failed on them alone. Letters stay where they are, so
- * a second replay sends them again; handlers are idempotent. @returns how many were sent
+ * a second replay sends them again; handlers are idempotent. Letters beyond the size limit of events are left: they would only be refused again. @returns how many were sent
  */
 export async function replay(clients: ReplayClients, topic: string, filter: ReplayFilter = {}): Promise<number> {
   const source = deadLetterTopic(topic);
@@ -99,9 +99,10 @@ export async function replay(clients: ReplayClients, topic: string, filter: Repl
     const end = ends.get(batch.partition);
     if (end === undefined) return;
     progressAtMs = Date.now();
-    const due = batch.records.filter((record) => BigInt(record.offset) < end && matches(record, filter));
-    await clients.producer().send(due.map((record) => toOriginal(topic, record)));
-    sent += due.length;
+    const due = batch.records.filter((record) => BigInt(record.offset) < end && matches(record, filter)).map((record) => toOriginal(topic, record));
+    const sendable = due.filter((record) => recordBytes(record) <= MAX_MESSAGE_BYTES);
+    await clients.producer().send(sendable);
+    sent += sendable.length;
     const next = BigInt(batch.records.at(-1)!.offset) + 1n;
     await batch.commit(next.toString()); // so that a rebalance in the middle goes on from here
     if (next >= end) ends.delete(batch.partition);

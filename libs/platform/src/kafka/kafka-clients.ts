@@ -73,7 +73,7 @@ export class KafkaClients {
 
   /** Producers and admin; consumers belong to whoever started them. */
   async close(): Promise<void> {
-    const open = new Set([this.#producer, this.#hotProducer, this.#admin]);
-    await Promise.all([...open].map((client) => client?.close()));
+    const open = new Set([this.#producer, this.#hotProducer, this.#admin].filter((client) => client !== undefined));
+    await Promise.all([...open].map((client) => client.close()));
   }
 }

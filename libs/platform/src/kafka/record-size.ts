@@ -3,8 +3,8 @@ import type { OutgoingRecord } from '@headrace/events/envelope';
 
 /** Brokers take record batches up to 1,048,588 bytes unless told otherwise (`message.max.bytes`); a batch has 61 bytes of its own. */
 export const MAX_MESSAGE_BYTES = 1_000_000;
-/** Dead letters carry their original whole plus the reason, so their topics take more. */
-export const DEAD_LETTER_MAX_BYTES = 2 * MAX_MESSAGE_BYTES;
+/** Dead letters carry their original whole plus the reason. Strangers may send up to the broker's limit, which is 8 MiB on our own brokers. */
+export const DEAD_LETTER_MAX_BYTES = 9 * 1024 * 1024;
 /** Lengths, timestamps and offsets of a record are varints: at most this much. */
 const RECORD_OVERHEAD_BYTES = 32;
 const HEADER_OVERHEAD_BYTES = 10;

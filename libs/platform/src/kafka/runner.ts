@@ -1,3 +1,4 @@
+import { assert } from '@headrace/base/assert';
 import { AppError } from '@headrace/base/errors';
 import type { Log } from '../log.js';
 import type { Background } from '../service.js';
@@ -53,6 +54,9 @@ export class EventRunner implements Background {
     this.#clients = clients;
     this.#telemetry = telemetry;
     this.#log = log;
+    const groups = options.subscriptions.map((subscription) => subscription.group);
+    // The members of one group must read the same topics: else partitions are dealt to members that do not read them, and wait for ever.
+    assert(new Set(groups).size === groups.length, `each subscription has a group of its own, got ${groups.join(', ')}`);
     this.#options = { startWaitMs: 5_000, stopWaitMs: 10_000, lagEveryMs: 10_000, ...options };
     this.#supervisors = options.subscriptions.map((subscription) =>
       this.#supervise(subscription, new BatchHandler(subscription, { publisher, telemetry, log, stopping: this.#stopping.signal, abort: this.#abort.signal })),

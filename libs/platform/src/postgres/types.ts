@@ -32,6 +32,6 @@ const PARSERS = new Map<number, (text: string) => unknown>([
 
 /** int8 and numeric -> number, date -> 'YYYY-MM-DD', timestamptz -> Date, json -> object; the rest as pg does. */
 export const typeParsers: pg.CustomTypesConfig = {
-  getTypeParser: ((oid: number, format?: 'text' | 'binary') =>
-    (format !== 'binary' ? PARSERS.get(oid) : undefined) ?? pg.types.getTypeParser(oid, format as 'text')) as pg.CustomTypesConfig['getTypeParser'],
+  getTypeParser: ((oid: number, format?: 'text' | 'binary'): ((text: string) => unknown) =>
+    (format !== 'binary' ? PARSERS.get(oid) : undefined) ?? (pg.types.getTypeParser(oid, format as 'text') as (text: string) => unknown)) as pg.CustomTypesConfig['getTypeParser'],
 };

@@ -1,11 +1,11 @@
 import { AppError } from '@headrace/base/errors';
 import { sleep } from '@headrace/base/clock';
 import type { OutgoingRecord } from '@headrace/events/envelope';
-import { causeOf } from '@headrace/platform/kafka/cause';
-import type { RawRecord } from '@headrace/platform/kafka/client';
-import { DEAD, replay } from '@headrace/platform/kafka/dead-letter';
-import type { KafkaClients } from '@headrace/platform/kafka/kafka-clients';
-import { EventRunner, subscribe, type EventRunnerOptions, type Received, type SubscribeOptions, type Verdict } from '@headrace/platform/kafka/runner';
+import { causeOf } from '../../src/kafka/cause.js';
+import type { RawRecord } from '../../src/kafka/client.js';
+import { DEAD, replay } from '../../src/kafka/dead-letter.js';
+import type { KafkaClients } from '../../src/kafka/kafka-clients.js';
+import { EventRunner, subscribe, type EventRunnerOptions, type Received, type SubscribeOptions, type Verdict } from '../../src/kafka/runner.js';
 import { eventually } from '@headrace/testkit/eventually';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { kafkaKit, noteTaken, record, type KafkaKit, type Note } from '../kafka-kit.js';
@@ -99,6 +99,16 @@ describe.each(['kafkajs', 'platformatic'] as const)('event runner on %s', (libra
     expect(found.map((r) => r.headers[DEAD.code])).toEqual(['EVENT_MALFORMED', 'EVENT_MALFORMED', 'EVENT_MALFORMED']);
     expect(found[2]!.headers[DEAD.reason]).toContain('content-type text/csv is not accepted');
     expect([...found[1]!.value!]).toEqual([0xff, 0xfe]);
+  });
+
+  it('buries an event of 3 MB whole, although our own producers would not send one', async () => {
+    await run(() => Promise.reject(new AppError('MESSAGE_TOO_LARGE', 'more than 1 MiB')));
+    const stranger = kit.clients({ maxMessageBytes: 4_000_000 });
+    const body = Buffer.from(JSON.stringify({ key: 'k', number: 1, padding: 'x'.repeat(3_000_000) }));
+    await stranger.producer().send([record('notes.v1', 'k', body, { 'content-type': 'application/json' })]);
+    const [letter] = await letters(1);
+    expect(body.equals(letter!.value!)).toBe(true);
+    expect(await replay(clients, 'notes.v1')).toBe(0);
   });
 
   it('obeys verdicts: dead, skipped, quarantined parts, and a retry that succeeds', async () => {

@@ -1,6 +1,6 @@
-import { claim, claimAll, forgetOldClaims } from '@headrace/platform/postgres/inbox';
-import { migratePlatform } from '@headrace/platform/postgres/migrate';
-import { Postgres } from '@headrace/platform/postgres/postgres';
+import { claim, claimAll, forgetOldClaims } from '../../src/postgres/inbox.js';
+import { migratePlatform } from '../../src/postgres/migrate.js';
+import { Postgres } from '../../src/postgres/postgres.js';
 import { freshDatabase, type FreshDatabase } from '@headrace/testkit/engines';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { RecordingLog } from '../recording-log.js';

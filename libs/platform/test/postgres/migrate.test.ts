@@ -1,5 +1,5 @@
-import { migrate, migratePlatform } from '@headrace/platform/postgres/migrate';
-import { Postgres } from '@headrace/platform/postgres/postgres';
+import { migrate, migratePlatform } from '../../src/postgres/migrate.js';
+import { Postgres } from '../../src/postgres/postgres.js';
 import { freshDatabase, type FreshDatabase } from '@headrace/testkit/engines';
 import { mkdtemp, rename, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';

@@ -1,6 +1,6 @@
 import { sleep } from '@headrace/base/clock';
-import { isUniqueViolation } from '@headrace/platform/postgres/errors';
-import { Postgres } from '@headrace/platform/postgres/postgres';
+import { isUniqueViolation } from '../../src/postgres/errors.js';
+import { Postgres } from '../../src/postgres/postgres.js';
 import { freshDatabase, type FreshDatabase } from '@headrace/testkit/engines';
 import { eventually } from '@headrace/testkit/eventually';
 import pg from 'pg';

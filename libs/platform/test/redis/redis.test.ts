@@ -1,5 +1,5 @@
 import { sleep } from '@headrace/base/clock';
-import { RedisClient } from '@headrace/platform/redis/redis';
+import { RedisClient } from '../../src/redis/redis.js';
 import { freshRedis, type FreshRedis } from '@headrace/testkit/engines';
 import { eventually } from '@headrace/testkit/eventually';
 import { freePort } from '@headrace/testkit/free-port';
@@ -87,7 +87,7 @@ it('runs a script by its hash, and brings it again after Redis forgot it', async
 it('fails fast while Redis is gone, queues nothing, and comes back by itself', async () => {
   await road.cut();
   await failFast(400);
-  for (let i = 0; i < 50; i++) await failFast(50);
+  for (let i = 0; i < 50; i++) await failFast(300);
   await expect(redis.check()).rejects.toMatchObject({ code: 'DEPENDENCY_UNAVAILABLE' });
   await sleep(300);
   await road.open();
