@@ -5,7 +5,7 @@
 import { execFileSync, spawn } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
 import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { cpus, tmpdir, totalmem } from 'node:os';
+import { cpus, loadavg, tmpdir, totalmem } from 'node:os';
 import { join } from 'node:path';
 import { once } from 'node:events';
 import { createInterface } from 'node:readline';
@@ -96,7 +96,7 @@ function report(): void {
   console.table(rows);
   console.log('wire against grpc-js, times better');
   console.table(ratios);
-  const machine = { cpu: cpus()[0]?.model, cores: cpus().length, memoryGiB: Math.round(totalmem() / 2 ** 30), node: process.version };
+  const machine = { cpu: cpus()[0]?.model, cores: cpus().length, memoryGiB: Math.round(totalmem() / 2 ** 30), node: process.version, loadAverageAtEnd: loadavg()[0] };
   writeFileSync(join(here, 'results.json'), `${JSON.stringify({ date: new Date().toISOString(), machine, seconds: Number(values.seconds), runs: Number(values.runs), rows, ratios, heap }, null, 2)}\n`);
 }
 

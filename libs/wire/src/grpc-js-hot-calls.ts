@@ -62,6 +62,11 @@ export class GrpcJsHotCalls implements HotReplies {
     this.take(reply).callback(error);
   }
 
+  headerOf(reply: ReplyHandle, name: string): string | undefined {
+    const value = this.unanswered(reply).call.metadata.get(name)[0];
+    return typeof value === 'string' ? value : value?.toString('base64');
+  }
+
   metadataOf(reply: ReplyHandle): Metadata {
     return fromGrpcJs(this.unanswered(reply).call.metadata);
   }

@@ -72,7 +72,9 @@ export interface HotReplies {
   okWith<T>(reply: ReplyHandle, encode: (value: T, writer: ProtoWriter) => void, value: T): void;
   /** `details` is a serialized `google.rpc.Status` for `grpc-status-details-bin`. */
   fail(reply: ReplyHandle, code: StatusCode, message: string, details?: Uint8Array): void;
-  /** Metadata of an unanswered hot call, built on demand: off the hot path only. */
+  /** One request header of an unanswered call, such as `traceparent`, without building the rest. */
+  headerOf(reply: ReplyHandle, name: string): string | undefined;
+  /** All metadata of an unanswered call, built on demand: off the hot path only. */
   metadataOf(reply: ReplyHandle): Metadata;
 }
 

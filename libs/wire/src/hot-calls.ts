@@ -37,6 +37,12 @@ export class HotCalls implements HotReplies {
     stream.settle();
   }
 
+  headerOf(reply: ReplyHandle, name: string): string | undefined {
+    const { names, values } = this.unanswered(reply).head;
+    const at = names.indexOf(name);
+    return at < 0 ? undefined : values[at];
+  }
+
   metadataOf(reply: ReplyHandle): Metadata {
     const { names, values } = this.unanswered(reply).head;
     return Metadata.fromFields(names, values, names.length);

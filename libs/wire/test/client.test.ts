@@ -67,6 +67,11 @@ describe.each([
     expect(Number(trailers.text('x-deadline'))).toBeGreaterThan(4000);
   });
 
+  it('a hot handler can ask for the headers of a call', async () => {
+    expect(text(await client.unary(method('Hot'), Buffer.from('headers'), { metadata: Metadata.of([['x-one', 'first']]) }))).toBe('first none false');
+    expect(text(await client.unary(method('Hot'), Buffer.from('headers'), { metadata: Metadata.of([['x-two', 'second']]) }))).toBe('none second false');
+  });
+
   it('deadline and abort signal end the call on both sides', async () => {
     expect(await failure(client.unary(method('Hang'), Buffer.from('x'), { timeoutMs: 50 }))).toMatchObject({ code: Status.DEADLINE_EXCEEDED });
     await eventually(() => expect(seen.aborts).toHaveLength(1));

@@ -79,7 +79,10 @@ class HotEcho implements HotUnaryHandler {
     this.seen.batches.push(this.waiting.length);
     for (const { reply, bytes } of this.waiting.splice(0)) {
       if (bytes.toString() === 'fail') this.replies.fail(reply, Status.NOT_FOUND, 'no such thing', Uint8Array.from([1, 2]));
-      else if (bytes.toString() === 'later') setTimeout(() => this.replies.ok(reply, bytes, 0, bytes.length), 20);
+      else if (bytes.toString() === 'headers') {
+        const answer = Buffer.from(`${this.replies.headerOf(reply, 'x-one') ?? 'none'} ${this.replies.metadataOf(reply).text('x-two') ?? 'none'} ${this.replies.isGone(reply)}`);
+        this.replies.ok(reply, answer, 0, answer.length);
+      } else if (bytes.toString() === 'later') setTimeout(() => this.replies.ok(reply, bytes, 0, bytes.length), 20);
       else this.replies.okWith(reply, (value, writer) => writer.raw(value), bytes);
     }
   }
