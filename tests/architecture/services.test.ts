@@ -16,7 +16,7 @@ describe.each(SERVICES)('%s', (service) => {
 
   it('says in its README what it owns, hears, says and answers, and where to start', () => {
     const readme = readFileSync(join(folder, 'README.md'), 'utf8').toLowerCase();
-    for (const heading of ['owns', 'hears', 'says', 'answers', 'start here']) expect(readme, heading).toMatch(new RegExp(`^#+ .*${heading}`, 'm'));
+    for (const heading of ['owns', 'hears', 'says', 'answers', 'start here']) expect(readme, heading).toMatch(new RegExp(`^(#+ .*|\\*\\*)${heading}`, 'm'));
   });
 
   it('passes each topic that it reads or writes through its guard table', async () => {

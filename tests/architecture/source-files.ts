@@ -10,6 +10,8 @@ export interface SourceFile {
   readonly text: string;
   readonly lines: number;
   readonly imports: readonly string[];
+  /** Without `import type`, which the compiler erases. */
+  readonly runtimeImports: readonly string[];
 }
 
 const SKIPPED = new Set(['node_modules', 'dist', '.headrace', '.nx', '.git', 'gen', 'python']);
@@ -25,8 +27,15 @@ export function isTest(path: string): boolean {
 
 function read(file: string): SourceFile {
   const text = readFileSync(file, 'utf8');
-  const imports = [...text.matchAll(/^(?:import|export)\b[^'"`;]*?from\s+'([^']+)'|^import\s+'([^']+)'|\bimport\('([^']+)'\)/gm)].map((m) => (m[1] ?? m[2] ?? m[3])!);
-  return { path: relative(ROOT, file).replaceAll('\\', '/'), text, lines: text.split('\n').length, imports };
+  const found = [...text.matchAll(/^(?:import|export)\b[^'"`;]*?from\s+'([^']+)'|^import\s+'([^']+)'|\bimport\('([^']+)'\)/gm)];
+  const target = (match: RegExpExecArray): string => (match[1] ?? match[2] ?? match[3])!;
+  return {
+    path: relative(ROOT, file).replaceAll('\\', '/'),
+    text,
+    lines: text.split('\n').length,
+    imports: found.map(target),
+    runtimeImports: found.filter((match) => !/^(import|export) type\b/.test(match[0])).map(target),
+  };
 }
 
 function* walk(folder: string): Iterable<string> {
