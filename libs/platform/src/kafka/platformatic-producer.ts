@@ -17,8 +17,8 @@ export class PlatformaticProducer implements EventProducer {
       ...baseOptions(options, 20),
       acks: ProduceAcks.ALL,
       idempotent: true,
-      // Its default takes the hash as unsigned, the Java client drops the sign bit: keys would change partition with the library. The remainder by
-      // the number of partitions is taken by the library.
+      // Its default takes the hash as unsigned, the Java client drops the sign bit: unless the number of partitions is a
+      // power of two, keys would change partition with the library. The library takes the remainder.
       partitioner: (_message, key) => murmur2(key ?? new Uint8Array()) & 0x7fffffff,
     });
     this.#producer.on('error', (error: Error) => options.log.debug('platformatic producer', { error }));
