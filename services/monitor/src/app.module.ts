@@ -8,6 +8,7 @@ import { IngestOutcomes } from './app/ingest-outcomes.js';
 import { IngestPredictions } from './app/ingest-predictions.js';
 import { JudgeVersion } from './app/judge-version.js';
 import { JudgingLoop } from './app/judging-loop.js';
+import { ParkBatch } from './app/park-batch.js';
 import { RaiseAlerts } from './app/raise-alerts.js';
 import { ReadReport } from './app/report.js';
 import { Surroundings } from './app/surroundings.js';
@@ -40,6 +41,7 @@ export class AppModule {
         JudgingLoop,
         IngestOutcomes,
         IngestPredictions,
+        ParkBatch,
         UnparkBatches,
         FollowModels,
         Sweep,

@@ -4,7 +4,7 @@ import { Injectable } from '@nestjs/common';
 import type { Finding } from './domain/finding.js';
 import type { AlertRow } from './io/alerts.js';
 
-/** Fates of a logged prediction and of a label; every one that came is counted exactly under one. */
+/** Fates of a logged prediction and of a label. Each that came has exactly one; `parked` and `pending` have a second when the wait ends. */
 export type PredictionFate = 'counted' | 'repeated' | 'expired' | 'parked' | 'refused';
 export type OutcomeFate = 'joined' | 'repeated' | 'corrected' | 'outdated' | 'pending' | 'refused' | 'expired';
 
@@ -97,6 +97,10 @@ export class Telemetry {
 
   registryAway(error: unknown): void {
     this.log.warn('the registry is away; unknown versions are parked', { error });
+  }
+
+  unparkingFailed(error: unknown): void {
+    this.log.warn('parked batches could not be counted; they are tried again', { error });
   }
 
   swept(counts: Readonly<Record<string, number>>): void {

@@ -40,8 +40,12 @@ export class JudgingLoop implements Background {
   async saw(versionId: number, rows: number, cause: Cause | undefined): Promise<void> {
     const unjudged = this.#unjudged.get(versionId) ?? { rows: 0, cause };
     this.#unjudged.set(versionId, { rows: unjudged.rows + rows, cause: cause ?? unjudged.cause });
-    const { spec } = await this.catalogue.byId(versionId);
-    if (unjudged.rows + rows >= spec.monitor.minSamples) await this.#judgeOne(versionId);
+    try {
+      const { spec } = await this.catalogue.byId(versionId);
+      if (unjudged.rows + rows >= spec.monitor.minSamples) await this.#judgeOne(versionId);
+    } catch (error) {
+      this.around.telemetry.judgementFailed(`version ${versionId}`, error);
+    }
   }
 
   start(): Promise<void> {

@@ -45,7 +45,7 @@ export class UnparkBatches implements Background {
       try {
         while (!this.#stopping.signal.aborted && (await this.#round()));
       } catch (error) {
-        this.telemetry.judgementFailed('parked batches', error);
+        this.telemetry.unparkingFailed(error);
       }
       await sleep(this.config.judgeEveryMs, this.#stopping.signal).catch(() => undefined);
     }

@@ -36,7 +36,7 @@ export class GroupCounts {
 
   #of(attribute: string, group: string): Confusion {
     let groups = this.#byAttribute.get(attribute);
-    if (!groups) this.#byAttribute.set(attribute, (groups = new Map()));
+    if (!groups) this.#byAttribute.set(attribute, (groups = new Map<string, Confusion>()));
     let confusion = groups.get(group);
     if (!confusion) groups.set(group, (confusion = emptyConfusion()));
     return confusion;
@@ -56,7 +56,7 @@ const SEPARATOR = '\u001f';
 /** A logged value as a group's name. NaN and '' are missing. Whole numbers lose nothing: float32 1 is `1`. */
 export function groupValueOf(value: number | string | undefined): string {
   if (value === undefined || value === '' || (typeof value === 'number' && Number.isNaN(value))) return MISSING;
-  // eslint-disable-next-line no-control-regex -- Postgres refuses U+0000, and U+001F is our separator
+  // Postgres refuses U+0000, and U+001F is our separator.
   return String(value).slice(0, VALUE_LENGTH_MAX).replaceAll(/[\u0000\u001f]/g, '\ufffd');
 }
 

@@ -1,19 +1,15 @@
-import type { Clock } from '@headrace/base/clock';
 import type { PredictionsLoggedData } from '@headrace/codec/predictions-logged';
 import { causeOf } from '@headrace/platform/kafka/cause';
 import type { Received, Verdict } from '@headrace/platform/kafka/runner';
-import { CLOCK } from '@headrace/platform/platform-module';
-import { Postgres } from '@headrace/platform/postgres/postgres';
-import { Inject, Injectable } from '@nestjs/common';
+import { Injectable } from '@nestjs/common';
 import { IngestPredictions } from '../app/ingest-predictions.js';
-import { park } from '../io/parked-batches.js';
+import { ParkBatch } from '../app/park-batch.js';
 
 @Injectable()
 export class OnPredictionsLogged {
   constructor(
     private readonly predictions: IngestPredictions,
-    private readonly postgres: Postgres,
-    @Inject(CLOCK) private readonly clock: Clock,
+    private readonly parking: ParkBatch,
   ) {}
 
   async handle(events: readonly Received<PredictionsLoggedData>[]): Promise<Verdict[]> {
@@ -24,15 +20,10 @@ export class OnPredictionsLogged {
       if (outcome.kind === 'refused') verdicts.push({ kind: 'dead', code: outcome.code, reason: outcome.reason });
       else if (outcome.kind === 'empty') verdicts.push({ kind: 'skipped', reason: 'no rows' });
       else {
-        if (outcome.kind === 'parked') await this.#park(received);
+        if (outcome.kind === 'parked') await this.parking.park(received);
         verdicts.push({ kind: 'done' });
       }
     }
     return verdicts;
-  }
-
-  #park(received: Received<PredictionsLoggedData>): Promise<void> {
-    const { project, model, version } = received.event;
-    return park(this.postgres, { ...received, project, model, version, eventId: received.id }, this.clock.nowMs());
   }
 }
