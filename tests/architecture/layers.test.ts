@@ -14,7 +14,7 @@ const MAY_IMPORT: readonly { readonly place: RegExp; readonly packages: readonly
   { place: /^libs\/events\//, packages: ['base', 'contracts'] },
   { place: /^libs\/stats\//, packages: ['base'] },
   { place: /^libs\/platform\//, packages: ['base', 'contracts', 'events', 'wire'] },
-  { place: /^libs\/testkit\//, packages: ['base', 'engines', 'platform'] },
+  { place: /^libs\/testkit\//, packages: ['base', 'engines'] },
   { place: /^infra\/engines\//, packages: ['base'] },
   { place: /^services\/serving\//, packages: ['base', 'contracts', 'definitions', 'codec', 'wire', 'events', 'platform'] },
   { place: /^services\/monitor\//, packages: ['base', 'contracts', 'definitions', 'codec', 'stats', 'events', 'platform'] },

@@ -151,7 +151,7 @@ export class ColumnSketch {
       this.invalid++;
       return;
     }
-    const name = String(value);
+    const name = String(value as string | number | boolean | bigint | undefined);
     const cell = this.layout.cellOfCategory.get(name);
     if (cell !== undefined) {
       this.counts[cell]!++;

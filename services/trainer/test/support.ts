@@ -70,7 +70,7 @@ export async function openTrainer(overrides: Partial<Config> = {}): Promise<Trai
   const database = await freshDatabase('trainer');
   const topicPrefix = freshTopicPrefix('trainer');
   const stateDir = mkdtempSync(join(tmpdir(), 'headrace-trainer-'));
-  const python = await ensurePython({ home: pythonHome, environment: installerEnvironment(), report: (text) => console.log(text) });
+  const python = await ensurePython({ home: pythonHome, environment: installerEnvironment(), report: (text) => console.info(text) });
   execFileSync(python.python, [join(python.packageDir, 'tests', 'make_small_set.py'), '--out', join(stateDir, 'small'), '--rows', '600'], { env: { ...installerEnvironment(), PYTHONPATH: python.sourceDir, PYTHONDONTWRITEBYTECODE: '1' } });
   const featureStore = await fakeFeatureStore(readFileSync(join(stateDir, 'small', 'training-set.parquet')), VIEWS, COLUMNS);
   const registry = await fakeRegistry();

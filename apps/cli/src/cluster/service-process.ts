@@ -48,7 +48,7 @@ export async function launch(options: Launch): Promise<ServiceProcess> {
   return {
     name: options.name,
     pid,
-    identity: (await identityOf(pid)) ?? 'ended at once',
+    identity: identityOf(pid) ?? 'ended at once',
     command: `${process.execPath} ${options.entry}`,
     logFile: options.logFile,
     readyMs: performance.now() - begin,

@@ -14,7 +14,7 @@ export function statusCommand(): Command {
       const memory = await residentMegabytes(services);
       const rows = await Promise.all(
         services.map(async (service) => {
-          const alive = (await identityOf(service.pid)) === service.identity;
+          const alive = identityOf(service.pid) === service.identity;
           const doors = service.name in endpoints ? endpoints[service.name as keyof typeof endpoints] : undefined;
           return { name: service.name, pid: service.pid, health: alive ? await health(doors?.http) : 'gone', memoryMb: memory[service.name] ?? 0, http: doors?.http ?? '', grpc: doors?.grpc ?? '' };
         }),

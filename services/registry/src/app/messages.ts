@@ -1,4 +1,4 @@
-import { Lineage, Model, Signature, Version, VersionState } from '@headrace/contracts/registry/v1/registry';
+import { Lineage, type Model, Signature, type Version, VersionState } from '@headrace/contracts/registry/v1/registry';
 import type { ModelRow } from '../io/models.js';
 import type { VersionRow } from '../io/versions.js';
 import type { VersionState as State } from '../domain/version-state.js';
