@@ -146,7 +146,7 @@ export class Site {
 
   async close(): Promise<void> {
     for (const consumer of this.#consumers) await consumer.stop();
-    await this.stop();
+    await this.stop(); // safe when it was stopped before
     await this.kafka.close();
     await this.postgres.close();
     await this.registry.close();
