@@ -8,7 +8,10 @@ const ROUND_INPUTS = 100_000;
 const { values } = parseArgs({ options: { inputs: { type: 'string', default: '10000000' }, seed: { type: 'string', default: '1' } } });
 const root = join(import.meta.dirname, '../..');
 const out = join(root, '.headrace/cache/wire-fuzz');
-execFileSync(join(root, 'node_modules/.bin/swc'), ['src', 'test', '-d', out, '--config-file', join(root, '.swcrc'), '-q'], { cwd: join(root, 'libs/wire'), stdio: 'inherit' });
+execFileSync(join(root, 'node_modules/.bin/swc'), ['src', 'test', '-d', out, '--config-file', join(root, '.swcrc'), '-q'], {
+  cwd: join(root, 'libs/wire'),
+  stdio: 'inherit',
+});
 const { fuzzConnection, fuzzHpack, fuzzProtobuf } = await import(join(out, 'test/fuzz.js'));
 const { seededRandom } = await import('@headrace/base/random');
 
@@ -18,5 +21,7 @@ for (let done = 0, seed = Number(values.seed); done < Number(values.inputs); don
   const report = await fuzzConnection(seededRandom(seed), ROUND_INPUTS * 0.4);
   fuzzHpack(seededRandom(seed), ROUND_INPUTS * 0.3);
   fuzzProtobuf(seededRandom(seed), ROUND_INPUTS * 0.3);
-  console.log(`ok, ${report.connectionsEnded} connections, ${report.callsStarted} calls, rss ${Math.round(process.memoryUsage().rss / 1e6)} MB, ${Math.round((Date.now() - started) / 1000)} s`);
+  console.log(
+    `ok, ${report.connectionsEnded} connections, ${report.callsStarted} calls, rss ${Math.round(process.memoryUsage().rss / 1e6)} MB, ${Math.round((Date.now() - started) / 1000)} s`,
+  );
 }

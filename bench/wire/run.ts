@@ -11,7 +11,9 @@ import { once } from 'node:events';
 import { createInterface } from 'node:readline';
 import { parseArgs } from 'node:util';
 
-const { values } = parseArgs({ options: { seconds: { type: 'string', default: '3' }, runs: { type: 'string', default: '3' }, only: { type: 'string', default: '' } } });
+const { values } = parseArgs({
+  options: { seconds: { type: 'string', default: '3' }, runs: { type: 'string', default: '3' }, only: { type: 'string', default: '' } },
+});
 const here = import.meta.dirname;
 const cache = join(here, '../../.headrace/cache/wire-loadgen');
 const loadgen = join(cache, 'release/wire-loadgen');
@@ -30,11 +32,20 @@ interface Row {
   readonly clientCpuUs: number;
 }
 
-const SHAPES = [[1, 1], [16, 1], [64, 1], [64, 64]] as const;
+const SHAPES = [
+  [1, 1],
+  [16, 1],
+  [64, 1],
+  [64, 64],
+] as const;
 
 if (!existsSync(loadgen)) {
   mkdirSync(cache, { recursive: true });
-  execFileSync('cargo', ['build', '--release', '-j', '1'], { cwd: join(here, 'loadgen'), env: { ...process.env, CARGO_TARGET_DIR: cache }, stdio: 'inherit' });
+  execFileSync('cargo', ['build', '--release', '-j', '1'], {
+    cwd: join(here, 'loadgen'),
+    env: { ...process.env, CARGO_TARGET_DIR: cache },
+    stdio: 'inherit',
+  });
 }
 const payload = join(work, 'rows.bin');
 writeFileSync(payload, rowsFile());
@@ -52,7 +63,9 @@ rmSync(work, { recursive: true });
 report();
 
 async function start(transport: string): Promise<{ child: ChildProcess; port: number }> {
-  const child = spawn('taskset', ['-c', '0', process.execPath, '--expose-gc', join(here, 'server.ts'), transport], { stdio: ['ignore', 'pipe', 'inherit'] });
+  const child = spawn('taskset', ['-c', '0', process.execPath, '--expose-gc', join(here, 'server.ts'), transport], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
   const [line] = (await once(createInterface({ input: child.stdout! }), 'line')) as [string];
   return { child, port: Number(line) };
 }
@@ -60,15 +73,47 @@ async function start(transport: string): Promise<{ child: ChildProcess; port: nu
 function measure(transport: string, child: ChildProcess, port: number, callers: number, connections: number): Row {
   const output = load(child, port, callers, connections, Number(values.runs));
   // The median run by requests per second.
-  const runs = output.trim().split('\n').map((line) => line.split('\t').map(Number)).sort((a, b) => a[0]! - b[0]!);
-  const [requestsPerSecond, p50Ms, p99Ms, errors, serverCpuUs, rssMiB, clientCpuUs] = runs[runs.length >> 1]! as [number, number, number, number, number, number, number];
+  const runs = output
+    .trim()
+    .split('\n')
+    .map((line) => line.split('\t').map(Number))
+    .sort((a, b) => a[0]! - b[0]!);
+  const [requestsPerSecond, p50Ms, p99Ms, errors, serverCpuUs, rssMiB, clientCpuUs] = runs[runs.length >> 1]! as [
+    number,
+    number,
+    number,
+    number,
+    number,
+    number,
+    number,
+  ];
   const row = { transport, callers, connections, requestsPerSecond, p50Ms, p99Ms, errors, serverCpuUs, rssMiB, clientCpuUs };
-  console.log(JSON.stringify(row));
+  console.info(JSON.stringify(row));
   return row;
 }
 
 function load(child: ChildProcess, port: number, callers: number, connections: number, runs: number): string {
-  const args = ['-c', '1', loadgen, '--addr', `127.0.0.1:${port}`, '--path', '/bench.Predictor/Predict', '--payload', payload, '--c', String(callers), '--conns', String(connections), '--dur', values.seconds, '--runs', String(runs), '--pid', String(child.pid)];
+  const args = [
+    '-c',
+    '1',
+    loadgen,
+    '--addr',
+    `127.0.0.1:${port}`,
+    '--path',
+    '/bench.Predictor/Predict',
+    '--payload',
+    payload,
+    '--c',
+    String(callers),
+    '--conns',
+    String(connections),
+    '--dur',
+    values.seconds,
+    '--runs',
+    String(runs),
+    '--pid',
+    String(child.pid),
+  ];
   return execFileSync('taskset', args, { encoding: 'utf8' });
 }
 
@@ -91,13 +136,32 @@ function report(): void {
   const byShape = (transport: string, index: number): Row | undefined => rows.filter((row) => row.transport === transport)[index];
   const ratios = SHAPES.flatMap(([callers, connections], i) => {
     const [ours, theirs] = [byShape('wire', i), byShape('grpc-js', i)];
-    return ours === undefined || theirs === undefined ? [] : [{ callers, connections, throughput: ratio(ours.requestsPerSecond, theirs.requestsPerSecond), serverCpu: ratio(theirs.serverCpuUs, ours.serverCpuUs), p99: ratio(theirs.p99Ms, ours.p99Ms) }];
+    return ours === undefined || theirs === undefined
+      ? []
+      : [
+          {
+            callers,
+            connections,
+            throughput: ratio(ours.requestsPerSecond, theirs.requestsPerSecond),
+            serverCpu: ratio(theirs.serverCpuUs, ours.serverCpuUs),
+            p99: ratio(theirs.p99Ms, ours.p99Ms),
+          },
+        ];
   });
-  console.table(rows);
-  console.log('wire against grpc-js, times better');
-  console.table(ratios);
-  const machine = { cpu: cpus()[0]?.model, cores: cpus().length, memoryGiB: Math.round(totalmem() / 2 ** 30), node: process.version, loadAverageAtEnd: loadavg()[0] };
-  writeFileSync(join(here, 'results.json'), `${JSON.stringify({ date: new Date().toISOString(), machine, seconds: Number(values.seconds), runs: Number(values.runs), rows, ratios, heap }, null, 2)}\n`);
+  console.info(rows);
+  console.info('wire against grpc-js, times better');
+  console.info(ratios);
+  const machine = {
+    cpu: cpus()[0]?.model,
+    cores: cpus().length,
+    memoryGiB: Math.round(totalmem() / 2 ** 30),
+    node: process.version,
+    loadAverageAtEnd: loadavg()[0],
+  };
+  writeFileSync(
+    join(here, 'results.json'),
+    `${JSON.stringify({ date: new Date().toISOString(), machine, seconds: Number(values.seconds), runs: Number(values.runs), rows, ratios, heap }, null, 2)}\n`,
+  );
 }
 
 function ratio(a: number, b: number): number {
@@ -109,7 +173,11 @@ function rowsFile(): Buffer {
   const parts: Buffer[] = [];
   for (let row = 0; row < 512; row++) {
     const floats = Float32Array.from({ length: 30 }, (_, i) => Math.sin(row * 31 + i) * 3);
-    const body = Buffer.concat([Buffer.from([0x0a, 2, 0x6d, 0x31, 0x12, floats.byteLength]), Buffer.from(floats.buffer), Buffer.from([0x18, 1])]);
+    const body = Buffer.concat([
+      Buffer.from([0x0a, 2, 0x6d, 0x31, 0x12, floats.byteLength]),
+      Buffer.from(floats.buffer),
+      Buffer.from([0x18, 1]),
+    ]);
     const length = Buffer.alloc(4);
     length.writeUInt32LE(body.length);
     parts.push(length, body);

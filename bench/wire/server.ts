@@ -60,10 +60,10 @@ const table = [hotUnary('/bench.Predictor/Predict', (replies) => new SumOfRow(re
 const tls = transport === 'wire-tls' ? { tls: { cert: readFileSync(certificate!), key: readFileSync(privateKey!) } } : {};
 const server = transport === 'grpc-js' ? new GrpcJsServer(table) : new WireServer(table, tls);
 const { port } = await server.listen({ port: 0 });
-console.log(port);
+console.info(port);
 if (transport !== 'grpc-js') {
   // Heap growth is asked for by the runner: one line per signal.
-  process.on('SIGUSR2', () => console.log(JSON.stringify({ heapUsed: heapInUse(), stats: (server as WireServer).stats })));
+  process.on('SIGUSR2', () => console.info(JSON.stringify({ heapUsed: heapInUse(), stats: (server as WireServer).stats })));
 }
 
 /** After a full collection, when the runner started us with `--expose-gc`. */

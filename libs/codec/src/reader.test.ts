@@ -10,11 +10,39 @@ interface Field {
   readonly kind: (typeof KINDS)[number];
   readonly value: unknown;
 }
-const KINDS = ['uint32', 'int32', 'sint32', 'bool', 'uint64', 'int64', 'sint64', 'fixed32', 'sfixed32', 'fixed64', 'sfixed64', 'float', 'double', 'string', 'bytes'] as const;
+const KINDS = [
+  'uint32',
+  'int32',
+  'sint32',
+  'bool',
+  'uint64',
+  'int64',
+  'sint64',
+  'fixed32',
+  'sfixed32',
+  'fixed64',
+  'sfixed64',
+  'float',
+  'double',
+  'string',
+  'bytes',
+] as const;
 const WIRE_OF: Record<Field['kind'], WireType> = {
-  uint32: WireType.Varint, int32: WireType.Varint, sint32: WireType.Varint, bool: WireType.Varint, uint64: WireType.Varint, int64: WireType.Varint, sint64: WireType.Varint,
-  fixed32: WireType.Bit32, sfixed32: WireType.Bit32, float: WireType.Bit32, fixed64: WireType.Bit64, sfixed64: WireType.Bit64, double: WireType.Bit64,
-  string: WireType.LengthDelimited, bytes: WireType.LengthDelimited,
+  uint32: WireType.Varint,
+  int32: WireType.Varint,
+  sint32: WireType.Varint,
+  bool: WireType.Varint,
+  uint64: WireType.Varint,
+  int64: WireType.Varint,
+  sint64: WireType.Varint,
+  fixed32: WireType.Bit32,
+  sfixed32: WireType.Bit32,
+  float: WireType.Bit32,
+  fixed64: WireType.Bit64,
+  sfixed64: WireType.Bit64,
+  double: WireType.Bit64,
+  string: WireType.LengthDelimited,
+  bytes: WireType.LengthDelimited,
 };
 
 it('reads what protobuf-es writes, and protobuf-es reads what it writes, byte for byte', () => {
@@ -141,7 +169,15 @@ it('copies packed floats to any place of the target, aligned or not, few or many
 });
 
 it('reads a nested message between its siblings', () => {
-  const bytes = new BinaryWriter().tag(1, WireType.LengthDelimited).fork().tag(2, WireType.Varint).uint32(7).join().tag(3, WireType.Varint).uint32(9).finish();
+  const bytes = new BinaryWriter()
+    .tag(1, WireType.LengthDelimited)
+    .fork()
+    .tag(2, WireType.Varint)
+    .uint32(7)
+    .join()
+    .tag(3, WireType.Varint)
+    .uint32(9)
+    .finish();
   const reader = new ProtoReader(bytes);
   expect(reader.tag()).toBe(0x0a);
   const outer = reader.enter();
@@ -162,15 +198,30 @@ function randomValue(kind: Field['kind'], random: () => number): unknown {
   const wide = bits64 >> BigInt(Math.floor(random() * 64));
   const narrow = Number(BigInt.asUintN(32, bits64) >> BigInt(Math.floor(random() * 32)));
   switch (kind) {
-    case 'bool': return random() < 0.5;
-    case 'uint32': case 'fixed32': return narrow;
-    case 'int32': case 'sint32': case 'sfixed32': return (random() < 0.5 ? narrow : ~narrow) | 0;
-    case 'uint64': case 'fixed64': return wide;
-    case 'int64': case 'sint64': case 'sfixed64': return BigInt.asIntN(64, random() < 0.5 ? wide : ~wide);
-    case 'float': return Math.fround(random() * 1e6 - 5e5);
-    case 'double': return random() * 1e300;
-    case 'string': return Array.from({ length: random() * (random() < 0.1 ? 400 : 9) }, () => TEXT[Math.floor(random() * TEXT.length)]).join('');
-    case 'bytes': return Uint8Array.from({ length: random() * (random() < 0.1 ? 400 : 40) }, () => random() * 256);
+    case 'bool':
+      return random() < 0.5;
+    case 'uint32':
+    case 'fixed32':
+      return narrow;
+    case 'int32':
+    case 'sint32':
+    case 'sfixed32':
+      return (random() < 0.5 ? narrow : ~narrow) | 0;
+    case 'uint64':
+    case 'fixed64':
+      return wide;
+    case 'int64':
+    case 'sint64':
+    case 'sfixed64':
+      return BigInt.asIntN(64, random() < 0.5 ? wide : ~wide);
+    case 'float':
+      return Math.fround(random() * 1e6 - 5e5);
+    case 'double':
+      return random() * 1e300;
+    case 'string':
+      return Array.from({ length: random() * (random() < 0.1 ? 400 : 9) }, () => TEXT[Math.floor(random() * TEXT.length)]).join('');
+    case 'bytes':
+      return Uint8Array.from({ length: random() * (random() < 0.1 ? 400 : 40) }, () => random() * 256);
   }
 }
 const TEXT = ['a', 'Z', '7', ' ', 'é', '語', '😀', '\u0000'];
@@ -183,11 +234,16 @@ function writeWithProtobufEs(fields: readonly Field[]): Uint8Array {
 
 function writeOurs(writer: ProtoWriter, kind: Field['kind'], value: unknown): void {
   switch (kind) {
-    case 'bytes': return writer.delimited(value as Uint8Array);
-    case 'sfixed32': return writer.fixed32(value as number);
-    case 'sfixed64': return writer.fixed64(value as bigint);
-    case 'uint64': return writer.int64(value as bigint);
-    default: return (writer[kind] as (v: unknown) => void).call(writer, value);
+    case 'bytes':
+      return writer.delimited(value as Uint8Array);
+    case 'sfixed32':
+      return writer.fixed32(value as number);
+    case 'sfixed64':
+      return writer.fixed64(value as bigint);
+    case 'uint64':
+      return writer.int64(value as bigint);
+    default:
+      return (writer[kind] as (v: unknown) => void).call(writer, value);
   }
 }
 

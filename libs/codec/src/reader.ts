@@ -199,7 +199,8 @@ export class ProtoReader {
     const length = this.length();
     const count = length >>> 2;
     if ((length & 3) !== 0) throw malformed(`packed floats of ${length} bytes`, tagAt);
-    if (count > countMax || count > target.length - at) throw malformed(`${count} floats where at most ${Math.min(countMax, target.length - at)} fit`, tagAt);
+    if (count > countMax || count > target.length - at)
+      throw malformed(`${count} floats where at most ${Math.min(countMax, target.length - at)} fit`, tagAt);
     if (target !== this.floatTarget) this.rememberFloatTarget(target);
     const start = this.pos;
     this.pos = start + length;

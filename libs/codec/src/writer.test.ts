@@ -16,7 +16,15 @@ it('fills in lengths of nested messages of every size class, whatever the guess 
       writer.end(outer);
       writer.tag(3, WireType.Varint);
       writer.bool(true);
-      const expected = new BinaryWriter().tag(1, WireType.LengthDelimited).fork().tag(2, WireType.LengthDelimited).bytes(content).join().tag(3, WireType.Varint).bool(true).finish();
+      const expected = new BinaryWriter()
+        .tag(1, WireType.LengthDelimited)
+        .fork()
+        .tag(2, WireType.LengthDelimited)
+        .bytes(content)
+        .join()
+        .tag(3, WireType.Varint)
+        .bool(true)
+        .finish();
       expect(Buffer.compare(writer.finish(), expected)).toBe(0);
     }
   }
@@ -24,7 +32,13 @@ it('fills in lengths of nested messages of every size class, whatever the guess 
 
 it('writes packed floats from any part of an array like protobuf-es', () => {
   const floats = Float32Array.from({ length: 60 }, (_, i) => i / 7);
-  for (const [from, count] of [[0, 0], [0, 5], [7, 12], [7, 13], [0, 60]] as const) {
+  for (const [from, count] of [
+    [0, 0],
+    [0, 5],
+    [7, 12],
+    [7, 13],
+    [0, 60],
+  ] as const) {
     const writer = new ProtoWriter(4);
     writer.packedFloats(floats, from, count);
     const expected = new BinaryWriter().fork();
@@ -34,7 +48,20 @@ it('writes packed floats from any part of an array like protobuf-es', () => {
 });
 
 it('writes integers given as numbers like those given as bigints', () => {
-  for (const value of [0, 1, 127, 128, 2 ** 31, 2 ** 32 - 1, 2 ** 32, Number.MAX_SAFE_INTEGER, -1, -128, -(2 ** 32), Number.MIN_SAFE_INTEGER]) {
+  for (const value of [
+    0,
+    1,
+    127,
+    128,
+    2 ** 31,
+    2 ** 32 - 1,
+    2 ** 32,
+    Number.MAX_SAFE_INTEGER,
+    -1,
+    -128,
+    -(2 ** 32),
+    Number.MIN_SAFE_INTEGER,
+  ]) {
     const number = new ProtoWriter();
     number.int64(value);
     expect(Buffer.from(number.finish())).toEqual(Buffer.from(new BinaryWriter().int64(BigInt(value)).finish()));

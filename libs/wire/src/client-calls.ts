@@ -44,7 +44,9 @@ export abstract class ClientCall implements ClientReceiver {
     const { timeoutMs, signal } = options;
     this.deadlineMs = timeoutMs === undefined ? Infinity : Date.now() + timeoutMs;
     if (timeoutMs !== undefined) {
-      this.timer = new CallTimer(() => this.stop(new GrpcError(Status.DEADLINE_EXCEEDED, `The deadline of ${method.path} passed after ${timeoutMs} ms.`)));
+      this.timer = new CallTimer(() =>
+        this.stop(new GrpcError(Status.DEADLINE_EXCEEDED, `The deadline of ${method.path} passed after ${timeoutMs} ms.`)),
+      );
       this.timer.start(this.deadlineMs);
     }
     signal?.addEventListener('abort', this.onAbort, { once: true });
@@ -87,7 +89,8 @@ export abstract class ClientCall implements ClientReceiver {
 
   onEnd(error: GrpcError | undefined, trailers: Metadata | undefined, unprocessed: boolean): void {
     this.stream = null;
-    if (unprocessed && this.canRestart() && this.attempts <= TRANSPARENT_RETRIES_MAX && Date.now() < this.deadlineMs) this.home.submit(this);
+    if (unprocessed && this.canRestart() && this.attempts <= TRANSPARENT_RETRIES_MAX && Date.now() < this.deadlineMs)
+      this.home.submit(this);
     else this.end(error, trailers);
   }
 
@@ -147,7 +150,10 @@ export class UnaryCall extends ClientCall {
     try {
       stream.send(this.encode, this.request, true, this.options.gzip === true);
     } catch (error) {
-      stream.cancel(ErrorCode.CANCEL, new GrpcError(Status.INTERNAL, `The request cannot be written: ${(error as Error).message}`, { cause: error }));
+      stream.cancel(
+        ErrorCode.CANCEL,
+        new GrpcError(Status.INTERNAL, `The request cannot be written: ${(error as Error).message}`, { cause: error }),
+      );
     }
   }
 
@@ -157,7 +163,8 @@ export class UnaryCall extends ClientCall {
 
   protected finish(error: GrpcError | undefined): void {
     if (error !== undefined) this.reject(error);
-    else if (this.responses !== 1) this.reject(new GrpcError(Status.UNIMPLEMENTED, `${this.method.path} answered with ${this.responses} messages where one was due.`));
+    else if (this.responses !== 1)
+      this.reject(new GrpcError(Status.UNIMPLEMENTED, `${this.method.path} answered with ${this.responses} messages where one was due.`));
     else this.resolve(this.response);
   }
 }
@@ -178,7 +185,12 @@ export class StreamingCall extends ClientCall {
   ) {
     super(home, method, options);
     const { streamQueueMessages, streamWindowBytes } = home.limits;
-    this.responses = new MessageQueue(streamQueueMessages, streamWindowBytes, () => this.onTaken(), () => this.stop(new GrpcError(Status.CANCELLED, 'The reader of the responses left.')));
+    this.responses = new MessageQueue(
+      streamQueueMessages,
+      streamWindowBytes,
+      () => this.onTaken(),
+      () => this.stop(new GrpcError(Status.CANCELLED, 'The reader of the responses left.')),
+    );
   }
 
   onMessage(bytes: Uint8Array, start: number, end: number): void {
@@ -199,7 +211,11 @@ export class StreamingCall extends ClientCall {
     this.pacing = new Pacing(connection.session, stream.sender, this.home.limits);
     this.iterator = this.requests[Symbol.asyncIterator]();
     void this.pump(this.iterator, stream, this.pacing).catch((error: unknown) => {
-      this.stop(error instanceof GrpcError ? error : new GrpcError(Status.CANCELLED, `The requests of ${this.method.path} failed: ${(error as Error).message}`, { cause: error }));
+      this.stop(
+        error instanceof GrpcError
+          ? error
+          : new GrpcError(Status.CANCELLED, `The requests of ${this.method.path} failed: ${(error as Error).message}`, { cause: error }),
+      );
     });
   }
 

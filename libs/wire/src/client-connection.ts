@@ -57,7 +57,11 @@ export class ClientConnection implements SessionRole {
     this.fields = new HeaderFields(limits.headerListBytesMax);
     this.session = new Session(socket, limits, tick, this, onDefect);
     this.session.out().raw(PREFACE);
-    this.session.open([[Setting.ENABLE_PUSH, 0], [Setting.INITIAL_WINDOW_SIZE, limits.streamWindowBytes], [Setting.MAX_HEADER_LIST_SIZE, limits.headerListBytesMax]]);
+    this.session.open([
+      [Setting.ENABLE_PUSH, 0],
+      [Setting.INITIAL_WINDOW_SIZE, limits.streamWindowBytes],
+      [Setting.MAX_HEADER_LIST_SIZE, limits.headerListBytesMax],
+    ]);
     socket.on('data', (chunk: Buffer) => {
       this.session.read(chunk);
       this.lastReadMs = this.session.nowMs;
@@ -100,12 +104,14 @@ export class ClientConnection implements SessionRole {
   onStreamWindow(streamId: number, increment: number): void {
     const stream = this.streams.get(streamId);
     if (stream === undefined) return;
-    if (increment === 0 || !stream.sender.grow(increment)) stream.cancel(ErrorCode.FLOW_CONTROL_ERROR, new GrpcError(Status.INTERNAL, 'The server broke the flow control of the stream.'));
+    if (increment === 0 || !stream.sender.grow(increment))
+      stream.cancel(ErrorCode.FLOW_CONTROL_ERROR, new GrpcError(Status.INTERNAL, 'The server broke the flow control of the stream.'));
   }
 
   onInitialWindow(delta: number): void {
     for (const stream of this.streams.all()) {
-      if (!stream.sender.grow(delta)) throw new ConnectionError(ErrorCode.FLOW_CONTROL_ERROR, 'INITIAL_WINDOW_SIZE brings a stream window above 2^31-1');
+      if (!stream.sender.grow(delta))
+        throw new ConnectionError(ErrorCode.FLOW_CONTROL_ERROR, 'INITIAL_WINDOW_SIZE brings a stream window above 2^31-1');
     }
   }
 
@@ -134,7 +140,10 @@ export class ClientConnection implements SessionRole {
   }
 
   onClosed(cause: ConnectionError | undefined): void {
-    const why = new GrpcError(Status.UNAVAILABLE, cause === undefined ? 'The connection to the server is lost.' : `The connection failed: ${cause.message}.`);
+    const why = new GrpcError(
+      Status.UNAVAILABLE,
+      cause === undefined ? 'The connection to the server is lost.' : `The connection failed: ${cause.message}.`,
+    );
     this.leave(why);
     for (const stream of this.streams.all()) stream.lost(why, false);
     this.events.onClosed();

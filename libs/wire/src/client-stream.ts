@@ -77,7 +77,8 @@ export class ClientStream implements InboxOwner, SenderOwner {
 
   /** A header block of the server. */
   onHead(head: ResponseHead, endStream: boolean): void {
-    if (head.fault !== undefined) return this.cancel(ErrorCode.PROTOCOL_ERROR, new GrpcError(Status.INTERNAL, `The server broke HTTP/2: ${head.fault}.`));
+    if (head.fault !== undefined)
+      return this.cancel(ErrorCode.PROTOCOL_ERROR, new GrpcError(Status.INTERNAL, `The server broke HTTP/2: ${head.fault}.`));
     if (head.informational && !endStream) return;
     if (!this.headersSeen && !endStream) {
       this.headersSeen = true;
@@ -86,22 +87,34 @@ export class ClientStream implements InboxOwner, SenderOwner {
       this.receiver.onHeaders(head);
       return;
     }
-    if (!endStream) return this.cancel(ErrorCode.PROTOCOL_ERROR, new GrpcError(Status.INTERNAL, 'The server sent a second header block that does not end the call.'));
+    if (!endStream)
+      return this.cancel(
+        ErrorCode.PROTOCOL_ERROR,
+        new GrpcError(Status.INTERNAL, 'The server sent a second header block that does not end the call.'),
+      );
     this.finalHead = head;
     if (this.inbox === null) this.onMessagesEnd();
     else this.inbox.push(EMPTY, 0, 0, true);
   }
 
   onData(bytes: Buffer, start: number, end: number, endStream: boolean, frameBytes: number): void {
-    if (!this.receiveWindow.receive(frameBytes)) return this.cancel(ErrorCode.FLOW_CONTROL_ERROR, new GrpcError(Status.INTERNAL, 'The server exceeded the stream window.'));
+    if (!this.receiveWindow.receive(frameBytes))
+      return this.cancel(ErrorCode.FLOW_CONTROL_ERROR, new GrpcError(Status.INTERNAL, 'The server exceeded the stream window.'));
     if (!endStream && this.receiver.takesMore(frameBytes)) this.credit(frameBytes);
     if (this.httpError !== undefined) {
       if (endStream) this.finish(this.httpError, undefined);
       return;
     }
-    if (!this.headersSeen) return this.cancel(ErrorCode.PROTOCOL_ERROR, new GrpcError(Status.INTERNAL, 'The server sent DATA before headers.'));
+    if (!this.headersSeen)
+      return this.cancel(ErrorCode.PROTOCOL_ERROR, new GrpcError(Status.INTERNAL, 'The server sent DATA before headers.'));
     // One whole message in the frame: the usual answer, without an inbox.
-    if (this.inbox === null && end - start >= MESSAGE_PREFIX_BYTES && bytes[start] === 0 && bytes.readUInt32BE(start + 1) === end - start - MESSAGE_PREFIX_BYTES && end - start <= this.limits.messageBytesMax) {
+    if (
+      this.inbox === null &&
+      end - start >= MESSAGE_PREFIX_BYTES &&
+      bytes[start] === 0 &&
+      bytes.readUInt32BE(start + 1) === end - start - MESSAGE_PREFIX_BYTES &&
+      end - start <= this.limits.messageBytesMax
+    ) {
       this.onMessage(bytes, start + MESSAGE_PREFIX_BYTES, end);
       if (endStream) this.onMessagesEnd();
       return;
@@ -115,16 +128,24 @@ export class ClientStream implements InboxOwner, SenderOwner {
     try {
       this.receiver.onMessage(bytes, start, end);
     } catch (error) {
-      this.cancel(ErrorCode.CANCEL, new GrpcError(Status.INTERNAL, `The answer cannot be read: ${(error as Error).message}`, { cause: error }));
+      this.cancel(
+        ErrorCode.CANCEL,
+        new GrpcError(Status.INTERNAL, `The answer cannot be read: ${(error as Error).message}`, { cause: error }),
+      );
     }
     if (last) this.onMessagesEnd();
   }
 
   onMessagesEnd(): void {
     const head = this.finalHead;
-    if (head === null) return this.finish(this.httpError ?? new GrpcError(Status.INTERNAL, 'The server ended the stream without a status.'), undefined);
+    if (head === null)
+      return this.finish(this.httpError ?? new GrpcError(Status.INTERNAL, 'The server ended the stream without a status.'), undefined);
     if (head.status === null) this.finish(undefined, head);
-    else this.finish(head.status ?? head.httpError ?? this.httpError ?? new GrpcError(Status.UNKNOWN, 'The server sent no grpc-status.'), undefined);
+    else
+      this.finish(
+        head.status ?? head.httpError ?? this.httpError ?? new GrpcError(Status.UNKNOWN, 'The server sent no grpc-status.'),
+        undefined,
+      );
   }
 
   onInboxError(error: GrpcError): void {

@@ -58,8 +58,13 @@ export class WireClient implements CallHome {
     this.inflater = new Inflater(this.limits.inflationsMax);
     const authority = `${options.host.includes(':') ? `[${options.host}]` : options.host}:${options.port}`;
     this.baseFields = [
-      [':scheme', options.tls === undefined ? 'http' : 'https'], [':authority', authority], ['te', 'trailers'], ['content-type', 'application/grpc'],
-      ['grpc-accept-encoding', 'gzip,identity'], ['user-agent', 'headrace-wire'], ...metadataFields(options.metadata ?? []),
+      [':scheme', options.tls === undefined ? 'http' : 'https'],
+      [':authority', authority],
+      ['te', 'trailers'],
+      ['content-type', 'application/grpc'],
+      ['grpc-accept-encoding', 'gzip,identity'],
+      ['user-agent', 'headrace-wire'],
+      ...metadataFields(options.metadata ?? []),
     ];
     this.watch = setInterval(() => this.watchAll(), WATCH_MS);
     this.watch.unref();
@@ -72,7 +77,9 @@ export class WireClient implements CallHome {
   unary<Q, S>(method: ClientMethod<Q, S>, request: Q, options: CallOptions = {}): Promise<S> {
     const { retry = NO_RETRY } = this.options;
     if (retry.attemptsMax === 1) return this.unaryOnce(method, request, options);
-    return withRetry(retry, options.timeoutMs, options.signal, (timeoutMs) => this.unaryOnce(method, request, timeoutMs === undefined ? options : { ...options, timeoutMs }));
+    return withRetry(retry, options.timeoutMs, options.signal, (timeoutMs) =>
+      this.unaryOnce(method, request, timeoutMs === undefined ? options : { ...options, timeoutMs }),
+    );
   }
 
   /** Leaving the loop early cancels the call. */
@@ -84,7 +91,8 @@ export class WireClient implements CallHome {
     const responses = this.bidi(method, requests, options);
     const first = await responses.next();
     const second = first.done === true ? first : await responses.next();
-    if (first.done === true || second.done !== true) throw new GrpcError(Status.UNIMPLEMENTED, `${method.path} did not answer with exactly one message.`);
+    if (first.done === true || second.done !== true)
+      throw new GrpcError(Status.UNIMPLEMENTED, `${method.path} did not answer with exactly one message.`);
     return first.value;
   }
 
@@ -102,10 +110,15 @@ export class WireClient implements CallHome {
     clearTimeout(this.backoffTimer);
     clearInterval(this.watch);
     this.failWaiting(why, () => true);
-    await Promise.all([...this.all].map((connection) => new Promise<void>((resolve) => {
-      connection.session.socket.once('close', () => resolve());
-      connection.leave(why);
-    })));
+    await Promise.all(
+      [...this.all].map(
+        (connection) =>
+          new Promise<void>((resolve) => {
+            connection.session.socket.once('close', () => resolve());
+            connection.leave(why);
+          }),
+      ),
+    );
   }
 
   /** Cuts open calls, too. */
@@ -118,7 +131,8 @@ export class WireClient implements CallHome {
     if (this.connection !== null && this.connection.hasRoom) return call.start(this.connection);
     if (this.state === 'closed') return call.stop(new GrpcError(Status.UNAVAILABLE, 'The client is closed.'));
     if (this.state === 'backoff' && call.options.waitForReady !== true) return call.stop(this.lastFailure);
-    if (this.waiting.size >= this.limits.clientQueueMax) return call.stop(new GrpcError(Status.RESOURCE_EXHAUSTED, `${this.waiting.size} calls wait for the connection already.`));
+    if (this.waiting.size >= this.limits.clientQueueMax)
+      return call.stop(new GrpcError(Status.RESOURCE_EXHAUSTED, `${this.waiting.size} calls wait for the connection already.`));
     this.waiting.add(call);
     if (this.state === 'idle') this.connect();
   }
@@ -129,7 +143,14 @@ export class WireClient implements CallHome {
 
   private unaryOnce<Q, S>(method: ClientMethod<Q, S>, request: Q, options: CallOptions): Promise<S> {
     return new Promise<S>((resolve, reject) => {
-      new UnaryCall(this, method as ClientMethod<unknown, unknown>, request, options, resolve as (response: unknown) => void, reject).submit();
+      new UnaryCall(
+        this,
+        method as ClientMethod<unknown, unknown>,
+        request,
+        options,
+        resolve as (response: unknown) => void,
+        reject,
+      ).submit();
     });
   }
 
@@ -139,21 +160,33 @@ export class WireClient implements CallHome {
     let failure = `no HTTP/2 server answered within ${this.limits.connectMs} ms`;
     socket.on('error', (error) => (failure = error.message));
     const cap = setTimeout(() => socket.destroy(), this.limits.connectMs);
-    const connection: ClientConnection = new ClientConnection(socket, this.limits, this.tick, this.inflater, {
-      onReady: () => {
-        clearTimeout(cap);
-        this.failures = 0;
-        this.connection = connection;
-        this.enter('ready');
-        this.startWaiting();
+    const connection: ClientConnection = new ClientConnection(
+      socket,
+      this.limits,
+      this.tick,
+      this.inflater,
+      {
+        onReady: () => {
+          clearTimeout(cap);
+          this.failures = 0;
+          this.connection = connection;
+          this.enter('ready');
+          this.startWaiting();
+        },
+        onRoom: () => this.startWaiting(),
+        onLeaving: (why) => {
+          clearTimeout(cap);
+          this.onLeaving(
+            connection,
+            connection.ready
+              ? why
+              : new GrpcError(Status.UNAVAILABLE, `No connection to ${this.options.host}:${this.options.port}: ${failure}.`),
+          );
+        },
+        onClosed: () => this.all.delete(connection),
       },
-      onRoom: () => this.startWaiting(),
-      onLeaving: (why) => {
-        clearTimeout(cap);
-        this.onLeaving(connection, connection.ready ? why : new GrpcError(Status.UNAVAILABLE, `No connection to ${this.options.host}:${this.options.port}: ${failure}.`));
-      },
-      onClosed: () => this.all.delete(connection),
-    }, this.options.onDefect ?? ((error) => process.emitWarning(error instanceof Error ? error : String(error))));
+      this.options.onDefect ?? ((error) => process.emitWarning(error instanceof Error ? error : String(error))),
+    );
     this.all.add(connection);
   }
 

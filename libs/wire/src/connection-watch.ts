@@ -24,7 +24,16 @@ export function watchConnection(connection: ServerConnection, limits: Limits, no
   let notes = notesOf.get(connection);
   if (notes === undefined) {
     const jitter = 0.9 + Math.random() * 0.2;
-    notesOf.set(connection, (notes = { pingSentMs: 0, stalledSinceMs: 0, waitingBytes: 0, drainSinceMs: 0, ageLimitMs: limits.connectionAgeMs > 0 ? limits.connectionAgeMs * jitter : Infinity }));
+    notesOf.set(
+      connection,
+      (notes = {
+        pingSentMs: 0,
+        stalledSinceMs: 0,
+        waitingBytes: 0,
+        drainSinceMs: 0,
+        ageLimitMs: limits.connectionAgeMs > 0 ? limits.connectionAgeMs * jitter : Infinity,
+      }),
+    );
   }
   const { session } = connection;
   if (session.closed) return;
@@ -60,7 +69,9 @@ function endHalfSentRequests(connection: ServerConnection, limits: Limits, nowMs
   for (const stream of connection.streams.all()) {
     if (stream.remoteEnded || stream.partialSinceMs === 0) continue;
     if (nowMs - stream.partialSinceMs > limits.halfSentMs + stream.receivedBytes / SLOWEST_BYTES_PER_MS) {
-      stream.onInboxError(new GrpcError(Status.DEADLINE_EXCEEDED, `The request was begun and not finished within ${limits.halfSentMs} ms.`));
+      stream.onInboxError(
+        new GrpcError(Status.DEADLINE_EXCEEDED, `The request was begun and not finished within ${limits.halfSentMs} ms.`),
+      );
     }
   }
 }

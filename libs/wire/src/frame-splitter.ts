@@ -70,6 +70,7 @@ export class FrameSplitter {
 
 function frameLength(bytes: Uint8Array, pos: number): number {
   const length = (bytes[pos]! << 16) | (bytes[pos + 1]! << 8) | bytes[pos + 2]!;
-  if (length > FRAME_PAYLOAD_BYTES) throw new ConnectionError(ErrorCode.FRAME_SIZE_ERROR, `frame of ${length} bytes, above ${FRAME_PAYLOAD_BYTES}`);
+  if (length > FRAME_PAYLOAD_BYTES)
+    throw new ConnectionError(ErrorCode.FRAME_SIZE_ERROR, `frame of ${length} bytes, above ${FRAME_PAYLOAD_BYTES}`);
   return length;
 }

@@ -2,7 +2,20 @@ import { ProtoWriter } from '@headrace/codec/writer';
 import { seededRandom } from '@headrace/base/random';
 import { expect, it } from 'vitest';
 import { FrameBudget, ReceiveWindow } from './flow-control.js';
-import { ConnectionError, ErrorCode, Flag, FrameType, readUint32, writeFrameHeader, writeGoaway, writeHeaders, writePing, writeReset, writeSettings, writeWindowUpdate } from './frames.js';
+import {
+  ConnectionError,
+  ErrorCode,
+  Flag,
+  FrameType,
+  readUint32,
+  writeFrameHeader,
+  writeGoaway,
+  writeHeaders,
+  writePing,
+  writeReset,
+  writeSettings,
+  writeWindowUpdate,
+} from './frames.js';
 import { FrameSplitter } from './frame-splitter.js';
 import { HeaderBlockCache } from './header-block-cache.js';
 import { StreamTable } from './stream-table.js';
@@ -34,14 +47,19 @@ it('gives the frames that were written, wherever the chunks are cut', () => {
     const expected: Frame[] = [];
     for (let i = random() * 10; i > 0; i--) {
       const payload = Buffer.alloc(random() * (random() < 0.1 ? 16_384 : 50), random() * 256);
-      const frame = { type: Math.floor(random() * 256), flags: Math.floor(random() * 256), streamId: Math.floor(random() * 2 ** 31), payload: payload.toString('hex') };
+      const frame = {
+        type: Math.floor(random() * 256),
+        flags: Math.floor(random() * 256),
+        streamId: Math.floor(random() * 2 ** 31),
+        payload: payload.toString('hex'),
+      };
       expected.push(frame);
       writeFrameHeader(out, payload.length, frame.type, frame.flags, frame.streamId);
       out.raw(payload);
     }
     const bytes = Buffer.from(out.finish());
     const chunks: Buffer[] = [];
-    for (let at = 0; at < bytes.length; ) {
+    for (let at = 0; at < bytes.length;) {
       const size = 1 + Math.floor(random() * (random() < 0.5 ? 12 : 3000));
       chunks.push(bytes.subarray(at, at + size));
       at += size;
@@ -52,7 +70,10 @@ it('gives the frames that were written, wherever the chunks are cut', () => {
 
 it('writes the control frames of RFC 9113 section 6', () => {
   const out = new ProtoWriter();
-  writeSettings(out, [[3, 1000], [4, 0x7fff_ffff]]);
+  writeSettings(out, [
+    [3, 1000],
+    [4, 0x7fff_ffff],
+  ]);
   writePing(out, true, Buffer.from('01234567'));
   writeGoaway(out, 5, ErrorCode.ENHANCE_YOUR_CALM, 'calm');
   writeReset(out, 7, ErrorCode.CANCEL);
@@ -71,7 +92,11 @@ it('cuts a header block that is larger than a frame into HEADERS and CONTINUATIO
   const block = Buffer.from(Array.from({ length: 25 }, (_, i) => i));
   writeHeaders(out, 3, block, 25, true, 10);
   const frames = split([Buffer.from(out.finish())]);
-  expect(frames.map(({ type, flags }) => [type, flags])).toEqual([[FrameType.HEADERS, Flag.END_STREAM], [FrameType.CONTINUATION, 0], [FrameType.CONTINUATION, Flag.END_HEADERS]]);
+  expect(frames.map(({ type, flags }) => [type, flags])).toEqual([
+    [FrameType.HEADERS, Flag.END_STREAM],
+    [FrameType.CONTINUATION, 0],
+    [FrameType.CONTINUATION, Flag.END_HEADERS],
+  ]);
   expect(frames.map(({ payload }) => payload).join('')).toBe(block.toString('hex'));
 });
 
@@ -128,5 +153,9 @@ it('a cached header block is found by its bytes while the table stands, and only
   expect(cache.find(bytes, 1, 4, 2)).toBeUndefined();
   expect(cache.find(bytes, 1, 5, 1)).toBeUndefined();
   for (let i = 0; i < 20; i++) cache.store(Buffer.from([i]), 0, 1, 1, String(i));
-  expect([cache.find(Buffer.from([19]), 0, 1, 1), cache.find(Buffer.from([12]), 0, 1, 1), cache.find(Buffer.from([3]), 0, 1, 1)]).toEqual(['19', '12', undefined]);
+  expect([cache.find(Buffer.from([19]), 0, 1, 1), cache.find(Buffer.from([12]), 0, 1, 1), cache.find(Buffer.from([3]), 0, 1, 1)]).toEqual([
+    '19',
+    '12',
+    undefined,
+  ]);
 });

@@ -9,9 +9,27 @@ export const WINDOW_MAX = 0x7fff_ffff;
 export const STREAM_ID_MAX = 0x7fff_ffff;
 export const PREFACE = Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n', 'latin1');
 
-export const FrameType = { DATA: 0, HEADERS: 1, PRIORITY: 2, RST_STREAM: 3, SETTINGS: 4, PUSH_PROMISE: 5, PING: 6, GOAWAY: 7, WINDOW_UPDATE: 8, CONTINUATION: 9 } as const;
+export const FrameType = {
+  DATA: 0,
+  HEADERS: 1,
+  PRIORITY: 2,
+  RST_STREAM: 3,
+  SETTINGS: 4,
+  PUSH_PROMISE: 5,
+  PING: 6,
+  GOAWAY: 7,
+  WINDOW_UPDATE: 8,
+  CONTINUATION: 9,
+} as const;
 export const Flag = { ACK: 1, END_STREAM: 1, END_HEADERS: 4, PADDED: 8, PRIORITY: 32 } as const;
-export const Setting = { HEADER_TABLE_SIZE: 1, ENABLE_PUSH: 2, MAX_CONCURRENT_STREAMS: 3, INITIAL_WINDOW_SIZE: 4, MAX_FRAME_SIZE: 5, MAX_HEADER_LIST_SIZE: 6 } as const;
+export const Setting = {
+  HEADER_TABLE_SIZE: 1,
+  ENABLE_PUSH: 2,
+  MAX_CONCURRENT_STREAMS: 3,
+  INITIAL_WINDOW_SIZE: 4,
+  MAX_FRAME_SIZE: 5,
+  MAX_HEADER_LIST_SIZE: 6,
+} as const;
 export const ErrorCode = {
   NO_ERROR: 0,
   PROTOCOL_ERROR: 1,
@@ -116,12 +134,19 @@ export function writeWindowUpdate(out: ProtoWriter, streamId: number, increment:
 }
 
 /** One header block as HEADERS and as many CONTINUATION frames as the peer's frame size needs. */
-export function writeHeaders(out: ProtoWriter, streamId: number, block: Uint8Array, end: number, endStream: boolean, frameBytesMax: number): void {
+export function writeHeaders(
+  out: ProtoWriter,
+  streamId: number,
+  block: Uint8Array,
+  end: number,
+  endStream: boolean,
+  frameBytesMax: number,
+): void {
   const endStreamFlag = endStream ? Flag.END_STREAM : 0;
   const first = Math.min(end, frameBytesMax);
   writeFrameHeader(out, first, FrameType.HEADERS, endStreamFlag | (first === end ? Flag.END_HEADERS : 0), streamId);
   out.raw(block, 0, first);
-  for (let at = first; at < end; ) {
+  for (let at = first; at < end;) {
     const size = Math.min(end - at, frameBytesMax);
     writeFrameHeader(out, size, FrameType.CONTINUATION, at + size === end ? Flag.END_HEADERS : 0, streamId);
     out.raw(block, at, at + size);

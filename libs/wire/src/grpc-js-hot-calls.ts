@@ -2,7 +2,7 @@ import { Metadata as GrpcJsMetadata } from '@grpc/grpc-js';
 import type { handleUnaryCall, sendUnaryData, ServerUnaryCall, ServiceError } from '@grpc/grpc-js';
 import { assert } from '@headrace/base/assert';
 import { ProtoWriter } from '@headrace/codec/writer';
-import { fromGrpcJs } from './grpc-js-transport.js';
+import { fromGrpcJs } from './grpc-js-metadata.js';
 import type { HotEntry, HotReplies, HotUnaryHandler, ReplyHandle } from './handler.js';
 import type { Metadata } from './metadata.js';
 import { toGrpcError } from './status.js';

@@ -1,7 +1,18 @@
-import { Metadata as GrpcJsMetadata, Server, ServerCredentials, status as grpcJsStatus } from '@grpc/grpc-js';
-import type { handleBidiStreamingCall, handleClientStreamingCall, handleServerStreamingCall, handleUnaryCall, ServerDuplexStream, ServerReadableStream, ServerUnaryCall, ServerWritableStream, ServiceError } from '@grpc/grpc-js';
+import { Metadata as GrpcJsMetadata, Server, ServerCredentials, type status as grpcJsStatus } from '@grpc/grpc-js';
+import type {
+  handleBidiStreamingCall,
+  handleClientStreamingCall,
+  handleServerStreamingCall,
+  handleUnaryCall,
+  ServerDuplexStream,
+  ServerReadableStream,
+  ServerUnaryCall,
+  ServerWritableStream,
+  ServiceError,
+} from '@grpc/grpc-js';
 import { ProtoWriter } from '@headrace/codec/writer';
 import { GrpcJsHotCalls } from './grpc-js-hot-calls.js';
+import { fromGrpcJs, toGrpcJs } from './grpc-js-metadata.js';
 import type { CallContext, MethodEntry, ServiceTable } from './handler.js';
 import { limitsWith } from './limits.js';
 import type { Limits } from './limits.js';
@@ -9,7 +20,11 @@ import { MessageQueue } from './message-queue.js';
 import { Metadata } from './metadata.js';
 import { GrpcError, Status, toGrpcError } from './status.js';
 
-type AnyCall = ServerUnaryCall<Buffer, unknown> | ServerReadableStream<Buffer, unknown> | ServerWritableStream<Buffer, unknown> | ServerDuplexStream<Buffer, unknown>;
+type AnyCall =
+  | ServerUnaryCall<Buffer, unknown>
+  | ServerReadableStream<Buffer, unknown>
+  | ServerWritableStream<Buffer, unknown>
+  | ServerDuplexStream<Buffer, unknown>;
 type OrdinaryEntry = Exclude<MethodEntry, { kind: 'hot' }>;
 
 export interface GrpcJsServerOptions {
@@ -43,10 +58,14 @@ export class GrpcJsServer {
 
   listen(options: { readonly host?: string; readonly port: number }): Promise<{ port: number }> {
     return new Promise((resolve, reject) => {
-      this.server.bindAsync(`${options.host ?? '127.0.0.1'}:${options.port}`, this.options.credentials ?? ServerCredentials.createInsecure(), (error, port) => {
-        if (error) reject(error);
-        else resolve({ port });
-      });
+      this.server.bindAsync(
+        `${options.host ?? '127.0.0.1'}:${options.port}`,
+        this.options.credentials ?? ServerCredentials.createInsecure(),
+        (error, port) => {
+          if (error) reject(error);
+          else resolve({ port });
+        },
+      );
     });
   }
 
@@ -76,7 +95,8 @@ export class GrpcJsServer {
     };
     const deserialize = (bytes: Buffer): Buffer => bytes;
     const register = (handler: unknown, type: 'unary' | 'clientStream' | 'serverStream' | 'bidi'): void => {
-      if (!this.server.register(path, handler as handleUnaryCall<Buffer, unknown>, serialize, deserialize, type)) throw new Error(`The method ${path} is in the service table twice.`);
+      if (!this.server.register(path, handler as handleUnaryCall<Buffer, unknown>, serialize, deserialize, type))
+        throw new Error(`The method ${path} is in the service table twice.`);
     };
     switch (entry.kind) {
       case 'hot':
@@ -134,15 +154,20 @@ export class GrpcJsServer {
     };
   }
 
-  private async pump(call: ServerWritableStream<Buffer, unknown> | ServerDuplexStream<Buffer, unknown>, context: GrpcJsCall, start: () => AsyncIterable<unknown>): Promise<void> {
+  private async pump(
+    call: ServerWritableStream<Buffer, unknown> | ServerDuplexStream<Buffer, unknown>,
+    context: GrpcJsCall,
+    start: () => AsyncIterable<unknown>,
+  ): Promise<void> {
     try {
       for await (const response of start()) {
         if (call.cancelled) return;
         context.sendInitial();
-        if (!call.write(response)) await new Promise<void>((resolve) => {
-          call.once('drain', resolve);
-          context.onCancelled = resolve;
-        });
+        if (!call.write(response))
+          await new Promise<void>((resolve) => {
+            call.once('drain', resolve);
+            context.onCancelled = resolve;
+          });
       }
       context.sendInitial();
       call.end(context.trailers());
@@ -174,7 +199,12 @@ class GrpcJsCall implements CallContext {
     this.deadlineMs = typeof deadline === 'number' ? deadline : deadline.getTime();
     (call as ServerUnaryCall<Buffer, unknown>).on('cancelled', () => {
       const late = Date.now() >= this.deadlineMs;
-      this.controller.abort(new GrpcError(late ? Status.DEADLINE_EXCEEDED : Status.CANCELLED, late ? `The deadline of ${this.path} passed.` : 'The caller cancelled.'));
+      this.controller.abort(
+        new GrpcError(
+          late ? Status.DEADLINE_EXCEEDED : Status.CANCELLED,
+          late ? `The deadline of ${this.path} passed.` : 'The caller cancelled.',
+        ),
+      );
       this.onCancelled?.();
     });
   }
@@ -215,7 +245,12 @@ class GrpcJsCall implements CallContext {
 }
 
 /** By events and not by iterating the stream: leaving such a loop destroys the call before its status is sent. */
-function requestsOf(entry: OrdinaryEntry, call: ServerReadableStream<Buffer, unknown> | ServerDuplexStream<Buffer, unknown>, context: CallContext, limits: Limits): AsyncIterable<unknown> {
+function requestsOf(
+  entry: OrdinaryEntry,
+  call: ServerReadableStream<Buffer, unknown> | ServerDuplexStream<Buffer, unknown>,
+  context: CallContext,
+  limits: Limits,
+): AsyncIterable<unknown> {
   const requests = new MessageQueue<unknown>(limits.streamQueueMessages, limits.streamWindowBytes, () => {
     if (!requests.isFull) call.resume();
   });
@@ -234,22 +269,4 @@ function requestsOf(entry: OrdinaryEntry, call: ServerReadableStream<Buffer, unk
 
 function decode(entry: OrdinaryEntry, bytes: Buffer): unknown {
   return entry.definition.request.decode(bytes, 0, bytes.length);
-}
-
-function toGrpcJs(metadata: Metadata): GrpcJsMetadata {
-  const theirs = new GrpcJsMetadata();
-  for (const [name, value] of metadata) theirs.add(name, typeof value === 'string' ? value : Buffer.from(value));
-  return theirs;
-}
-
-export function fromGrpcJs(theirs: GrpcJsMetadata): Metadata {
-  const names: string[] = [];
-  const values: string[] = [];
-  for (const name of Object.keys(theirs.getMap())) {
-    for (const value of theirs.get(name)) {
-      names.push(name);
-      values.push(typeof value === 'string' ? value : value.toString('base64'));
-    }
-  }
-  return Metadata.fromFields(names, values, names.length);
 }

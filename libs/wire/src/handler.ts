@@ -81,8 +81,16 @@ export interface HotReplies {
 /** One line of a service's table: a definition with the handler of its kind. `hot` gets the answers' door once, at registration. */
 export type MethodEntry =
   | { readonly definition: MethodDefinition<unknown, unknown>; readonly kind: 'unary'; readonly handler: UnaryHandler<unknown, unknown> }
-  | { readonly definition: MethodDefinition<unknown, unknown>; readonly kind: 'server-stream'; readonly handler: ServerStreamHandler<unknown, unknown> }
-  | { readonly definition: MethodDefinition<unknown, unknown>; readonly kind: 'client-stream'; readonly handler: ClientStreamHandler<unknown, unknown> }
+  | {
+      readonly definition: MethodDefinition<unknown, unknown>;
+      readonly kind: 'server-stream';
+      readonly handler: ServerStreamHandler<unknown, unknown>;
+    }
+  | {
+      readonly definition: MethodDefinition<unknown, unknown>;
+      readonly kind: 'client-stream';
+      readonly handler: ClientStreamHandler<unknown, unknown>;
+    }
   | { readonly definition: MethodDefinition<unknown, unknown>; readonly kind: 'bidi'; readonly handler: BidiHandler<unknown, unknown> }
   | HotEntry;
 

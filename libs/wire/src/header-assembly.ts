@@ -23,7 +23,8 @@ export class HeaderAssembly {
     }
     if ((flags & Flag.PRIORITY) !== 0) {
       if (end - start < 5) throw new ConnectionError(ErrorCode.FRAME_SIZE_ERROR, 'HEADERS without its priority');
-      if ((readUint32(bytes, start) & 0x7fff_ffff) === streamId) throw new ConnectionError(ErrorCode.PROTOCOL_ERROR, 'a stream that depends on itself');
+      if ((readUint32(bytes, start) & 0x7fff_ffff) === streamId)
+        throw new ConnectionError(ErrorCode.PROTOCOL_ERROR, 'a stream that depends on itself');
       start += 5;
     }
     end -= padding;
@@ -40,7 +41,8 @@ export class HeaderAssembly {
 
   /** True when the block is whole: take it with `takeBlock`. */
   append(flags: number, streamId: number, bytes: Buffer, start: number, end: number): boolean {
-    if (this.streamId === 0 || streamId !== this.streamId) throw new ConnectionError(ErrorCode.PROTOCOL_ERROR, 'CONTINUATION without HEADERS');
+    if (this.streamId === 0 || streamId !== this.streamId)
+      throw new ConnectionError(ErrorCode.PROTOCOL_ERROR, 'CONTINUATION without HEADERS');
     this.keep(bytes, start, end);
     if ((flags & Flag.END_HEADERS) === 0) return false;
     this.end = this.filled;

@@ -56,5 +56,5 @@ function faultOfFields(fields: HeaderFields, pseudo: ReadonlySet<string>): strin
 const COLON = 0x3a;
 /** Tokens of RFC 9110 section 5.6.2 in lower case. */
 const FIELD_NAME = /^[!#$%&'*+\-.^_`|~0-9a-z]+$/;
-// eslint-disable-next-line no-control-regex -- exactly the characters that RFC 9113 section 8.2.1 forbids, and white space at the ends
+
 const FORBIDDEN_IN_VALUE = /[\0\r\n]|^[ \t]|[ \t]$/;

@@ -133,5 +133,7 @@ export class HpackDecoder {
 let scratch = Buffer.allocUnsafeSlow(4096);
 
 function latin1(bytes: Uint8Array, start: number, end: number): string {
-  return bytes instanceof Buffer ? bytes.toString('latin1', start, end) : Buffer.from(bytes.buffer, bytes.byteOffset + start, end - start).toString('latin1');
+  return bytes instanceof Buffer
+    ? bytes.toString('latin1', start, end)
+    : Buffer.from(bytes.buffer, bytes.byteOffset + start, end - start).toString('latin1');
 }

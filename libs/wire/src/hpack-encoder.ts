@@ -1,9 +1,25 @@
 import type { ProtoWriter } from '@headrace/codec/writer';
 import { huffmanEncode, huffmanLength } from './hpack-huffman.js';
-import { ENTRY_OVERHEAD_BYTES, FIRST_DYNAMIC_INDEX, HpackTable, staticFieldIndex, staticNameIndex, TABLE_SIZE_DEFAULT } from './hpack-table.js';
+import {
+  ENTRY_OVERHEAD_BYTES,
+  FIRST_DYNAMIC_INDEX,
+  HpackTable,
+  staticFieldIndex,
+  staticNameIndex,
+  TABLE_SIZE_DEFAULT,
+} from './hpack-table.js';
 
 /** Values of these names change from call to call: in the table they would only push out what repeats. */
-const VOLATILE_NAMES = new Set(['grpc-timeout', 'grpc-message', 'grpc-status-details-bin', 'content-length', 'traceparent', 'tracestate', 'x-request-id', 'date']);
+const VOLATILE_NAMES = new Set([
+  'grpc-timeout',
+  'grpc-message',
+  'grpc-status-details-bin',
+  'content-length',
+  'traceparent',
+  'tracestate',
+  'x-request-id',
+  'date',
+]);
 
 /**
  * Encodes header blocks of one direction of one connection. Fields that may repeat enter the dynamic table, so that the second block of the same

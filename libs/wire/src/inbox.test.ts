@@ -5,7 +5,7 @@ import { Inbox } from './inbox.js';
 import type { InboxOwner } from './inbox.js';
 import { Inflater } from './inflate.js';
 import { limitsWith } from './limits.js';
-import { GrpcError, Status } from './status.js';
+import { type GrpcError, Status } from './status.js';
 
 class Owner implements InboxOwner {
   readonly acceptsGzip = true;
@@ -50,12 +50,15 @@ function framed(text: string, gzip: boolean): Buffer {
 it('delivers the same messages in the same order however the bytes are cut, compressed or not', async () => {
   const random = seededRandom(5);
   for (let round = 0; round < 300; round++) {
-    const texts = Array.from({ length: random() * 6 }, () => 'x'.repeat(random() < 0.3 ? 0 : random() * (random() < 0.1 ? 9000 : 80)) + String(random()));
+    const texts = Array.from(
+      { length: random() * 6 },
+      () => 'x'.repeat(random() < 0.3 ? 0 : random() * (random() < 0.1 ? 9000 : 80)) + String(random()),
+    );
     if (random() < 0.3) texts.push('');
     const bytes = Buffer.concat(texts.map((text) => framed(text, random() < 0.4)));
     const owner = new Owner();
     const inbox = new Inbox(owner, limitsWith(), new Inflater(64));
-    for (let at = 0; ; ) {
+    for (let at = 0; ;) {
       const size = Math.floor(random() * (random() < 0.5 ? 7 : 400));
       const last = at + size >= bytes.length;
       inbox.push(bytes, at, Math.min(bytes.length, at + size), last);

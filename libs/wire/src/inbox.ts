@@ -93,7 +93,11 @@ export class Inbox {
     this.filled = 0;
     if (flag > 1) return this.refuse(Status.INTERNAL, `The compressed flag of a message is ${flag}.`);
     if (flag === 1 && !this.owner.acceptsGzip) return this.refuse(Status.INTERNAL, 'A compressed message without grpc-encoding.');
-    if (this.length > this.limits.messageBytesMax) return this.refuse(Status.RESOURCE_EXHAUSTED, `A message of ${this.length} bytes is above the limit of ${this.limits.messageBytesMax}.`);
+    if (this.length > this.limits.messageBytesMax)
+      return this.refuse(
+        Status.RESOURCE_EXHAUSTED,
+        `A message of ${this.length} bytes is above the limit of ${this.limits.messageBytesMax}.`,
+      );
     return true;
   }
 

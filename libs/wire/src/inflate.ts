@@ -42,6 +42,7 @@ function inflateNow(bytes: Uint8Array, bytesMax: number): Buffer | GrpcError {
 }
 
 function refusal(error: NodeJS.ErrnoException, bytesMax: number): GrpcError {
-  if (error.code === 'ERR_BUFFER_TOO_LARGE') return new GrpcError(Status.RESOURCE_EXHAUSTED, `A message is above the limit of ${bytesMax} bytes once decompressed.`);
+  if (error.code === 'ERR_BUFFER_TOO_LARGE')
+    return new GrpcError(Status.RESOURCE_EXHAUSTED, `A message is above the limit of ${bytesMax} bytes once decompressed.`);
   return new GrpcError(Status.INTERNAL, `A compressed message is broken: ${error.message}.`, { cause: error });
 }

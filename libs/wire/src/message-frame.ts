@@ -11,7 +11,14 @@ export const MESSAGE_PREFIX_BYTES = 5;
  * Encodes one message straight into the session's output as a DATA frame. A message larger than one frame or the windows
  * goes through the sender; then the answer is false, and an `endStream` is still to be sent behind it. What `encode` throws passes through, with nothing written.
  */
-export function sendEncoded<T>(session: Session, sender: StreamSender, encode: (value: T, writer: ProtoWriter) => void, value: T, endStream: boolean, gzip: boolean): boolean {
+export function sendEncoded<T>(
+  session: Session,
+  sender: StreamSender,
+  encode: (value: T, writer: ProtoWriter) => void,
+  value: T,
+  endStream: boolean,
+  gzip: boolean,
+): boolean {
   const out = session.out();
   const frameAt = out.pos;
   writeFrameHeader(out, MESSAGE_PREFIX_BYTES, FrameType.DATA, endStream ? Flag.END_STREAM : 0, sender.streamId);

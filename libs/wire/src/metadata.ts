@@ -35,12 +35,23 @@ export class Metadata implements Iterable<readonly [string, MetadataValue]> {
 
   add(name: string, value: MetadataValue): this {
     const lower = name.toLowerCase();
-    if (!NAME.test(lower) || isReserved(lower)) throw new AppError('REQUEST_INVALID', `Metadata name ${JSON.stringify(name)} is not allowed; use a-z, 0-9, "_", "-", "." and no name of the protocol.`);
+    if (!NAME.test(lower) || isReserved(lower))
+      throw new AppError(
+        'REQUEST_INVALID',
+        `Metadata name ${JSON.stringify(name)} is not allowed; use a-z, 0-9, "_", "-", "." and no name of the protocol.`,
+      );
     const binary = lower.endsWith('-bin');
     if (binary === (typeof value === 'string')) {
-      throw new AppError('REQUEST_INVALID', `Metadata ${lower} must be ${binary ? 'bytes' : 'text'}: exactly the names that end in "-bin" have bytes.`);
+      throw new AppError(
+        'REQUEST_INVALID',
+        `Metadata ${lower} must be ${binary ? 'bytes' : 'text'}: exactly the names that end in "-bin" have bytes.`,
+      );
     }
-    if (typeof value === 'string' && !PRINTABLE.test(value)) throw new AppError('REQUEST_INVALID', `The value of metadata ${lower} has characters outside printable ASCII; send it as bytes under a "-bin" name.`);
+    if (typeof value === 'string' && !PRINTABLE.test(value))
+      throw new AppError(
+        'REQUEST_INVALID',
+        `The value of metadata ${lower} has characters outside printable ASCII; send it as bytes under a "-bin" name.`,
+      );
     this.push(lower, value);
     return this;
   }

@@ -104,7 +104,10 @@ export class OrdinaryCall implements CallContext {
 
   onMessage(bytes: Uint8Array, start: number, end: number): void {
     if (this.finished || this.requests === null) return;
-    if (!this.stream.onBuffered(end - start)) return this.stream.onInboxError(new GrpcError(Status.RESOURCE_EXHAUSTED, 'Too many unread messages on this connection or server; retry later.'));
+    if (!this.stream.onBuffered(end - start))
+      return this.stream.onInboxError(
+        new GrpcError(Status.RESOURCE_EXHAUSTED, 'Too many unread messages on this connection or server; retry later.'),
+      );
     try {
       this.requests.push(this.entry.definition.request.decode(bytes, start, end - start), end - start);
     } catch (error) {

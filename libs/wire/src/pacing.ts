@@ -19,7 +19,8 @@ export class Pacing {
   async room(isOver: () => boolean): Promise<void> {
     const { output } = this.session;
     if (output.turnBytes > TURN_BYTES_MAX) await new Promise(setImmediate);
-    while (!isOver() && this.sender.queuedBytes > this.limits.streamOutputBytesMax) await new Promise<void>((resolve) => (this.resume = resolve));
+    while (!isOver() && this.sender.queuedBytes > this.limits.streamOutputBytesMax)
+      await new Promise<void>((resolve) => (this.resume = resolve));
     while (!isOver() && output.waitingBytes > this.limits.outputBytesMax) await output.drained();
   }
 

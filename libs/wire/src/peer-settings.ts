@@ -34,7 +34,8 @@ export class PeerSettings {
         this.initialWindow = value;
         return;
       case Setting.MAX_FRAME_SIZE:
-        if (value < FRAME_PAYLOAD_BYTES || value > 0xff_ffff) throw new ConnectionError(ErrorCode.PROTOCOL_ERROR, `MAX_FRAME_SIZE ${value}`);
+        if (value < FRAME_PAYLOAD_BYTES || value > 0xff_ffff)
+          throw new ConnectionError(ErrorCode.PROTOCOL_ERROR, `MAX_FRAME_SIZE ${value}`);
         this.frameBytesMax = value;
         return;
       case Setting.MAX_HEADER_LIST_SIZE:

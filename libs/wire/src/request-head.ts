@@ -30,21 +30,62 @@ export function readRequestHead<Method>(fields: HeaderFields, findMethod: (path:
   const names = fields.names.slice(0, fields.count);
   const values = fields.values.slice(0, fields.count);
   const path = valueOf(fields, ':path') ?? '';
-  const refuse = (refusal: Refusal): RequestHead<Method> => ({ path, method: undefined, refusal, timeoutMs: Infinity, acceptsGzip: false, clientAcceptsGzip: false, contentLength: contentLengthOf(fields) ?? -1, names, values });
-  if (fields.tooLarge) return refuse({ kind: 'grpc', error: new GrpcError(Status.RESOURCE_EXHAUSTED, `The metadata of ${fields.listBytes} bytes is above the limit of ${fields.listBytesMax}.`) });
+  const refuse = (refusal: Refusal): RequestHead<Method> => ({
+    path,
+    method: undefined,
+    refusal,
+    timeoutMs: Infinity,
+    acceptsGzip: false,
+    clientAcceptsGzip: false,
+    contentLength: contentLengthOf(fields) ?? -1,
+    names,
+    values,
+  });
+  if (fields.tooLarge)
+    return refuse({
+      kind: 'grpc',
+      error: new GrpcError(
+        Status.RESOURCE_EXHAUSTED,
+        `The metadata of ${fields.listBytes} bytes is above the limit of ${fields.listBytesMax}.`,
+      ),
+    });
   const fault = faultOfRequest(fields) ?? (contentLengthOf(fields) === undefined ? 'content-length that is no number' : undefined);
   if (fault !== undefined) return refuse({ kind: 'malformed', fault });
-  if (valueOf(fields, ':method') !== 'POST') return refuse({ kind: 'http', status: '405', text: 'This is a gRPC server: calls are POST requests with content-type application/grpc.\n' });
-  if (!GRPC_CONTENT.test(valueOf(fields, 'content-type') ?? '')) return refuse({ kind: 'http', status: '415', text: 'This is a gRPC server: the content-type must be application/grpc.\n' });
+  if (valueOf(fields, ':method') !== 'POST')
+    return refuse({
+      kind: 'http',
+      status: '405',
+      text: 'This is a gRPC server: calls are POST requests with content-type application/grpc.\n',
+    });
+  if (!GRPC_CONTENT.test(valueOf(fields, 'content-type') ?? ''))
+    return refuse({ kind: 'http', status: '415', text: 'This is a gRPC server: the content-type must be application/grpc.\n' });
   const timeout = valueOf(fields, 'grpc-timeout');
   const timeoutMs = timeout === undefined ? Infinity : timeoutMsOf(timeout);
-  if (timeoutMs === undefined) return refuse({ kind: 'grpc', error: new GrpcError(Status.INTERNAL, 'The grpc-timeout is malformed: up to eight digits and one of H, M, S, m, u, n.') });
+  if (timeoutMs === undefined)
+    return refuse({
+      kind: 'grpc',
+      error: new GrpcError(Status.INTERNAL, 'The grpc-timeout is malformed: up to eight digits and one of H, M, S, m, u, n.'),
+    });
   const encoding = valueOf(fields, 'grpc-encoding') ?? 'identity';
-  if (encoding !== 'gzip' && encoding !== 'identity') return refuse({ kind: 'grpc', error: new GrpcError(Status.UNIMPLEMENTED, `The compression ${JSON.stringify(encoding)} is not supported; use gzip or identity.`) });
+  if (encoding !== 'gzip' && encoding !== 'identity')
+    return refuse({
+      kind: 'grpc',
+      error: new GrpcError(Status.UNIMPLEMENTED, `The compression ${JSON.stringify(encoding)} is not supported; use gzip or identity.`),
+    });
   const method = findMethod(path);
   if (method === undefined) return refuse({ kind: 'grpc', error: new GrpcError(Status.UNIMPLEMENTED, `There is no method ${path} here.`) });
   const clientAcceptsGzip = (valueOf(fields, 'grpc-accept-encoding') ?? '').split(',').some((name) => name.trim() === 'gzip');
-  return { path, method, refusal: undefined, timeoutMs, acceptsGzip: encoding === 'gzip', clientAcceptsGzip, contentLength: contentLengthOf(fields) ?? -1, names, values };
+  return {
+    path,
+    method,
+    refusal: undefined,
+    timeoutMs,
+    acceptsGzip: encoding === 'gzip',
+    clientAcceptsGzip,
+    contentLength: contentLengthOf(fields) ?? -1,
+    names,
+    values,
+  };
 }
 
 /** Milliseconds, possibly fractional, or undefined when the text is malformed (PROTOCOL-HTTP2.md, "Timeout"). */

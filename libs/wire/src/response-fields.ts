@@ -7,7 +7,10 @@ import type { GrpcError } from './status.js';
 /** A message of an error that is longer than this is cut: trailers are metadata, and clients bound those. */
 const STATUS_MESSAGE_CHARS_MAX = 2000;
 
-export const OK_HEADERS: Fields = [[':status', '200'], ['content-type', 'application/grpc']];
+export const OK_HEADERS: Fields = [
+  [':status', '200'],
+  ['content-type', 'application/grpc'],
+];
 export const OK_HEADERS_GZIP: Fields = [...OK_HEADERS, ['grpc-encoding', 'gzip']];
 export const OK_TRAILERS: Fields = [['grpc-status', '0']];
 

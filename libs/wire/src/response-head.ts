@@ -40,7 +40,9 @@ export function metadataOfHead(head: ResponseHead): Metadata {
 
 function httpErrorOf(http: string, contentType: string): GrpcError | undefined {
   if (http !== '200') return new GrpcError(statusOfHttp(http), `The answer is HTTP status ${http} and not gRPC.`);
-  return contentType.startsWith('application/grpc') ? undefined : new GrpcError(Status.UNKNOWN, `The answer is ${JSON.stringify(contentType)} and not gRPC.`);
+  return contentType.startsWith('application/grpc')
+    ? undefined
+    : new GrpcError(Status.UNKNOWN, `The answer is ${JSON.stringify(contentType)} and not gRPC.`);
 }
 
 function statusOf(fields: HeaderFields, names: readonly string[], values: readonly string[]): GrpcError | null | undefined {

@@ -45,7 +45,11 @@ export class ServerConnection implements SessionRole {
     this.fields = new HeaderFields(context.limits.headerListBytesMax);
     this.session = new Session(socket, context.limits, context.tick, this, context.onDefect);
     const { streamsMax, streamWindowBytes, headerListBytesMax } = context.limits;
-    this.session.open([[Setting.MAX_CONCURRENT_STREAMS, streamsMax], [Setting.INITIAL_WINDOW_SIZE, streamWindowBytes], [Setting.MAX_HEADER_LIST_SIZE, headerListBytesMax]]);
+    this.session.open([
+      [Setting.MAX_CONCURRENT_STREAMS, streamsMax],
+      [Setting.INITIAL_WINDOW_SIZE, streamWindowBytes],
+      [Setting.MAX_HEADER_LIST_SIZE, headerListBytesMax],
+    ]);
     socket.on('data', (chunk: Buffer) => this.read(chunk));
   }
 
@@ -95,7 +99,14 @@ export class ServerConnection implements SessionRole {
   }
 
   onReset(streamId: number, code: number): void {
-    this.streams.get(streamId)?.abort(new GrpcError(Status.CANCELLED, code === ErrorCode.CANCEL ? 'The caller cancelled.' : `The caller reset the stream with code ${code}.`));
+    this.streams
+      .get(streamId)
+      ?.abort(
+        new GrpcError(
+          Status.CANCELLED,
+          code === ErrorCode.CANCEL ? 'The caller cancelled.' : `The caller reset the stream with code ${code}.`,
+        ),
+      );
   }
 
   onStreamWindow(streamId: number, increment: number): void {
@@ -107,7 +118,8 @@ export class ServerConnection implements SessionRole {
 
   onInitialWindow(delta: number): void {
     for (const stream of this.streams.all()) {
-      if (!stream.sender.grow(delta)) throw new ConnectionError(ErrorCode.FLOW_CONTROL_ERROR, 'INITIAL_WINDOW_SIZE brings a stream window above 2^31-1');
+      if (!stream.sender.grow(delta))
+        throw new ConnectionError(ErrorCode.FLOW_CONTROL_ERROR, 'INITIAL_WINDOW_SIZE brings a stream window above 2^31-1');
     }
   }
 
@@ -134,7 +146,10 @@ export class ServerConnection implements SessionRole {
 
   onClosed(cause: ConnectionError | undefined): void {
     if (cause !== undefined) this.context.stats.connectionsFailed++;
-    const error = new GrpcError(Status.CANCELLED, cause === undefined ? 'The connection is lost.' : `The connection ended: ${cause.message}.`);
+    const error = new GrpcError(
+      Status.CANCELLED,
+      cause === undefined ? 'The connection is lost.' : `The connection ended: ${cause.message}.`,
+    );
     for (const stream of this.streams.all()) stream.abort(error);
     this.onGone(this);
   }
@@ -183,7 +198,11 @@ export class ServerConnection implements SessionRole {
   /** Counts memory for messages in progress; false when it would exceed a limit. */
   buffered(delta: number): boolean {
     const { limits, stats } = this.context;
-    if (delta > 0 && (this.bufferedBytes + delta > limits.connectionBufferBytesMax || stats.bufferedBytes + delta > limits.serverBufferBytesMax)) return false;
+    if (
+      delta > 0 &&
+      (this.bufferedBytes + delta > limits.connectionBufferBytesMax || stats.bufferedBytes + delta > limits.serverBufferBytesMax)
+    )
+      return false;
     this.bufferedBytes += delta;
     stats.bufferedBytes += delta;
     return true;

@@ -40,8 +40,16 @@ export class ServerContext {
   readonly hotCalls = new HotCalls(this);
   readonly methods = new Map<string, Method>();
   readonly stats: ServerStats = {
-    connectionsOpen: 0, connectionsAccepted: 0, connectionsRefused: 0, connectionsFailed: 0,
-    callsStarted: 0, callsAnswered: 0, callsFailed: 0, callsCancelled: 0, streamsRefused: 0, bufferedBytes: 0,
+    connectionsOpen: 0,
+    connectionsAccepted: 0,
+    connectionsRefused: 0,
+    connectionsFailed: 0,
+    callsStarted: 0,
+    callsAnswered: 0,
+    callsFailed: 0,
+    callsCancelled: 0,
+    streamsRefused: 0,
+    bufferedBytes: 0,
   };
   /** All streams ever made, by handle; those not in use wait in `free`. */
   private readonly streams: ServerStream[] = [];

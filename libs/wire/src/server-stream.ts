@@ -81,7 +81,8 @@ export class ServerStream implements InboxOwner, SenderOwner {
     if (!this.receiveWindow.receive(frameBytes)) return this.reset(ErrorCode.FLOW_CONTROL_ERROR, 'The stream window was exceeded.');
     this.receivedBytes += end - start;
     const declared = this.head.contentLength;
-    if (declared >= 0 && (this.receivedBytes > declared || (endStream && this.receivedBytes < declared))) return this.reset(ErrorCode.PROTOCOL_ERROR, 'The content-length does not match.');
+    if (declared >= 0 && (this.receivedBytes > declared || (endStream && this.receivedBytes < declared)))
+      return this.reset(ErrorCode.PROTOCOL_ERROR, 'The content-length does not match.');
     if (endStream) this.remoteEnded = true;
     else this.giveCredit(frameBytes);
     if (this.head.refusal !== undefined) {
@@ -89,7 +90,14 @@ export class ServerStream implements InboxOwner, SenderOwner {
       return;
     }
     // One whole message with the end of the stream: the usual unary request, without an inbox.
-    if (endStream && this.inbox === null && end - start >= MESSAGE_PREFIX_BYTES && bytes[start] === 0 && bytes.readUInt32BE(start + 1) === end - start - MESSAGE_PREFIX_BYTES && end - start <= this.context.limits.messageBytesMax) {
+    if (
+      endStream &&
+      this.inbox === null &&
+      end - start >= MESSAGE_PREFIX_BYTES &&
+      bytes[start] === 0 &&
+      bytes.readUInt32BE(start + 1) === end - start - MESSAGE_PREFIX_BYTES &&
+      end - start <= this.context.limits.messageBytesMax
+    ) {
       this.onMessage(bytes, start + MESSAGE_PREFIX_BYTES, end, true);
       return;
     }
@@ -201,7 +209,8 @@ export class ServerStream implements InboxOwner, SenderOwner {
     const { session, okTrailers } = this.connection;
     if (end.trailers === PLAIN_END) this.sender.end();
     else if (end.trailers === null && this.headersSent) okTrailers.send(session, this.id, true);
-    else sendHeaders(session, this.id, this.headersSent ? end.trailers! : [...OK_HEADERS, ...(end.trailers ?? [['grpc-status', '0']])], true);
+    else
+      sendHeaders(session, this.id, this.headersSent ? end.trailers! : [...OK_HEADERS, ...(end.trailers ?? [['grpc-status', '0']])], true);
     session.resets.earn(1);
     session.control.earn(4);
     // The answer stands before the request ended: the peer may stop sending it (RFC 9113 section 8.1).
@@ -212,7 +221,11 @@ export class ServerStream implements InboxOwner, SenderOwner {
   /** An answer that is not gRPC, for a request that is not. It comes when the request has ended, as HTTP clients expect; its body is dropped. */
   private answerPlain(status: string, text: string): void {
     const body = Buffer.from(text);
-    this.sendHeaders([[':status', status], ['content-type', 'text/plain'], ['content-length', String(body.length)]]);
+    this.sendHeaders([
+      [':status', status],
+      ['content-type', 'text/plain'],
+      ['content-length', String(body.length)],
+    ]);
     this.sender.send(body, 0, body.length);
     this.endWith(PLAIN_END);
   }

@@ -58,10 +58,13 @@ export class WireServer {
   listen(options: ListenOptions): Promise<AddressInfo> {
     return new Promise((resolve, reject) => {
       this.listener.once('error', reject);
-      this.listener.listen({ host: options.host ?? '127.0.0.1', port: options.port, reusePort: options.reusePort ?? false, backlog: 1024 }, () => {
-        this.listener.off('error', reject);
-        resolve(this.listener.address() as AddressInfo);
-      });
+      this.listener.listen(
+        { host: options.host ?? '127.0.0.1', port: options.port, reusePort: options.reusePort ?? false, backlog: 1024 },
+        () => {
+          this.listener.off('error', reject);
+          resolve(this.listener.address() as AddressInfo);
+        },
+      );
     });
   }
 
@@ -97,10 +100,13 @@ export class WireServer {
   }
 
   private listenTls(tls: TlsOptions): Server {
-    const server = createTlsServer({ minVersion: 'TLSv1.2', ...tls, ALPNProtocols: ['h2'], handshakeTimeout: this.context.limits.handshakeMs }, (socket) => {
-      if (socket.alpnProtocol === 'h2') this.accept(socket);
-      else socket.destroy();
-    });
+    const server = createTlsServer(
+      { minVersion: 'TLSv1.2', ...tls, ALPNProtocols: ['h2'], handshakeTimeout: this.context.limits.handshakeMs },
+      (socket) => {
+        if (socket.alpnProtocol === 'h2') this.accept(socket);
+        else socket.destroy();
+      },
+    );
     server.on('connection', (socket: Socket) => socket.setNoDelay(true));
     // A failed handshake is the client's affair; the socket is destroyed by Node.
     server.on('tlsClientError', () => this.context.stats.connectionsFailed++);
@@ -132,4 +138,3 @@ export class WireServer {
     for (const connection of this.connections) watchConnection(connection, this.context.limits, nowMs);
   }
 }
-

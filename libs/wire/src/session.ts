@@ -1,7 +1,20 @@
 import type { Socket } from 'node:net';
 import type { ProtoWriter } from '@headrace/codec/writer';
 import { FrameBudget, grownWindow, ReceiveWindow } from './flow-control.js';
-import { ConnectionError, ErrorCode, Flag, FrameType, readUint32, WINDOW_DEFAULT, writeGoaway, writePing, writeReset, writeSettings, writeSettingsAck, writeWindowUpdate } from './frames.js';
+import {
+  ConnectionError,
+  ErrorCode,
+  Flag,
+  FrameType,
+  readUint32,
+  WINDOW_DEFAULT,
+  writeGoaway,
+  writePing,
+  writeReset,
+  writeSettings,
+  writeSettingsAck,
+  writeWindowUpdate,
+} from './frames.js';
 import { FrameSplitter } from './frame-splitter.js';
 import type { FrameSink } from './frame-splitter.js';
 import { HeaderAssembly } from './header-assembly.js';
@@ -110,18 +123,22 @@ export class Session implements FrameSink {
   }
 
   onFrame(type: number, flags: number, streamId: number, bytes: Buffer, start: number, end: number): boolean {
-    if (!this.peer.received && (type !== FrameType.SETTINGS || (flags & Flag.ACK) !== 0)) throw protocolError('the first frame is not SETTINGS');
-    if (this.headers.streamId !== 0 && (type !== FrameType.CONTINUATION || streamId !== this.headers.streamId)) throw protocolError('a frame inside a header block');
+    if (!this.peer.received && (type !== FrameType.SETTINGS || (flags & Flag.ACK) !== 0))
+      throw protocolError('the first frame is not SETTINGS');
+    if (this.headers.streamId !== 0 && (type !== FrameType.CONTINUATION || streamId !== this.headers.streamId))
+      throw protocolError('a frame inside a header block');
     switch (type) {
       case FrameType.DATA:
         this.onDataFrame(flags, streamId, bytes, start, end);
         break;
       case FrameType.HEADERS:
-        if (this.headers.begin(flags, streamId, bytes, start, end)) this.role.onHeaders(streamId, bytes, this.headers.start, this.headers.end, (flags & Flag.END_STREAM) !== 0);
+        if (this.headers.begin(flags, streamId, bytes, start, end))
+          this.role.onHeaders(streamId, bytes, this.headers.start, this.headers.end, (flags & Flag.END_STREAM) !== 0);
         break;
       case FrameType.CONTINUATION:
         if (start === end) this.control.spend(this.nowMs);
-        if (this.headers.append(flags, streamId, bytes, start, end)) this.role.onHeaders(streamId, this.headers.takeBlock(), 0, this.headers.end, this.headers.endStream);
+        if (this.headers.append(flags, streamId, bytes, start, end))
+          this.role.onHeaders(streamId, this.headers.takeBlock(), 0, this.headers.end, this.headers.endStream);
         break;
       case FrameType.RST_STREAM:
         this.onResetFrame(streamId, bytes, start, end);
@@ -176,7 +193,8 @@ export class Session implements FrameSink {
       end -= padding;
       if (end < start) throw protocolError('padding longer than the frame');
     }
-    if (!this.receiveWindow.receive(frameBytes)) throw new ConnectionError(ErrorCode.FLOW_CONTROL_ERROR, 'DATA beyond the connection window');
+    if (!this.receiveWindow.receive(frameBytes))
+      throw new ConnectionError(ErrorCode.FLOW_CONTROL_ERROR, 'DATA beyond the connection window');
     const credit = this.receiveWindow.consume(frameBytes);
     if (credit > 0) writeWindowUpdate(this.out(), 0, credit);
     if (start === end && (flags & Flag.END_STREAM) === 0) this.control.spend(this.nowMs);
@@ -224,7 +242,11 @@ export class Session implements FrameSink {
       case FrameType.GOAWAY:
         if (streamId !== 0) throw protocolError('GOAWAY on a stream');
         if (size < 8) throw frameSizeError('GOAWAY');
-        this.role.onGoaway(readUint32(bytes, start) & 0x7fff_ffff, readUint32(bytes, start + 4), bytes.toString('utf8', start + 8, Math.min(end, start + 264)));
+        this.role.onGoaway(
+          readUint32(bytes, start) & 0x7fff_ffff,
+          readUint32(bytes, start + 4),
+          bytes.toString('utf8', start + 8, Math.min(end, start + 264)),
+        );
         return;
       case FrameType.PRIORITY:
         // Deprecated by RFC 9113: checked for form and ignored.

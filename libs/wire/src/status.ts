@@ -36,7 +36,11 @@ export class GrpcError extends Error {
   readonly details: Uint8Array | undefined;
   readonly metadata: Metadata | undefined;
 
-  constructor(code: StatusCode, message: string, options: { details?: Uint8Array | undefined; metadata?: Metadata | undefined; cause?: unknown } = {}) {
+  constructor(
+    code: StatusCode,
+    message: string,
+    options: { details?: Uint8Array | undefined; metadata?: Metadata | undefined; cause?: unknown } = {},
+  ) {
     super(message, options.cause === undefined ? undefined : { cause: options.cause });
     this.code = code;
     this.details = options.details;
@@ -74,7 +78,8 @@ export function encodeStatusMessage(message: string): string {
   if (/^[ -$&-~]*$/.test(message)) return message;
   let encoded = '';
   for (const byte of Buffer.from(message, 'utf8')) {
-    encoded += byte >= 0x20 && byte <= 0x7e && byte !== 0x25 ? String.fromCharCode(byte) : `%${byte.toString(16).toUpperCase().padStart(2, '0')}`;
+    encoded +=
+      byte >= 0x20 && byte <= 0x7e && byte !== 0x25 ? String.fromCharCode(byte) : `%${byte.toString(16).toUpperCase().padStart(2, '0')}`;
   }
   return encoded;
 }

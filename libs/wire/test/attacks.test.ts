@@ -29,7 +29,8 @@ async function start(limits: Partial<Limits> = {}): Promise<void> {
 
 /** The other client: it still gets its answers, and soon. */
 async function served(): Promise<void> {
-  for (let i = 0; i < 20; i++) expect(Buffer.from(await client.unary(HOT, Buffer.from('still here'), { timeoutMs: 2000 })).toString()).toBe('still here');
+  for (let i = 0; i < 20; i++)
+    expect(Buffer.from(await client.unary(HOT, Buffer.from('still here'), { timeoutMs: 2000 })).toString()).toBe('still here');
 }
 
 beforeEach(() => {
@@ -59,7 +60,9 @@ describe('a peer that is slow on purpose', () => {
     frame.send(Buffer.from([0, 10, 0, 0]));
     block.send(block.request(1, '/test.Echo/Hot', [], 0));
     message.send(message.request(1, '/test.Echo/Hot'), RawPeer.frame(FrameType.DATA, 0, 1, Buffer.from([0, 0, 0, 1, 0, 65])));
-    await eventually(() => expect([frame.goawayCode, block.goawayCode]).toEqual([ErrorCode.ENHANCE_YOUR_CALM, ErrorCode.ENHANCE_YOUR_CALM]));
+    await eventually(() =>
+      expect([frame.goawayCode, block.goawayCode]).toEqual([ErrorCode.ENHANCE_YOUR_CALM, ErrorCode.ENHANCE_YOUR_CALM]),
+    );
     await eventually(() => expect(message.count(FrameType.HEADERS)).toBe(1));
     expect(message.closed).toBe(false);
   });
@@ -70,7 +73,10 @@ describe('a peer that is slow on purpose', () => {
     peer.socket.pause();
     const window = Buffer.alloc(4);
     window.writeUInt32BE(0x7000_0000);
-    peer.send(RawPeer.frame(FrameType.WINDOW_UPDATE, 0, 0, window), RawPeer.frame(FrameType.SETTINGS, 0, 0, Buffer.from([0, 4, 0x70, 0, 0, 0])));
+    peer.send(
+      RawPeer.frame(FrameType.WINDOW_UPDATE, 0, 0, window),
+      RawPeer.frame(FrameType.SETTINGS, 0, 0, Buffer.from([0, 4, 0x70, 0, 0, 0])),
+    );
     const body = Buffer.alloc(16_000);
     body.writeUInt32BE(body.length - 5, 1);
     for (let id = 1; id < 4000; id += 2) peer.send(peer.request(id, '/test.Echo/Hot'), RawPeer.frame(FrameType.DATA, 1, id, body));
@@ -85,7 +91,11 @@ describe('a peer that sends much', () => {
     await start();
     const peer = await RawPeer.connect(port);
     for (let id = 1; id < 20_000 && !peer.closed; id += 2) {
-      peer.send(peer.request(id, '/test.Echo/Hang'), RawPeer.frame(FrameType.DATA, 1, id, Buffer.alloc(5)), RawPeer.frame(FrameType.RST_STREAM, 0, id, Buffer.from([0, 0, 0, 8])));
+      peer.send(
+        peer.request(id, '/test.Echo/Hang'),
+        RawPeer.frame(FrameType.DATA, 1, id, Buffer.alloc(5)),
+        RawPeer.frame(FrameType.RST_STREAM, 0, id, Buffer.from([0, 0, 0, 8])),
+      );
       if (id % 100 === 1) await new Promise(setImmediate);
     }
     await eventually(() => expect(peer.goawayCode).toBe(ErrorCode.ENHANCE_YOUR_CALM));
@@ -116,7 +126,10 @@ describe('a peer that sends much', () => {
   it('CONTINUATION without end is ended at the size of a header block', async () => {
     await start();
     const peer = await RawPeer.connect(port);
-    peer.send(peer.request(1, '/test.Echo/Hot', [], 0), ...Array.from({ length: 100 }, () => RawPeer.frame(FrameType.CONTINUATION, 0, 1, Buffer.alloc(1000, 0x82))));
+    peer.send(
+      peer.request(1, '/test.Echo/Hot', [], 0),
+      ...Array.from({ length: 100 }, () => RawPeer.frame(FrameType.CONTINUATION, 0, 1, Buffer.alloc(1000, 0x82))),
+    );
     await eventually(() => expect(peer.goawayCode).toBe(ErrorCode.ENHANCE_YOUR_CALM));
   });
 
@@ -142,7 +155,8 @@ describe('a peer that sends much', () => {
     await start({ connectionBufferBytesMax: 1_000_000 });
     const peer = await RawPeer.connect(port);
     const prefix = Buffer.from([0, 0, 0x3f, 0xff, 0xff]);
-    for (let id = 1; id < 1001; id += 2) peer.send(peer.request(id, '/test.Echo/Hot'), RawPeer.frame(FrameType.DATA, 0, id, Buffer.concat([prefix, Buffer.alloc(10)])));
+    for (let id = 1; id < 1001; id += 2)
+      peer.send(peer.request(id, '/test.Echo/Hot'), RawPeer.frame(FrameType.DATA, 0, id, Buffer.concat([prefix, Buffer.alloc(10)])));
     await eventually(() => expect(server.stats.bufferedBytes).toBe(500 * 1024));
     for (let id = 1; id < 1001; id += 2) peer.send(RawPeer.frame(FrameType.DATA, 0, id, Buffer.alloc(10_000)));
     await eventually(() => expect(server.stats.callsFailed).toBeGreaterThan(100));
@@ -158,7 +172,8 @@ describe('a peer that sends much', () => {
     const peer = await RawPeer.connect(port);
     for (let id = 1; id < 41; id += 2) {
       peer.send(peer.request(id, '/test.Echo/Hot', [['grpc-encoding', 'gzip']]));
-      for (let at = 0; at < payload.length; at += 16_000) peer.send(RawPeer.frame(FrameType.DATA, at + 16_000 >= payload.length ? 1 : 0, id, payload.subarray(at, at + 16_000)));
+      for (let at = 0; at < payload.length; at += 16_000)
+        peer.send(RawPeer.frame(FrameType.DATA, at + 16_000 >= payload.length ? 1 : 0, id, payload.subarray(at, at + 16_000)));
     }
     await served();
     await eventually(() => expect(server.stats.callsFailed).toBe(20));

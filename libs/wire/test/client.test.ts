@@ -8,13 +8,22 @@ import { RAW_BYTES } from '../src/handler.js';
 import type { MethodKind } from '../src/handler.js';
 import { Metadata } from '../src/metadata.js';
 import { WireServer } from '../src/server.js';
-import { GrpcError, Status } from '../src/status.js';
+import { type GrpcError, Status } from '../src/status.js';
 import { eventually, repeatRequest, testService } from './services.js';
 import type { Seen } from './services.js';
 
-const method = (name: string, kind: MethodKind = 'unary'): ClientMethod<Uint8Array, Uint8Array> => ({ path: `/test.Echo/${name}`, kind, request: RAW_BYTES, response: RAW_BYTES });
+const method = (name: string, kind: MethodKind = 'unary'): ClientMethod<Uint8Array, Uint8Array> => ({
+  path: `/test.Echo/${name}`,
+  kind,
+  request: RAW_BYTES,
+  response: RAW_BYTES,
+});
 const text = (bytes: Uint8Array): string => Buffer.from(bytes).toString();
-const failure = (call: Promise<unknown>): Promise<GrpcError> => call.then(() => Promise.reject(new Error('the call succeeded')), (error: unknown) => error as GrpcError);
+const failure = (call: Promise<unknown>): Promise<GrpcError> =>
+  call.then(
+    () => Promise.reject(new Error('the call succeeded')),
+    (error: unknown) => error as GrpcError,
+  );
 const SEEN = (): Seen => ({ aborts: [], ticks: 0, batches: [] });
 
 describe.each([
@@ -38,7 +47,9 @@ describe.each([
   });
 
   it.each(['Unary', 'Later', 'Hot'])('%s gives each of 5,000 calls at once its own answer, beyond the stream limit too', async (name) => {
-    const answers = await Promise.all(Array.from({ length: 5000 }, (__, i) => client.unary(method(name), Buffer.from(`message ${i}`), { timeoutMs: 15_000 })));
+    const answers = await Promise.all(
+      Array.from({ length: 5000 }, (__, i) => client.unary(method(name), Buffer.from(`message ${i}`), { timeoutMs: 15_000 })),
+    );
     expect(answers.map(text)).toEqual(Array.from({ length: 5000 }, (__, i) => `message ${i}`));
   });
 
@@ -59,8 +70,16 @@ describe.each([
   it('metadata goes both ways, text and bytes', async () => {
     let headers = new Metadata();
     let trailers = new Metadata();
-    const metadata = Metadata.of([['x-text', 'one'], ['x-raw-bin', Uint8Array.from([0, 255, 128])]]);
-    await client.unary(method('Metadata'), Buffer.from('x'), { metadata, timeoutMs: 5000, onHeaders: (m) => (headers = m), onTrailers: (m) => (trailers = m) });
+    const metadata = Metadata.of([
+      ['x-text', 'one'],
+      ['x-raw-bin', Uint8Array.from([0, 255, 128])],
+    ]);
+    await client.unary(method('Metadata'), Buffer.from('x'), {
+      metadata,
+      timeoutMs: 5000,
+      onHeaders: (m) => (headers = m),
+      onTrailers: (m) => (trailers = m),
+    });
     expect(headers.text('x-text')).toBe('one');
     expect(headers.get('x-raw-bin')).toEqual(Buffer.from([0, 255, 128]));
     expect(trailers.text('x-trailer')).toBe('end');
@@ -68,12 +87,18 @@ describe.each([
   });
 
   it('a hot handler can ask for the headers of a call', async () => {
-    expect(text(await client.unary(method('Hot'), Buffer.from('headers'), { metadata: Metadata.of([['x-one', 'first']]) }))).toBe('first none false');
-    expect(text(await client.unary(method('Hot'), Buffer.from('headers'), { metadata: Metadata.of([['x-two', 'second']]) }))).toBe('none second false');
+    expect(text(await client.unary(method('Hot'), Buffer.from('headers'), { metadata: Metadata.of([['x-one', 'first']]) }))).toBe(
+      'first none false',
+    );
+    expect(text(await client.unary(method('Hot'), Buffer.from('headers'), { metadata: Metadata.of([['x-two', 'second']]) }))).toBe(
+      'none second false',
+    );
   });
 
   it('deadline and abort signal end the call on both sides', async () => {
-    expect(await failure(client.unary(method('Hang'), Buffer.from('x'), { timeoutMs: 50 }))).toMatchObject({ code: Status.DEADLINE_EXCEEDED });
+    expect(await failure(client.unary(method('Hang'), Buffer.from('x'), { timeoutMs: 50 }))).toMatchObject({
+      code: Status.DEADLINE_EXCEEDED,
+    });
     await eventually(() => expect(seen.aborts).toHaveLength(1));
     const controller = new AbortController();
     const call = failure(client.unary(method('Hang'), Buffer.from('x'), { signal: controller.signal }));
@@ -83,9 +108,13 @@ describe.each([
   });
 
   it('a server stream arrives whole and in order, many small messages and few large ones', async () => {
-    for (const [times, size] of [[5000, 4], [200, 100_000]] as const) {
+    for (const [times, size] of [
+      [5000, 4],
+      [200, 100_000],
+    ] as const) {
       const received: number[] = [];
-      for await (const message of client.serverStream(method('Repeat', 'server-stream'), repeatRequest(times, size))) received.push(Buffer.from(message).readUInt32BE(0));
+      for await (const message of client.serverStream(method('Repeat', 'server-stream'), repeatRequest(times, size)))
+        received.push(Buffer.from(message).readUInt32BE(0));
       expect(received).toEqual(Array.from({ length: times }, (__, i) => i));
     }
   });
@@ -100,9 +129,13 @@ describe.each([
 
   it('a client stream is summed to its end, with large messages and compressed ones', async () => {
     for (const gzip of [false, true]) {
-      const sum = await client.clientStream(method('Sum', 'client-stream'), (async function* () {
-        for (let i = 0; i < 300; i++) yield Buffer.alloc(i % 3 === 0 ? 100_000 : 10);
-      })(), { gzip });
+      const sum = await client.clientStream(
+        method('Sum', 'client-stream'),
+        (async function* () {
+          for (let i = 0; i < 300; i++) yield Buffer.alloc(i % 3 === 0 ? 100_000 : 10);
+        })(),
+        { gzip },
+      );
       expect(text(sum)).toBe(String(100 * 100_000 + 200 * 10));
     }
   });
@@ -127,20 +160,31 @@ describe.each([
     next(null);
     expect((await responses.next()).done).toBe(true);
     expect(received).toEqual(['a', 'b', 'c']);
-    const broken = client.bidi(method('Chat', 'bidi'), (async function* () {
-      yield Buffer.from('x');
-      throw new Error('the source failed');
-    })());
-    await expect((async () => { for await (const __ of broken); })()).rejects.toMatchObject({ code: Status.CANCELLED });
+    const broken = client.bidi(
+      method('Chat', 'bidi'),
+      (async function* () {
+        yield Buffer.from('x');
+        throw new Error('the source failed');
+      })(),
+    );
+    await expect(
+      (async () => {
+        for await (const __ of broken);
+      })(),
+    ).rejects.toMatchObject({ code: Status.CANCELLED });
   });
 
   it('a bidirectional call that the server ends with an error gives what came before it', async () => {
     const received: string[] = [];
     const run = async (): Promise<void> => {
-      for await (const answer of client.bidi(method('Chat', 'bidi'), (async function* () {
-        yield Buffer.from('one');
-        yield Buffer.from('stop');
-      })())) received.push(text(answer));
+      for await (const answer of client.bidi(
+        method('Chat', 'bidi'),
+        (async function* () {
+          yield Buffer.from('one');
+          yield Buffer.from('stop');
+        })(),
+      ))
+        received.push(text(answer));
     };
     await expect(run()).rejects.toMatchObject({ code: Status.ABORTED, message: 'stopped' });
     expect(received).toEqual(['one']);
@@ -151,7 +195,12 @@ describe('the life of a connection', () => {
   it('goes from idle over connecting to ready, fails fast while the address is dead, and comes back by itself', async () => {
     const port = await freePort();
     const states: string[] = [];
-    const client = new WireClient({ host: '127.0.0.1', port, limits: { backoffMinMs: 50, backoffMaxMs: 50 }, onConnectivity: (state) => states.push(state) });
+    const client = new WireClient({
+      host: '127.0.0.1',
+      port,
+      limits: { backoffMinMs: 50, backoffMaxMs: 50 },
+      onConnectivity: (state) => states.push(state),
+    });
     expect(client.connectivity).toBe('idle');
     const error = await failure(client.unary(method('Unary'), Buffer.from('x')));
     expect(error).toMatchObject({ code: Status.UNAVAILABLE });
@@ -172,7 +221,12 @@ describe('the life of a connection', () => {
       await server.listen({ port, reusePort: true });
       return server;
     };
-    const client = new WireClient({ host: '127.0.0.1', port, retry: { attemptsMax: 5, backoffMs: 20 }, limits: { backoffMinMs: 20, backoffMaxMs: 20 } });
+    const client = new WireClient({
+      host: '127.0.0.1',
+      port,
+      retry: { attemptsMax: 5, backoffMs: 20 },
+      limits: { backoffMinMs: 20, backoffMaxMs: 20 },
+    });
     let server = await makeServer();
     let answered = 0;
     let running = true;

@@ -49,7 +49,13 @@ export interface FuzzReport {
  */
 export async function fuzzConnection(random: () => number, inputs: number): Promise<FuzzReport> {
   const defects: unknown[] = [];
-  const context = new ServerContext(testService({ aborts: [], ticks: 0, batches: [] }), limitsWith({ messageBytesMax: 10_000, resetBurst: 50 }), undefined, false, (error) => defects.push(error));
+  const context = new ServerContext(
+    testService({ aborts: [], ticks: 0, batches: [] }),
+    limitsWith({ messageBytesMax: 10_000, resetBurst: 50 }),
+    undefined,
+    false,
+    (error) => defects.push(error),
+  );
   const report: FuzzReport = { inputs: 0, connectionsEnded: 0, callsStarted: 0 };
   while (report.inputs < inputs) {
     const socket = new NullSocket();
@@ -59,7 +65,7 @@ export async function fuzzConnection(random: () => number, inputs: number): Prom
     socket.emit('data', opening());
     for (let i = 0; i < 200 && !connection.session.closed; i++, report.inputs++) {
       const bytes = mutate(random, frameOf(random, encoder));
-      for (let at = 0; at < bytes.length; ) {
+      for (let at = 0; at < bytes.length;) {
         const size = random() < 0.7 ? bytes.length : 1 + Math.floor(random() * 40);
         socket.emit('data', bytes.subarray(at, at + size));
         at += size;
@@ -68,7 +74,8 @@ export async function fuzzConnection(random: () => number, inputs: number): Prom
     await new Promise(setImmediate);
     socket.destroy();
     if (defects.length > 0) throw defects[0];
-    if (context.stats.bufferedBytes !== 0) throw new Error(`${context.stats.bufferedBytes} bytes are still counted as buffered after the connection closed`);
+    if (context.stats.bufferedBytes !== 0)
+      throw new Error(`${context.stats.bufferedBytes} bytes are still counted as buffered after the connection closed`);
   }
   report.callsStarted = context.stats.callsStarted;
   return report;
@@ -108,13 +115,20 @@ export function fuzzProtobuf(random: () => number, inputs: number): void {
 
 function readSomething(random: () => number, reader: ProtoReader, tag: number, floats: Float32Array): void {
   switch (Math.floor(random() * 10)) {
-    case 0: return void reader.string();
-    case 1: return void reader.packedFloats(floats, Math.floor(random() * 64));
-    case 2: return void reader.enter();
-    case 3: return void reader.view();
-    case 4: return void reader.int64();
-    case 5: return void reader.double();
-    default: return reader.skip(tag);
+    case 0:
+      return void reader.string();
+    case 1:
+      return void reader.packedFloats(floats, Math.floor(random() * 64));
+    case 2:
+      return void reader.enter();
+    case 3:
+      return void reader.view();
+    case 4:
+      return void reader.int64();
+    case 5:
+      return void reader.double();
+    default:
+      return reader.skip(tag);
   }
 }
 
@@ -132,20 +146,32 @@ function frameOf(random: () => number, encoder: HpackEncoder): Buffer {
   const dice = random();
   const streamId = random() < 0.97 ? nextStream : Math.floor(random() * nextStream * 2);
   if (dice < 0.45) {
-    nextStream = random() < 0.005 ? 1 : (nextStream + 2) & 0xffff | 1;
+    nextStream = random() < 0.005 ? 1 : ((nextStream + 2) & 0xffff) | 1;
     const block = blockOf(random, encoder);
     writeFrameHeader(out, block.length, FrameType.HEADERS, random() < 0.98 ? 4 : Math.floor(random() * 64), nextStream);
     out.raw(block);
   } else if (dice < 0.8) {
     const message = randomBytes(random, random() < 0.05 ? 12_000 : 60);
     const prefix = Buffer.from([random() < 0.9 ? 0 : Math.floor(random() * 3), 0, 0, message.length >> 8, message.length]);
-    writeFrameHeader(out, 5 + message.length, FrameType.DATA, random() < 0.6 ? 1 : random() < 0.9 ? 0 : Math.floor(random() * 16), streamId);
+    writeFrameHeader(
+      out,
+      5 + message.length,
+      FrameType.DATA,
+      random() < 0.6 ? 1 : random() < 0.9 ? 0 : Math.floor(random() * 16),
+      streamId,
+    );
     out.raw(prefix);
     out.raw(message);
   } else if (dice < 0.97) {
     const [type, size] = CONTROL[Math.floor(random() * CONTROL.length)]!;
     const payload = Buffer.from(Uint8Array.from({ length: size }, () => random() * 5));
-    writeFrameHeader(out, size, type, 0, type === FrameType.PING || (type === FrameType.WINDOW_UPDATE && random() < 0.5) ? 0 : streamId || 1);
+    writeFrameHeader(
+      out,
+      size,
+      type,
+      0,
+      type === FrameType.PING || (type === FrameType.WINDOW_UPDATE && random() < 0.5) ? 0 : streamId || 1,
+    );
     out.raw(payload);
   } else {
     const payload = randomBytes(random, 20);
@@ -155,13 +181,24 @@ function frameOf(random: () => number, encoder: HpackEncoder): Buffer {
   return Buffer.from(out.finish());
 }
 
-const CONTROL = [[FrameType.PING, 8], [FrameType.WINDOW_UPDATE, 4], [FrameType.RST_STREAM, 4], [FrameType.PRIORITY, 5], [0xfa, 3]] as const;
+const CONTROL = [
+  [FrameType.PING, 8],
+  [FrameType.WINDOW_UPDATE, 4],
+  [FrameType.RST_STREAM, 4],
+  [FrameType.PRIORITY, 5],
+  [0xfa, 3],
+] as const;
 const PATHS = ['Hot', 'Unary', 'Later', 'Fail', 'Sum', 'Chat', 'Metadata', 'Nothing'];
 
 function blockOf(random: () => number, encoder: HpackEncoder): Buffer {
   const out = new ProtoWriter(256);
   encoder.beginBlock(out);
-  for (const [name, value] of [[':method', 'POST'], [':scheme', 'http'], [':path', `/test.Echo/${PATHS[Math.floor(random() * PATHS.length)]!}`], ['content-type', 'application/grpc']] as const) {
+  for (const [name, value] of [
+    [':method', 'POST'],
+    [':scheme', 'http'],
+    [':path', `/test.Echo/${PATHS[Math.floor(random() * PATHS.length)]!}`],
+    ['content-type', 'application/grpc'],
+  ] as const) {
     if (random() < 0.995) encoder.field(name, value, out);
   }
   if (random() < 0.3) encoder.field('grpc-timeout', `${Math.floor(random() * 100)}m`, out);

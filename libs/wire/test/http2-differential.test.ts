@@ -13,7 +13,8 @@ const EMPTY_MESSAGE = Buffer.alloc(5);
 /** Many header lists over one connection, with repeats, so that both dynamic tables fill, turn over and are referred to. */
 function headerLists(seed: number): [string, string][][] {
   const random = seededRandom(seed);
-  const value = (): string => Array.from({ length: random() * (random() < 0.05 ? 1500 : 30) }, () => String.fromCharCode(33 + random() * 94)).join('');
+  const value = (): string =>
+    Array.from({ length: random() * (random() < 0.05 ? 1500 : 30) }, () => String.fromCharCode(33 + random() * 94)).join('');
   const known: [string, string][] = Array.from({ length: 40 }, (_, i) => [`x-known-${i}`, value()]);
   return Array.from({ length: 600 }, () => {
     const list = new Map<string, string>();
@@ -65,7 +66,10 @@ it("the same with our client and Node's http2 server, which changes the table si
   const client = new WireClient({ host: '127.0.0.1', port: (server.address() as AddressInfo).port });
   for (const list of headerLists(18)) {
     let answered: Metadata | undefined;
-    await client.unary({ path: PATH, kind: 'unary', request: RAW_BYTES, response: RAW_BYTES }, new Uint8Array(0), { metadata: Metadata.of(list), onHeaders: (metadata) => (answered = metadata) });
+    await client.unary({ path: PATH, kind: 'unary', request: RAW_BYTES, response: RAW_BYTES }, new Uint8Array(0), {
+      metadata: Metadata.of(list),
+      onHeaders: (metadata) => (answered = metadata),
+    });
     expect(Object.fromEntries([...answered!].filter(([name]) => name.startsWith('x-')))).toEqual(Object.fromEntries(list));
   }
   await client.close();

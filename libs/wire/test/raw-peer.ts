@@ -53,7 +53,19 @@ export class RawPeer {
   }
 
   request(streamId: number, path: string, extra: readonly (readonly [string, string])[] = [], flags = 4): Buffer {
-    return RawPeer.frame(FrameType.HEADERS, flags, streamId, this.block([[':method', 'POST'], [':scheme', 'http'], [':path', path], ['content-type', 'application/grpc'], ['te', 'trailers'], ...extra]));
+    return RawPeer.frame(
+      FrameType.HEADERS,
+      flags,
+      streamId,
+      this.block([
+        [':method', 'POST'],
+        [':scheme', 'http'],
+        [':path', path],
+        ['content-type', 'application/grpc'],
+        ['te', 'trailers'],
+        ...extra,
+      ]),
+    );
   }
 
   block(fields: readonly (readonly [string, string])[]): Buffer {
@@ -78,7 +90,12 @@ export class RawPeer {
     while (this.received.length >= 9) {
       const length = this.received.readUIntBE(0, 3);
       if (this.received.length < 9 + length) return;
-      this.frames.push({ type: this.received[3]!, flags: this.received[4]!, streamId: readUint32(this.received, 5), payload: this.received.subarray(9, 9 + length) });
+      this.frames.push({
+        type: this.received[3]!,
+        flags: this.received[4]!,
+        streamId: readUint32(this.received, 5),
+        payload: this.received.subarray(9, 9 + length),
+      });
       this.received = this.received.subarray(9 + length);
     }
   }

@@ -35,19 +35,35 @@ describe.each([
     await server.drain(1000);
   });
 
-  function call(name: string, message: Buffer, options: { metadata?: GrpcJsMetadata; deadline?: number } = {}): Promise<{ response: Buffer; initial: GrpcJsMetadata; trailing: GrpcJsMetadata }> {
+  function call(
+    name: string,
+    message: Buffer,
+    options: { metadata?: GrpcJsMetadata; deadline?: number } = {},
+  ): Promise<{ response: Buffer; initial: GrpcJsMetadata; trailing: GrpcJsMetadata }> {
     return new Promise((resolve, reject) => {
       let initial = new GrpcJsMetadata();
       let response: Buffer | undefined;
-      const call = client.makeUnaryRequest(path(name), same, same, message, options.metadata ?? new GrpcJsMetadata(), { deadline: options.deadline ?? Date.now() + 10_000 }, (error, value) => {
-        if (error) reject(error);
-        else response = value;
-      });
+      const call = client.makeUnaryRequest(
+        path(name),
+        same,
+        same,
+        message,
+        options.metadata ?? new GrpcJsMetadata(),
+        { deadline: options.deadline ?? Date.now() + 10_000 },
+        (error, value) => {
+          if (error) reject(error);
+          else response = value;
+        },
+      );
       call.on('metadata', (metadata) => (initial = metadata));
       call.on('status', (result) => result.code === status.OK && resolve({ response: response!, initial, trailing: result.metadata }));
     });
   }
-  const failure = (call: Promise<unknown>): Promise<ServiceError> => call.then(() => Promise.reject(new Error('the call succeeded')), (error: unknown) => error as ServiceError);
+  const failure = (call: Promise<unknown>): Promise<ServiceError> =>
+    call.then(
+      () => Promise.reject(new Error('the call succeeded')),
+      (error: unknown) => error as ServiceError,
+    );
 
   it.each(['Unary', 'Later', 'Hot'])('%s gives each of a hundred calls in flight its own answer', async (name) => {
     const answers = await Promise.all(Array.from({ length: 100 }, (_, i) => call(name, Buffer.from(`message ${i}`))));
@@ -114,7 +130,10 @@ describe.each([
   });
 
   it('a server stream of 5,000 messages arrives in order, and one of 20 MB too', async () => {
-    for (const [times, size] of [[5000, 4], [200, 100_000]] as const) {
+    for (const [times, size] of [
+      [5000, 4],
+      [200, 100_000],
+    ] as const) {
       const received: number[] = [];
       for await (const message of client.makeServerStreamRequest(path('Repeat'), same, same, repeatRequest(times, size))) {
         expect((message as Buffer).length).toBe(size);
@@ -135,7 +154,9 @@ describe.each([
 
   it('a client stream is summed to its end', async () => {
     const sum = await new Promise<string>((resolve, reject) => {
-      const call = client.makeClientStreamRequest(path('Sum'), same, same, (error, value) => (error ? reject(error) : resolve(String(value))));
+      const call = client.makeClientStreamRequest(path('Sum'), same, same, (error, value) =>
+        error ? reject(error) : resolve(String(value)),
+      );
       for (let i = 0; i < 500; i++) call.write(Buffer.alloc(10_000));
       call.end();
     });
@@ -158,16 +179,22 @@ describe.each([
   });
 
   it('compressed messages are understood', async () => {
-    const gzipClient = new Client(client.getChannel().getTarget().replace(/^dns:/, ''), credentials.createInsecure(), { 'grpc.default_compression_algorithm': 2 });
+    const gzipClient = new Client(client.getChannel().getTarget().replace(/^dns:/, ''), credentials.createInsecure(), {
+      'grpc.default_compression_algorithm': 2,
+    });
     for (const size of [3, 100, 1_000_000]) {
       const message = Buffer.alloc(size, 'ab');
       for (const name of ['Unary', 'Hot']) {
-        const response = await new Promise<Buffer>((resolve, reject) => gzipClient.makeUnaryRequest(path(name), same, same, message, (error, value) => (error ? reject(error) : resolve(value!))));
+        const response = await new Promise<Buffer>((resolve, reject) =>
+          gzipClient.makeUnaryRequest(path(name), same, same, message, (error, value) => (error ? reject(error) : resolve(value!))),
+        );
         expect(response.equals(message)).toBe(true);
       }
     }
     const sum = await new Promise<string>((resolve, reject) => {
-      const call = gzipClient.makeClientStreamRequest(path('Sum'), same, same, (error, value) => (error ? reject(error) : resolve(String(value))));
+      const call = gzipClient.makeClientStreamRequest(path('Sum'), same, same, (error, value) =>
+        error ? reject(error) : resolve(String(value)),
+      );
       for (let i = 0; i < 50; i++) call.write(Buffer.alloc(i % 2 === 0 ? 3 : 10_000, 'x'));
       call.end();
     });
@@ -179,13 +206,23 @@ describe.each([
     const other = makeServer(seen);
     const { port } = await other.listen({ port: 0 });
     const leaving = new Client(`127.0.0.1:${port}`, credentials.createInsecure());
-    const answer = new Promise<Buffer>((resolve, reject) => leaving.makeUnaryRequest(path('Later'), same, same, Buffer.from('in flight'), (error, value) => (error ? reject(error) : resolve(value!))));
+    const answer = new Promise<Buffer>((resolve, reject) =>
+      leaving.makeUnaryRequest(path('Later'), same, same, Buffer.from('in flight'), (error, value) =>
+        error ? reject(error) : resolve(value!),
+      ),
+    );
     await new Promise<void>((resolve, reject) => leaving.waitForReady(Date.now() + 2000, (error) => (error ? reject(error) : resolve())));
     await new Promise((resolve) => setTimeout(resolve, 2));
     const drained = other.drain(5000);
     expect((await answer).toString()).toBe('in flight');
     await drained;
-    expect(await failure(new Promise((resolve, reject) => leaving.makeUnaryRequest(path('Unary'), same, same, Buffer.from('x'), (error, value) => (error ? reject(error) : resolve(value)))))).toMatchObject({ code: status.UNAVAILABLE });
+    expect(
+      await failure(
+        new Promise((resolve, reject) =>
+          leaving.makeUnaryRequest(path('Unary'), same, same, Buffer.from('x'), (error, value) => (error ? reject(error) : resolve(value))),
+        ),
+      ),
+    ).toMatchObject({ code: status.UNAVAILABLE });
     leaving.close();
     expect(transport).toBeTruthy();
   });
@@ -221,7 +258,11 @@ describe('what only our server has', () => {
     const server = new WireServer(testService({ aborts: [], ticks: 0, batches: [] }), { compressAnswers: true });
     const { port } = await server.listen({ port: 0 });
     const client = new Client(`127.0.0.1:${port}`, credentials.createInsecure());
-    const answer = await new Promise<Buffer>((resolve, reject) => client.makeUnaryRequest(path('Later'), same, same, Buffer.alloc(300_000, 'ab'), (error, value) => (error ? reject(error) : resolve(value!))));
+    const answer = await new Promise<Buffer>((resolve, reject) =>
+      client.makeUnaryRequest(path('Later'), same, same, Buffer.alloc(300_000, 'ab'), (error, value) =>
+        error ? reject(error) : resolve(value!),
+      ),
+    );
     expect(answer.equals(Buffer.alloc(300_000, 'ab'))).toBe(true);
     client.close();
     await server.drain(1000);
@@ -244,7 +285,8 @@ describe('what only our server has', () => {
     const server = new WireServer(broken, { onDefect: (error) => defects.push(error) });
     const { port } = await server.listen({ port: 0 });
     const client = new WireClient({ host: '127.0.0.1', port });
-    const call = (name: string) => client.unary({ path: `/x/${name}`, kind: 'unary', request: RAW_BYTES, response: RAW_BYTES }, Buffer.from('x'));
+    const call = (name: string) =>
+      client.unary({ path: `/x/${name}`, kind: 'unary', request: RAW_BYTES, response: RAW_BYTES }, Buffer.from('x'));
     await expect(call('Throw')).rejects.toMatchObject({ code: Status.INTERNAL });
     for (let i = 0; i < 3; i++) expect(Buffer.from(await call('Hot')).toString()).toBe('answered');
     expect(defects.map(String)).toEqual(['TypeError: a defect', ...Array(3).fill('TypeError: behind the answer')]);

@@ -23,20 +23,35 @@ export function testService(seen: Seen): ServiceTable {
     unary(method('Metadata', 'unary'), (request, call) => {
       const echoed = Metadata.of([...call.metadata].filter(([name]) => name.startsWith('x-')));
       call.setInitialMetadata(echoed);
-      call.setTrailingMetadata(Metadata.of([['x-trailer', 'end'], ['x-deadline', String(Math.round(call.deadlineMs - Date.now()))]]));
+      call.setTrailingMetadata(
+        Metadata.of([
+          ['x-trailer', 'end'],
+          ['x-deadline', String(Math.round(call.deadlineMs - Date.now()))],
+        ]),
+      );
       return request;
     }),
     unary(method('Fail', 'unary'), () => {
-      throw new GrpcError(Status.FAILED_PRECONDITION, 'not now: é, 100 %', { details: Uint8Array.from([8, 9, 18, 1, 120]), metadata: Metadata.of([['x-why', 'because']]) });
-    }),
-    unary(method('Hang', 'unary'), (_, call) => new Promise((__, reject) => {
-      call.signal.addEventListener('abort', () => {
-        seen.aborts.push((call.signal.reason as Error).message);
-        reject(call.signal.reason as Error);
+      throw new GrpcError(Status.FAILED_PRECONDITION, 'not now: é, 100 %', {
+        details: Uint8Array.from([8, 9, 18, 1, 120]),
+        metadata: Metadata.of([['x-why', 'because']]),
       });
-    })),
+    }),
+    unary(
+      method('Hang', 'unary'),
+      (_, call) =>
+        new Promise((__, reject) => {
+          call.signal.addEventListener('abort', () => {
+            seen.aborts.push((call.signal.reason as Error).message);
+            reject(call.signal.reason as Error);
+          });
+        }),
+    ),
     serverStream(method('Repeat', 'server-stream'), async function* (request: Uint8Array, call) {
-      const [times, size] = [new DataView(request.buffer, request.byteOffset).getUint32(0), request.length > 4 ? new DataView(request.buffer, request.byteOffset).getUint32(4) : 4];
+      const [times, size] = [
+        new DataView(request.buffer, request.byteOffset).getUint32(0),
+        request.length > 4 ? new DataView(request.buffer, request.byteOffset).getUint32(4) : 4,
+      ];
       try {
         for (let i = 0; i < times; i++) {
           if (call.signal.aborted) return;
@@ -80,7 +95,9 @@ class HotEcho implements HotUnaryHandler {
     for (const { reply, bytes } of this.waiting.splice(0)) {
       if (bytes.toString() === 'fail') this.replies.fail(reply, Status.NOT_FOUND, 'no such thing', Uint8Array.from([1, 2]));
       else if (bytes.toString() === 'headers') {
-        const answer = Buffer.from(`${this.replies.headerOf(reply, 'x-one') ?? 'none'} ${this.replies.metadataOf(reply).text('x-two') ?? 'none'} ${this.replies.isGone(reply)}`);
+        const answer = Buffer.from(
+          `${this.replies.headerOf(reply, 'x-one') ?? 'none'} ${this.replies.metadataOf(reply).text('x-two') ?? 'none'} ${this.replies.isGone(reply)}`,
+        );
         this.replies.ok(reply, answer, 0, answer.length);
       } else if (bytes.toString() === 'later') setTimeout(() => this.replies.ok(reply, bytes, 0, bytes.length), 20);
       else this.replies.okWith(reply, (value, writer) => writer.raw(value), bytes);

@@ -12,7 +12,29 @@ import { Status } from '../src/status.js';
 import { testService } from './services.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'wire-tls-'));
-execFileSync('openssl', ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-days', '2', '-subj', '/CN=localhost', '-addext', 'subjectAltName=DNS:localhost,IP:127.0.0.1', '-keyout', join(folder, 'key.pem'), '-out', join(folder, 'cert.pem')], { stdio: 'ignore' });
+execFileSync(
+  'openssl',
+  [
+    'req',
+    '-x509',
+    '-newkey',
+    'ec',
+    '-pkeyopt',
+    'ec_paramgen_curve:prime256v1',
+    '-nodes',
+    '-days',
+    '2',
+    '-subj',
+    '/CN=localhost',
+    '-addext',
+    'subjectAltName=DNS:localhost,IP:127.0.0.1',
+    '-keyout',
+    join(folder, 'key.pem'),
+    '-out',
+    join(folder, 'cert.pem'),
+  ],
+  { stdio: 'ignore' },
+);
 const cert = readFileSync(join(folder, 'cert.pem'));
 const key = readFileSync(join(folder, 'key.pem'));
 rmSync(folder, { recursive: true });
@@ -36,14 +58,25 @@ it('our client talks TLS to our server, many calls and large messages', async ()
 
 it('a grpc-js client talks TLS to our server', async () => {
   const client = new Client(`localhost:${port}`, credentials.createSsl(cert));
-  const answer = await new Promise<Buffer>((resolve, reject) => client.makeUnaryRequest(UNARY.path, (b: Buffer) => b, (b) => b, Buffer.from('secret'), (error, value) => (error ? reject(error) : resolve(value!))));
+  const answer = await new Promise<Buffer>((resolve, reject) =>
+    client.makeUnaryRequest(
+      UNARY.path,
+      (b: Buffer) => b,
+      (b) => b,
+      Buffer.from('secret'),
+      (error, value) => (error ? reject(error) : resolve(value!)),
+    ),
+  );
   expect(answer.toString()).toBe('secret');
   client.close();
 });
 
 it('a client that does not trust the certificate says so', async () => {
   const client = new WireClient({ host: '127.0.0.1', port, tls: {} });
-  await expect(client.unary(UNARY, Buffer.from('x'))).rejects.toMatchObject({ code: Status.UNAVAILABLE, message: expect.stringContaining('self-signed') });
+  await expect(client.unary(UNARY, Buffer.from('x'))).rejects.toMatchObject({
+    code: Status.UNAVAILABLE,
+    message: expect.stringContaining('self-signed'),
+  });
   client.destroy();
 });
 
