@@ -14,7 +14,7 @@ export function documentedCommands(): DocumentedCommand[] {
     return blocks.flatMap((block) =>
       block
         .split('\n')
-        .map((line) => line.replace(/\s+#.*$/, '').trim())
+        .map((line) => line.replace(/\s+# .*$/, '').trim())
         .filter((line) => line !== '' && !line.startsWith('#'))
         .map((line) => ({ file, line })),
     );

@@ -1,4 +1,5 @@
 import type { LoopReport } from '@headrace/example-employment/report';
+import { existsSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { documentedCommands } from './documented-commands.js';
 import { run, RunningHeadrace } from './running-headrace.js';
@@ -15,8 +16,8 @@ beforeAll(async () => {
 }, 620_000);
 
 afterAll(async () => {
-  await headrace.interrupt(30_000);
-  headrace.remove();
+  await headrace.interrupt(60_000);
+  await headrace.headrace(['clean']);
 });
 
 describe('npm start', () => {
@@ -64,6 +65,11 @@ describe('Ctrl-C', () => {
   it('stops everything, and leaves no process', async () => {
     expect(await headrace.interrupt(60_000)).toBe(0);
     expect(headrace.leftOvers()).toEqual([]);
+  }, 90_000);
+
+  it('lets `clean` remove every file', async () => {
+    expect(await headrace.headrace(['clean'])).toMatchObject({ code: 0 });
+    expect(existsSync(headrace.stateDir)).toBe(false);
   });
 });
 

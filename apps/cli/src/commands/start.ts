@@ -85,8 +85,17 @@ ${rows.join('\n')}
 `;
 }
 
+/** A signal handler alone does not keep Node alive: without the timer the process would end here, and leave everything running. */
 function untilAborted(signal: AbortSignal): Promise<void> {
-  return new Promise((done) => (signal.aborted ? done() : signal.addEventListener('abort', () => done(), { once: true })));
+  return new Promise((done) => {
+    const keepAlive = setInterval(() => undefined, 3_600_000);
+    const finish = (): void => {
+      clearInterval(keepAlive);
+      done();
+    };
+    if (signal.aborted) finish();
+    else signal.addEventListener('abort', finish, { once: true });
+  });
 }
 
 function orInterrupt<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
