@@ -1,7 +1,12 @@
+import { sleep } from '@headrace/base/clock';
+import { AppError } from '@headrace/base/errors';
 import kafkajs, { type Admin, type Kafka } from 'kafkajs';
 import type { KafkaLibraryOptions, PartitionLag, PartitionOffsets, TopicAdmin } from './client.js';
 import { toKafkaError } from './errors.js';
 import { topicSpecs, type TopicOwner } from './topics.js';
+
+/** A new topic has its leaders within milliseconds; a broker that is short of CPU takes seconds. */
+const LEADER_WAIT_MS = 10_000;
 
 export class KafkajsAdmin implements TopicAdmin {
   readonly #admin: Admin;
@@ -21,14 +26,29 @@ export class KafkajsAdmin implements TopicAdmin {
       if (missing.length === 0) return;
       // Resolves to false when another process created one of them meanwhile.
       await admin.createTopics({
-        waitForLeaders: true,
+        // Its own wait fails on a busy KRaft broker with UNKNOWN_TOPIC_OR_PARTITION and does not try again.
+        waitForLeaders: false,
         topics: missing.map(({ topic, partitions, config }) => ({
           topic: this.#prefix + topic,
           numPartitions: partitions,
           configEntries: Object.entries(config).map(([name, value]) => ({ name, value })),
         })),
       });
+      await this.#untilLed(admin, missing.map(({ topic }) => this.#prefix + topic));
     });
+  }
+
+  /** A topic exists for clients when each of its partitions has a leader. */
+  async #untilLed(admin: Admin, topics: string[]): Promise<void> {
+    for (const limit = Date.now() + LEADER_WAIT_MS; ; await sleep(50)) {
+      try {
+        const { topics: found } = await admin.fetchTopicMetadata({ topics });
+        if (found.length === topics.length && found.every(({ partitions }) => partitions.length > 0 && partitions.every(({ leader }) => leader >= 0))) return;
+      } catch (error) {
+        if (Date.now() > limit) throw error;
+      }
+      if (Date.now() > limit) throw new AppError('DEPENDENCY_UNAVAILABLE', `topics ${topics.join(', ')} have no leader after ${LEADER_WAIT_MS} ms`);
+    }
   }
 
   topics(): Promise<string[]> {

@@ -7,6 +7,7 @@ const NOW = 1_000_000_000;
 describe('reading an outcome', () => {
   it.each([
     ['NaN', { predictionId: 'p', label: Number.NaN }, 'ROW_INVALID'],
+    ['no label at all', { predictionId: 'p', label: undefined }, 'ROW_INVALID'],
     ['infinity', { predictionId: 'p', label: Infinity }, 'ROW_INVALID'],
     ['a fraction', { predictionId: 'p', label: 0.5 }, 'ROW_INVALID'],
     ['a code out of range', { predictionId: 'p', label: 1e9 }, 'ROW_INVALID'],

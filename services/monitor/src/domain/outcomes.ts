@@ -19,11 +19,11 @@ export interface OutcomeFault {
 const LABEL_MAX = 32_767;
 
 /** @param fallbackMs when the outcome does not say when it was observed: the event's time, the same at each delivery. */
-export function readOutcome(raw: { readonly predictionId: string; readonly label: number; readonly observedAt: Date | undefined }, fallbackMs: number, nowMs: number): ObservedLabel | OutcomeFault {
+export function readOutcome(raw: { readonly predictionId: string; readonly label?: number | undefined; readonly observedAt: Date | undefined }, fallbackMs: number, nowMs: number): ObservedLabel | OutcomeFault {
   const { predictionId, label } = raw;
   const fault = (reason: string): OutcomeFault => ({ code: 'ROW_INVALID', reason: `outcome of prediction ${JSON.stringify(predictionId.slice(0, 80))}: ${reason}` });
   if (predictionId === '' || predictionId.length > PREDICTION_ID_LENGTH_MAX || predictionId.includes('\u0000')) return fault(`\`predictionId\` must have 1 to ${PREDICTION_ID_LENGTH_MAX} characters`);
-  if (!Number.isInteger(label) || Math.abs(label) > LABEL_MAX) return fault(`\`label\` is ${label}, not a whole number from -${LABEL_MAX} to ${LABEL_MAX}`);
+  if (label === undefined || !Number.isInteger(label) || Math.abs(label) > LABEL_MAX) return fault(`\`label\` is ${label ?? 'missing'}, not a whole number from -${LABEL_MAX} to ${LABEL_MAX}`);
   const observedMs = raw.observedAt ? raw.observedAt.getTime() : fallbackMs;
   if (!Number.isFinite(observedMs)) return fault('`observedAt` is not a time');
   if (observedMs > nowMs + FUTURE_SKEW_MS) return { code: 'ROW_FUTURE_DATED', reason: `outcome of prediction ${predictionId}: observed more than ${FUTURE_SKEW_MS / 1000} s ahead of this clock` };

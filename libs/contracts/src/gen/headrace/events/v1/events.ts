@@ -31,7 +31,8 @@ export interface OutcomesObserved {
 
 export interface Outcome {
   predictionId: string;
-  label: number;
+  /** Present even when it is 0: an outcome without a label is refused, never read as 0. */
+  label?: number | undefined;
   observedAt: Date | undefined;
 }
 
@@ -342,7 +343,7 @@ export const OutcomesObserved: MessageFns<OutcomesObserved> = {
 };
 
 function createBaseOutcome(): Outcome {
-  return { predictionId: "", label: 0, observedAt: undefined };
+  return { predictionId: "", label: undefined, observedAt: undefined };
 }
 
 export const Outcome: MessageFns<Outcome> = {
@@ -350,7 +351,7 @@ export const Outcome: MessageFns<Outcome> = {
     if (message.predictionId !== "") {
       writer.uint32(10).string(message.predictionId);
     }
-    if (message.label !== 0) {
+    if (message.label !== undefined) {
       writer.uint32(17).double(message.label);
     }
     if (message.observedAt !== undefined) {
@@ -415,7 +416,7 @@ export const Outcome: MessageFns<Outcome> = {
         : isSet(object.prediction_id)
         ? globalThis.String(object.prediction_id)
         : "",
-      label: isSet(object.label) ? globalThis.Number(object.label) : 0,
+      label: isSet(object.label) ? globalThis.Number(object.label) : undefined,
       observedAt: isSet(object.observedAt)
         ? fromJsonTimestamp(object.observedAt)
         : isSet(object.observed_at)
@@ -429,7 +430,7 @@ export const Outcome: MessageFns<Outcome> = {
     if (message.predictionId !== "") {
       obj.predictionId = message.predictionId;
     }
-    if (message.label !== 0) {
+    if (message.label !== undefined) {
       obj.label = floatToJson(message.label);
     }
     if (message.observedAt !== undefined) {
@@ -444,7 +445,7 @@ export const Outcome: MessageFns<Outcome> = {
   fromPartial(object: DeepPartial<Outcome>): Outcome {
     const message = createBaseOutcome();
     message.predictionId = object.predictionId ?? "";
-    message.label = object.label ?? 0;
+    message.label = object.label ?? undefined;
     message.observedAt = object.observedAt ?? undefined;
     return message;
   },
