@@ -1,4 +1,5 @@
 import { AppError } from '@headrace/base/errors';
+import { copyBytes } from './copy-bytes.js';
 import { checkUtf8Text } from './utf8.js';
 
 /** Wire types of the protobuf encoding (protobuf.dev/programming-guides/encoding). 3 and 4 are the retired groups. */
@@ -204,7 +205,7 @@ export class ProtoReader {
     if (target !== this.floatTarget) this.rememberFloatTarget(target);
     const start = this.pos;
     this.pos = start + length;
-    if (count > COPY_BY_LOOP_MAX) this.floatTargetBytes.set(this.bytes.subarray(start, this.pos), at * 4);
+    if (count > COPY_BY_LOOP_MAX) copyBytes(this.bytes, start, this.pos, this.floatTargetBytes, at * 4);
     else {
       const { bytes, floatTargetInts } = this;
       for (let i = 0, p = start; i < count; i++, p += 4) {

@@ -1,4 +1,5 @@
 import { assert } from '@headrace/base/assert';
+import { copyBytes } from './copy-bytes.js';
 
 /** Capacity that a fresh writer starts with, in bytes; it doubles when it is full. */
 const CAPACITY_START = 1024;
@@ -139,7 +140,7 @@ export class ProtoWriter {
     const count = end - start;
     this.reserve(count);
     if (count < 24) for (let i = 0; i < count; i++) this.bytes[this.pos + i] = value[start + i]!;
-    else this.bytes.set(start === 0 && end === value.length ? value : value.subarray(start, end), this.pos);
+    else copyBytes(value, start, end, this.bytes, this.pos);
     this.pos += count;
   }
 
@@ -152,7 +153,11 @@ export class ProtoWriter {
       this.pos += count * 4;
       return;
     }
-    for (let i = from; i < from + count; i++) this.float(floats[i]!);
+    // Through the scratch here and not by `float`: a double that is handed over as an argument may be boxed.
+    for (let i = from; i < from + count; i++) {
+      scratchFloats[0] = floats[i]!;
+      this.fixed32(scratchInts[0]!);
+    }
   }
 
   /** Starts a delimited field behind its tag; `expectedBytes` is the guess that saves moving the content later. */

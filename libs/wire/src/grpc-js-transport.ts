@@ -17,7 +17,7 @@ import type { CallContext, MethodEntry, ServiceTable } from './handler.js';
 import { limitsWith } from './limits.js';
 import type { Limits } from './limits.js';
 import { MessageQueue } from './message-queue.js';
-import { Metadata } from './metadata.js';
+import { type Metadata } from './metadata.js';
 import { GrpcError, Status, toGrpcError } from './status.js';
 
 type AnyCall =

@@ -8,7 +8,7 @@ import type { InboxOwner } from './inbox.js';
 import { MESSAGE_PREFIX_BYTES, sendEncoded } from './message-frame.js';
 import { OrdinaryCall } from './ordinary-call.js';
 import type { RequestHead } from './request-head.js';
-import { errorTrailers, OK_HEADERS } from './response-fields.js';
+import { errorTrailers, OK_HEADERS, OK_TRAILERS } from './response-fields.js';
 import type { ServerConnection } from './server-connection.js';
 import type { Method, ServerContext } from './server-context.js';
 import { GrpcError, Status, toGrpcError } from './status.js';
@@ -43,7 +43,9 @@ export class ServerStream implements InboxOwner, SenderOwner {
   private inbox: Inbox | null = null;
   private headersSent = false;
   private localEnded = false;
-  private pendingEnd: { readonly trailers: Fields | null } | null = null;
+  /** The end of our side is due behind what is queued, with these trailers. */
+  private endPending = false;
+  private endTrailers: Fields | null = null;
   private messages = 0;
   private held: Buffer | null = null;
   private heldBytes = 0;
@@ -194,23 +196,24 @@ export class ServerStream implements InboxOwner, SenderOwner {
   /** Ends our side when all messages have left; `null` is the usual OK without metadata. */
   endWith(trailers: Fields | null): void {
     if (this.localEnded) return;
-    this.pendingEnd = { trailers };
+    this.endPending = true;
+    this.endTrailers = trailers;
     this.localEnded = true;
     if (this.sender.queuedBytes === 0) this.onDrained();
   }
 
   onDrained(): void {
-    const end = this.pendingEnd;
-    if (end === null) {
+    if (!this.endPending) {
       this.call?.onDrained();
       return;
     }
-    this.pendingEnd = null;
+    this.endPending = false;
+    const trailers = this.endTrailers;
+    this.endTrailers = null;
     const { session, okTrailers } = this.connection;
-    if (end.trailers === PLAIN_END) this.sender.end();
-    else if (end.trailers === null && this.headersSent) okTrailers.send(session, this.id, true);
-    else
-      sendHeaders(session, this.id, this.headersSent ? end.trailers! : [...OK_HEADERS, ...(end.trailers ?? [['grpc-status', '0']])], true);
+    if (trailers === PLAIN_END) this.sender.end();
+    else if (trailers === null && this.headersSent) okTrailers.send(session, this.id, true);
+    else sendHeaders(session, this.id, this.headersSent ? trailers! : [...OK_HEADERS, ...(trailers ?? OK_TRAILERS)], true);
     session.resets.earn(1);
     session.control.earn(4);
     // The answer stands before the request ended: the peer may stop sending it (RFC 9113 section 8.1).
@@ -257,7 +260,8 @@ export class ServerStream implements InboxOwner, SenderOwner {
     this.open = false;
     this.connection.forget(this);
     this.sender.close();
-    this.pendingEnd = null;
+    this.endPending = false;
+    this.endTrailers = null;
     this.inbox?.reset();
     if (this.held !== null && this.held.length > HELD_BYTES_KEPT) this.held = null;
     if (!this.busy) this.context.releaseStream(this);
