@@ -1,8 +1,11 @@
 import type { FeatureValue } from '@headrace/codec/feature-blob';
 import { joinEntityKey } from '@headrace/codec/feature-key';
+import { FeatureRowData } from '@headrace/codec/feature-rows';
 import type { ErrorCode } from '@headrace/base/errors';
 import { contentHash52 } from './row-hash.js';
 import { readField, type ValueLimits } from './feature-value.js';
+import { keyFault } from './join-key.js';
+import { readShapedKeys, readShapedValues } from './shaped-row.js';
 import type { View } from './view.js';
 
 /** A row as it came from outside; nothing in it is trusted. */
@@ -35,19 +38,22 @@ export interface RowLimits extends ValueLimits {
   readonly futureSkewMs: number;
 }
 
-const KEY_LENGTH_MAX = 256;
 /** Of the joined key: a B-tree entry of Postgres may have 2.7 kB, features included. */
 const ENTITY_BYTES_MAX = 1024;
 /** Rows before it are mistakes of a unit or of an unset clock, and would each make a partition. */
 const EARLIEST_MS = Date.UTC(1900, 0, 1);
 
-/** @param arrivedMs when the row arrived; the future begins `futureSkewMs` after it, so that a redelivery is judged the same. */
+/**
+ * Rows of the hot codec take a shorter way to the same answer; what is wrong with one is told by the long way.
+ * @param arrivedMs when the row arrived; the future begins `futureSkewMs` after it, so that a redelivery is judged the same.
+ */
 export function readRow(view: View, row: IncomingRow, arrivedMs: number, limits: RowLimits): FeatureRow | RowFault {
-  const keys = readKeys(view, row.entity);
+  const shaped = row instanceof FeatureRowData;
+  const keys = (shaped ? readShapedKeys(view, row.keys) : undefined) ?? readKeys(view, row.entity);
   if (typeof keys === 'string') return invalid(keys);
-  const time = readEventTime(row.eventTime, arrivedMs, limits.futureSkewMs);
+  const time = readEventTime(shaped ? row.eventTimeMs : row.eventTime?.getTime(), arrivedMs, limits.futureSkewMs);
   if (typeof time !== 'number') return time;
-  const values = readValues(view, row.values, limits);
+  const values = (shaped && row.features ? readShapedValues(view, row.features, limits) : undefined) ?? readValues(view, row.values, limits);
   if (typeof values === 'string') return invalid(values);
   const entityKey = joinEntityKey(keys);
   if (entityKey.length * 3 > ENTITY_BYTES_MAX && Buffer.byteLength(entityKey) > ENTITY_BYTES_MAX)
@@ -76,25 +82,17 @@ function readKeys(view: View, entity: IncomingRow['entity']): string[] | string 
   return keys;
 }
 
-function keyFault(value: string): string | undefined {
-  if (value === '') return 'is empty';
-  if (value.length > KEY_LENGTH_MAX) return `has ${value.length} characters; at most ${KEY_LENGTH_MAX} are allowed`;
-  if (value.includes('\0')) return 'contains a NUL character';
-  return value.isWellFormed() ? undefined : 'is not well-formed Unicode';
-}
-
-function readEventTime(time: Date | undefined, arrivedMs: number, futureSkewMs: number): number | RowFault {
-  const ms = time?.getTime();
+function readEventTime(ms: number | undefined, arrivedMs: number, futureSkewMs: number): number | RowFault {
   if (ms === undefined) return invalid('eventTime is missing');
   if (Number.isNaN(ms)) return invalid('eventTime is no timestamp; send RFC 3339, such as 2016-01-01T00:00:00Z');
   // What an empty protobuf Timestamp means, and what a bare JSON number decodes to.
   if (ms === 0) return invalid('eventTime is 1970-01-01T00:00:00Z, which is what an unset or numeric one decodes to; send RFC 3339 text');
-  if (ms < EARLIEST_MS) return invalid(`eventTime ${time!.toISOString()} lies before 1900`);
+  if (ms < EARLIEST_MS) return invalid(`eventTime ${new Date(ms).toISOString()} lies before 1900`);
   if (ms <= arrivedMs + futureSkewMs) return ms;
   const aheadS = Math.round((ms - arrivedMs) / 1000);
   return {
     code: 'ROW_FUTURE_DATED',
-    reason: `eventTime ${time!.toISOString()} lies ${aheadS} s ahead of its arrival; at most ${futureSkewMs / 1000} s are allowed`,
+    reason: `eventTime ${new Date(ms).toISOString()} lies ${aheadS} s ahead of its arrival; at most ${futureSkewMs / 1000} s are allowed`,
   };
 }
 

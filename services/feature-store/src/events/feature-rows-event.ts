@@ -1,3 +1,4 @@
+import { FeatureRowsDecoder } from '@headrace/codec/feature-rows';
 import { FeatureRowsPublished } from '@headrace/contracts/events/v1/events';
 import { FeatureRow } from '@headrace/contracts/features/v1/features';
 import { featureRowsPublished, type EventType } from '@headrace/events/catalog';
@@ -15,15 +16,18 @@ export interface ReceivedRow extends IncomingRow {
   readonly original?: unknown;
 }
 
+const decoder = new FeatureRowsDecoder();
+
 /**
- * The catalogue's event with a JSON reader of our own. The generated one is for friends: it makes text of any key (`null`, lists),
- * 1970 of a numeric time, and local time of one without a zone. Here such a row is kept as it is, and validation refuses it alone.
+ * The catalogue's event with the hot codec for protobuf and a JSON reader of our own. The generated one is for friends: it makes text
+ * of any key (`null`, lists), 1970 of a numeric time, and local time of one without a zone. Here such a row is kept as it is, and
+ * validation refuses it alone.
  */
 export const featureRowsEvent: EventType<FeatureRowsEvent> = {
   ...(featureRowsPublished as unknown as EventType<FeatureRowsEvent>),
   message: {
     encode: (event) => FeatureRowsPublished.encode(event as FeatureRowsPublished),
-    decode: (bytes) => FeatureRowsPublished.decode(bytes),
+    decode: (bytes) => decoder.decode(bytes),
     toJSON: (event) => FeatureRowsPublished.toJSON(event as FeatureRowsPublished),
     fromJSON: readEvent,
   },
@@ -76,7 +80,7 @@ function isObject(value: unknown): value is JsonObject {
 }
 
 /** A time that is no time has no JSON form; it is left out, and the reason tells. */
-function generatedJson(row: IncomingRow): unknown {
-  const timeIsValid = row.eventTime !== undefined && !Number.isNaN(row.eventTime.getTime());
-  return FeatureRow.toJSON((timeIsValid ? row : { ...row, eventTime: undefined }) as FeatureRow);
+function generatedJson({ entity, eventTime, values }: IncomingRow): unknown {
+  const timeIsValid = eventTime !== undefined && !Number.isNaN(eventTime.getTime());
+  return FeatureRow.toJSON({ entity, eventTime: timeIsValid ? eventTime : undefined, values } as FeatureRow);
 }
