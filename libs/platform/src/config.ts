@@ -55,12 +55,15 @@ export const list = (fallback: string): z.ZodPipe<z.ZodDefault<z.ZodString>, z.Z
 
 const port = (fallback: number): z.ZodDefault<z.ZodCoercedNumber> => int(0, 65_535, fallback);
 
+export type GrpcTransport = 'grpc-js' | 'wire';
+
 /** Keys that every service has. Port 0 = any free port. */
-export const platformKeys = (defaults: { readonly httpPort: number; readonly grpcPort: number; readonly database: string }) =>
+export const platformKeys = (defaults: { readonly httpPort: number; readonly grpcPort: number; readonly database: string; readonly grpcTransport?: GrpcTransport }) =>
   ({
     host: key('HEADRACE_HOST', text('127.0.0.1'), 'address that the doors listen on; anything beyond loopback needs HEADRACE_API_KEY'),
     httpPort: key('HEADRACE_HTTP_PORT', port(defaults.httpPort), 'HTTP port; 0 = any free one'),
     grpcPort: key('HEADRACE_GRPC_PORT', port(defaults.grpcPort), 'gRPC port; 0 = any free one'),
+    grpcTransport: key('HEADRACE_GRPC_TRANSPORT', z.enum(['grpc-js', 'wire']).default(defaults.grpcTransport ?? 'grpc-js'), 'transport of the gRPC doors: grpc-js, or wire = our own (libs/wire), which serving takes by default'),
     apiKey: key('HEADRACE_API_KEY', text(''), 'key that callers must send as `authorization: Bearer <key>`; empty = open, allowed on loopback only', '', true),
     kafkaBrokers: key('HEADRACE_KAFKA_BROKERS', list('127.0.0.1:9092'), 'comma-separated bootstrap brokers'),
     kafkaClient: key('HEADRACE_KAFKA_CLIENT', z.enum(['auto', 'kafkajs', 'platformatic']).default('auto'), 'client library: auto = kafkajs consumes, @platformatic/kafka produces in bulk'),

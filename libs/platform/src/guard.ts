@@ -66,6 +66,11 @@ export class Guard {
     this.#keyHash = apiKey ? sha256(apiKey) : undefined;
   }
 
+  /** No API key is set: there is nothing to check in a call. */
+  get isOpen(): boolean {
+    return this.#keyHash === undefined;
+  }
+
   /** @throws AppError UNAUTHENTICATED | PERMISSION_DENIED. @param door key of the table. */
   admit(kind: keyof GuardTable, door: string, authorization: string | undefined): Principal {
     const needed = Object.hasOwn(this.#table[kind], door) ? this.#table[kind][door] : undefined;

@@ -2,12 +2,13 @@ import { AppError } from '@headrace/base/errors';
 import { ServerReflectionDefinition } from '@headrace/contracts/grpc/reflection/v1/reflection';
 import { HealthDefinition, HealthCheckResponse_ServingStatus as ServingStatus } from '@headrace/contracts/grpc/health/v1/health';
 import { TrainerDefinition, Run, RunState } from '@headrace/contracts/training/v1/training';
+import { once } from 'node:events';
 import { Client as GrpcJsClient, credentials } from '@grpc/grpc-js';
 import { Controller, Get, Param } from '@nestjs/common';
-import { afterEach, describe, expect, it } from 'vitest';
-import { platformKeys, readConfig, type PlatformConfig } from './config.js';
+import { afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { platformKeys, readConfig, type GrpcTransport, type PlatformConfig } from './config.js';
 import { createClient } from './grpc/client.js';
-import { bindGrpc, type CallContext, type Implementation } from './grpc/definition.js';
+import { bindGrpc, type CallContext, type GrpcService, type Implementation } from './grpc/definition.js';
 import type { GuardTable } from './guard.js';
 import { PlatformModule } from './platform-module.js';
 import { startService, type RunningService } from './service.js';
@@ -38,12 +39,36 @@ const trainer: Implementation<typeof TrainerDefinition> = {
   },
 };
 
+/** GetRun answers by handle where the transport can, with the run id that was asked for or an error for an empty one. */
+function hotGetRun(service: GrpcService): GrpcService {
+  const methods = service.methods.map((method): GrpcService['methods'][number] => {
+    if (!method.path.endsWith('/GetRun')) return method;
+    return {
+      ...method,
+      hot: (replies, refuse) => ({
+        onMessage: (bytes, start, end, reply) => {
+          const request = Buffer.from(bytes.subarray(start, end));
+          try {
+            const answer = Buffer.from(method.response.encode(run({ runId: (method.request.decode(request) as { runId: string }).runId })));
+            replies.ok(reply, answer, 0, answer.length);
+          } catch (error) {
+            refuse(reply, new AppError('REQUEST_INVALID', 'not a valid message', { details: { bytes: String(request.length) }, cause: error }));
+          }
+        },
+        onTick: () => undefined,
+      }),
+    };
+  });
+  return { ...service, methods };
+}
+
 const guard: GuardTable = {
   http: { 'GET /things/:id': 'training:read' },
   grpc: Object.fromEntries(Object.values(TrainerDefinition.methods).map((m) => [`/headrace.training.v1.Trainer/${m.name}`, 'training:run' as const])),
   topics: {},
 };
 
+let transport: GrpcTransport = 'grpc-js';
 let running: RunningService | undefined;
 afterEach(async () => {
   await running?.close();
@@ -51,17 +76,21 @@ afterEach(async () => {
 });
 
 function config(overrides: Partial<PlatformConfig> = {}): PlatformConfig {
-  return readConfig(platformKeys({ httpPort: 0, grpcPort: 0, database: 'x' }), {}, { logLevel: 'silent', shutdownTimeoutMs: 500, ...overrides });
+  return readConfig(platformKeys({ httpPort: 0, grpcPort: 0, database: 'x' }), {}, { logLevel: 'silent', shutdownTimeoutMs: 500, grpcTransport: transport, ...overrides });
 }
 
 async function open(overrides: Partial<PlatformConfig> = {}, table = guard): Promise<RunningService> {
   const settings = config(overrides);
   const module = { module: class TestModule {}, imports: [PlatformModule.forRoot('trainer', settings)], controllers: [Things] };
-  running = await startService({ name: 'trainer', config: settings, module, guard: table, grpc: () => [bindGrpc(TrainerDefinition, trainer)] });
+  running = await startService({ name: 'trainer', config: settings, module, guard: table, grpc: () => [hotGetRun(bindGrpc(TrainerDefinition, trainer))] });
   return running;
 }
 
-describe('startService', () => {
+describe.each<GrpcTransport>(['grpc-js', 'wire'])('startService over %s', (name) => {
+  beforeAll(() => {
+    transport = name;
+  });
+
   it('answers over HTTP and gRPC, with health and metrics', async () => {
     const service = await open();
     expect(await (await fetch(`${service.httpUrl}/things/7`)).json()).toEqual({ id: '7' });
@@ -107,8 +136,18 @@ describe('startService', () => {
     const health = createClient(HealthDefinition, service.grpcAddress);
     expect(await health.check({ service: 'headrace.training.v1.Trainer' })).toEqual({ status: ServingStatus.SERVING });
     await expect(health.check({ service: 'nope' })).rejects.toMatchObject({ code: 'NOT_FOUND' });
+    const { requestType, responseType } = HealthDefinition.methods.watch;
+    const raw = new GrpcJsClient(service.grpcAddress, credentials.createInsecure());
+    const watch = raw.makeServerStreamRequest('/grpc.health.v1.Health/Watch', (m: ReturnType<typeof requestType.decode>) => Buffer.from(requestType.encode(m).finish()), (b: Buffer) => responseType.decode(b), { service: '' });
+    const states: ServingStatus[] = [];
+    const ended = new Promise((resolve) => watch.on('error', resolve).on('end', resolve));
+    watch.on('data', ({ status }: { status: ServingStatus }) => states.push(status));
+    await once(watch, 'data');
     health.close();
     await service.close();
+    await ended;
+    raw.close();
+    expect(states).toEqual([ServingStatus.SERVING, ServingStatus.NOT_SERVING]);
     await expect(fetch(`${service.httpUrl}/health/live`)).rejects.toThrow();
   });
 
@@ -140,8 +179,15 @@ describe('startService', () => {
     expect((await fetch(`${service.httpUrl}/health/live`)).status).toBe(200);
     const bare = createClient(TrainerDefinition, service.grpcAddress);
     const keyed = createClient(TrainerDefinition, service.grpcAddress, { apiKey: 'a-key-of-twenty-chars' });
-    await expect(bare.getRun({ runId: 'x' })).rejects.toMatchObject({ code: 'UNAUTHENTICATED' });
-    expect(await keyed.getRun({ runId: 'x' })).toMatchObject({ runId: 'x' });
+    const wrong = createClient(TrainerDefinition, service.grpcAddress, { apiKey: 'another-key-of-chars' });
+    for (const method of ['getRun', 'requestRun'] as const) {
+      for (let i = 0; i < 3; i++) {
+        await expect(bare[method]({})).rejects.toMatchObject({ code: 'UNAUTHENTICATED', message: expect.stringContaining('needs an API key') as string });
+        await expect(wrong[method]({})).rejects.toMatchObject({ code: 'UNAUTHENTICATED', message: 'the API key is not valid' });
+        expect(await keyed[method]({})).toBeDefined();
+      }
+    }
+    wrong.close();
     bare.close();
     keyed.close();
   });

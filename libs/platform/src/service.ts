@@ -10,6 +10,7 @@ import type { GrpcService } from './grpc/definition.js';
 import { GrpcHealth } from './grpc/health.js';
 import { reflectionServices } from './grpc/reflection.js';
 import { startGrpcServer, type RunningGrpcServer } from './grpc/server.js';
+import { startWireServer } from './grpc/wire-server.js';
 import { Guard, PLATFORM_GUARD, type GuardTable } from './guard.js';
 import { HttpDoors } from './http/doors.js';
 import { addHealthRoutes, type Checks } from './http/health-routes.js';
@@ -84,7 +85,8 @@ export async function startService(options: ServiceOptions): Promise<RunningServ
     refuseUnguarded(guard, doors.routes, allGrpc);
     await app.listen(config.httpPort, config.host);
     opened.push(() => app.close());
-    const grpc: RunningGrpcServer = await startGrpcServer({ host: config.host, port: config.grpcPort, services: allGrpc, guard, telemetry, log });
+    const startGrpc = config.grpcTransport === 'wire' ? startWireServer : startGrpcServer;
+    const grpc: RunningGrpcServer = await startGrpc({ host: config.host, port: config.grpcPort, services: allGrpc, guard, telemetry, log });
     opened.push(() => grpc.close(config.shutdownTimeoutMs));
 
     for (const background of options.background?.(app) ?? []) {

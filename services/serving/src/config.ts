@@ -2,7 +2,7 @@ import { int, key, list, platformKeys, readConfig, text, type ConfigOf } from '@
 import { z } from 'zod';
 
 export const configKeys = {
-  ...platformKeys({ httpPort: 7040, grpcPort: 7041, database: 'serving' }),
+  ...platformKeys({ httpPort: 7040, grpcPort: 7041, database: 'serving', grpcTransport: 'wire' }),
   registryGrpc: key('HEADRACE_REGISTRY_GRPC', text('127.0.0.1:7021'), 'address of the registry'),
   registryHttp: key('HEADRACE_REGISTRY_HTTP', text('http://127.0.0.1:7020'), 'URL that artefacts are fetched from'),
   featureStoreGrpc: key('HEADRACE_FEATURE_STORE_GRPC', text('127.0.0.1:7011'), 'address of the feature store, asked for view schemas when a version is loaded'),

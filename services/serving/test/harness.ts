@@ -20,6 +20,9 @@ import { start } from '../src/start.js';
 import { startPeers, VIEWS, type Peers } from './peers.js';
 import { PredictClient } from './predict-client.js';
 
+/** The suites run over both transports of the service's gRPC doors. */
+export const TRANSPORTS = ['wire', 'grpc-js'] as const;
+
 const quiet = { warn: () => undefined, debug: () => undefined };
 
 /** The real service on real engines, beside a small registry and feature store that the test tells what to say. */
@@ -58,6 +61,8 @@ export class Harness {
       registryHttp: peers.httpUrl,
       featureStoreGrpc: peers.grpcAddress,
       logFlushMs: 20,
+      // A machine that runs other tests beside these may stand still for longer than a caller of a real service would wait.
+      redisTimeoutMs: 5_000,
       ...overrides,
     });
     await harness.#listen(predictionsLogged, PredictionsLogged, harness.logged);
@@ -72,7 +77,7 @@ export class Harness {
 
   async startService(overrides: Partial<Config> = {}): Promise<void> {
     this.#service.current = await start({ ...this.config, ...overrides });
-    this.client = new PredictClient(this.service.grpcAddress);
+    this.client = PredictClient.overGrpcJs(this.service.grpcAddress);
     this.admin = createClient(ServingAdminDefinition, this.service.grpcAddress);
   }
 

@@ -1,5 +1,7 @@
-import { PredictionDefinition, type NamedColumn } from '@headrace/contracts/serving/v1/serving';
-import { createClient, type CallOptions, type Client } from '@headrace/platform/grpc/client';
+import { PredictionDefinition, PredictRequest, PredictResponse, type NamedColumn } from '@headrace/contracts/serving/v1/serving';
+import { createClient, type CallOptions } from '@headrace/platform/grpc/client';
+import { WireClient } from '@headrace/wire/client';
+import type { ClientMethod } from '@headrace/wire/client-types';
 
 export interface PredictInput {
   readonly model: string;
@@ -26,17 +28,41 @@ export interface Predicted {
   readonly rows: readonly PredictedRow[];
 }
 
+/** One way to bring the generated messages to the service and back. */
+interface Channel {
+  predict(request: PredictRequest, options?: CallOptions): Promise<PredictResponse>;
+  close(): void;
+}
+
+const PREDICT: ClientMethod<PredictRequest, PredictResponse> = {
+  path: '/headrace.serving.v1.Prediction/Predict',
+  kind: 'unary',
+  request: { encode: (message, writer) => writer.raw(PredictRequest.encode(message).finish()) },
+  response: { decode: (bytes, offset, length) => PredictResponse.decode(Uint8Array.prototype.slice.call(bytes, offset, offset + length)) },
+};
+
 /** Predict as a caller would, with the generated messages: an independent other side for the hot codecs of the service. */
 export class PredictClient {
-  readonly #client: Client<typeof PredictionDefinition>;
+  readonly #channel: Channel;
 
-  constructor(address: string) {
-    this.#client = createClient(PredictionDefinition, address);
+  private constructor(channel: Channel) {
+    this.#channel = channel;
+  }
+
+  static overGrpcJs(address: string): PredictClient {
+    return new PredictClient(createClient(PredictionDefinition, address));
+  }
+
+  /** Our own client; its errors are GrpcErrors. */
+  static overWire(address: string): PredictClient {
+    const { hostname, port } = new URL(`http://${address}`);
+    const client = new WireClient({ host: hostname, port: Number(port) });
+    return new PredictClient({ predict: (request) => client.unary(PREDICT, request, { timeoutMs: 10_000 }), close: () => client.destroy() });
   }
 
   async predict({ model, version = 0, entities = [], columns = {}, dense = [], predictionId = '' }: PredictInput, options?: CallOptions): Promise<Predicted> {
     const flat = dense instanceof Float32Array ? [...dense] : dense.flat();
-    const answer = await this.#client.predict({ model, version, entities: [...entities], columns: Object.entries(columns).map(toColumn), dense: flat, predictionId }, options);
+    const answer = await this.#channel.predict(PredictRequest.fromPartial({ model, version, entities: [...entities], columns: Object.entries(columns).map(toColumn), dense: flat, predictionId }), options);
     const rows = answer.labels.map((label, i) => ({
       id: answer.labels.length === 1 ? answer.predictionId : `${answer.predictionId}/${i}`,
       label,
@@ -48,7 +74,7 @@ export class PredictClient {
   }
 
   close(): void {
-    this.#client.close();
+    this.#channel.close();
   }
 }
 

@@ -1,3 +1,5 @@
+import type { AppError } from '@headrace/base/errors';
+import type { HotReplies, HotUnaryHandler, ReplyHandle } from '@headrace/wire/handler';
 import type { Principal } from '../guard.js';
 
 /** Bytes <-> message. ts-proto's generated types satisfy it; hot messages bring hand-made ones from libs/codec. */
@@ -67,7 +69,15 @@ export interface GrpcMethod {
   readonly request: Codec<unknown>;
   readonly response: Codec<unknown>;
   readonly handle: (request: unknown, call: CallContext) => Promise<unknown> | AsyncIterable<unknown>;
+  /** Of a unary method whose calls are worth no promise each: taken in place of `handle` by a transport that has such a path (libs/wire). */
+  readonly hot?: HotMethod;
 }
+
+/**
+ * Guarded like all methods, with the same errors at the caller; span and metrics are its own affair. Each call is answered once, by
+ * `replies.ok...` or `refuse`.
+ */
+export type HotMethod = (replies: HotReplies, refuse: (reply: ReplyHandle, error: AppError) => void) => HotUnaryHandler;
 
 /** Hand-made codecs for hot messages, in place of the generated ones. */
 export type CodecOverrides<D extends ServiceDefinition> = {

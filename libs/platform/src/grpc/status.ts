@@ -1,35 +1,26 @@
-import { AppError, ERROR_CODES, toAppError, type ErrorCode, type ErrorKind } from '@headrace/base/errors';
+import { AppError, ERROR_CODES, toAppError, type ErrorCode } from '@headrace/base/errors';
 import { BinaryWriter } from '@bufbuild/protobuf/wire';
 import { Metadata, status as Status, type ServiceError, type StatusObject } from '@grpc/grpc-js';
+import { STATUS_OF_KIND, type StatusCode } from '@headrace/wire/status';
 import { lengthDelimited, textOf } from './proto-fields.js';
-
-/** The one table: kind of error -> canonical gRPC status. */
-export const GRPC_STATUS: Readonly<Record<ErrorKind, number>> = {
-  INVALID_ARGUMENT: Status.INVALID_ARGUMENT,
-  NOT_FOUND: Status.NOT_FOUND,
-  ALREADY_EXISTS: Status.ALREADY_EXISTS,
-  FAILED_PRECONDITION: Status.FAILED_PRECONDITION,
-  RESOURCE_EXHAUSTED: Status.RESOURCE_EXHAUSTED,
-  UNAVAILABLE: Status.UNAVAILABLE,
-  DEADLINE_EXCEEDED: Status.DEADLINE_EXCEEDED,
-  CANCELLED: Status.CANCELLED,
-  UNAUTHENTICATED: Status.UNAUTHENTICATED,
-  PERMISSION_DENIED: Status.PERMISSION_DENIED,
-  DATA_LOSS: Status.DATA_LOSS,
-  INTERNAL: Status.INTERNAL,
-};
 
 const DETAILS = 'grpc-status-details-bin';
 const ERROR_INFO = 'type.googleapis.com/google.rpc.ErrorInfo';
 const DOMAIN = 'headrace.dev';
 
-/** Anything thrown -> what the caller gets: status, message, and google.rpc.Status with ErrorInfo(reason = our code). */
-export function toStatus(thrown: unknown): StatusObject {
+/** Anything thrown -> what the caller gets: status, message, and a serialized google.rpc.Status with ErrorInfo(reason = our code). */
+export function statusOf(thrown: unknown): { readonly code: StatusCode; readonly message: string; readonly details: Uint8Array } {
   const error = toAppError(thrown);
-  const code = GRPC_STATUS[ERROR_CODES[error.code].kind];
+  const code = STATUS_OF_KIND[ERROR_CODES[error.code].kind];
+  return { code, message: error.message, details: encodeStatus(code, error) };
+}
+
+/** The same in the form of grpc-js. */
+export function toStatus(thrown: unknown): StatusObject {
+  const { code, message, details } = statusOf(thrown);
   const metadata = new Metadata();
-  metadata.set(DETAILS, Buffer.from(encodeStatus(code, error)));
-  return { code, details: error.message, metadata };
+  metadata.set(DETAILS, Buffer.from(details));
+  return { code, details: message, metadata };
 }
 
 /** The other way round, in a client: the same code and message come out. */

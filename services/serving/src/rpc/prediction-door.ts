@@ -1,9 +1,10 @@
 import type { AppError } from '@headrace/base/errors';
 import { PredictionDefinition } from '@headrace/contracts/serving/v1/serving';
-import type { CallContext, Codec, GrpcService } from '@headrace/platform/grpc/server';
+import type { CallContext, Codec, GrpcMethod, GrpcService } from '@headrace/platform/grpc/server';
 import { Injectable } from '@nestjs/common';
 import { Predictor } from '../app/predictor.js';
 import type { PredictReplies } from '../domain/predict-job.js';
+import { HotPredict } from './hot-predict.js';
 
 /** What the door needs of a call, whichever transport it came by. */
 export type PredictCall = Pick<CallContext, 'deadlineMs' | 'signal' | 'traceparent'>;
@@ -15,8 +16,8 @@ interface Waiting {
 }
 
 /**
- * Predict over grpc-js and HTTP: bytes in, bytes out, one promise a call, one tick for all calls of an event-loop turn. The
- * transport of libs/wire calls the predictor itself, by the same two methods, and needs none of this.
+ * Predict over HTTP and grpc-js: bytes in, bytes out, one promise a call, one tick for all calls of an event-loop turn. Over libs/wire
+ * calls reach the predictor through HotPredict, by the same two methods, and need none of this.
  */
 @Injectable()
 export class PredictionDoor implements PredictReplies {
@@ -41,7 +42,16 @@ export class PredictionDoor implements PredictReplies {
   service(): GrpcService {
     const { fullName, methods } = PredictionDefinition;
     const path = `/${fullName}/${methods.predict.name}`;
-    return { fullName, methods: [{ path, requestStream: false, responseStream: false, request: RAW, response: RAW, handle: (request, call) => this.predict(request as Uint8Array, call) }] };
+    const predict: GrpcMethod = {
+      path,
+      requestStream: false,
+      responseStream: false,
+      request: RAW,
+      response: RAW,
+      handle: (request, call) => this.predict(request as Uint8Array, call),
+      hot: (replies, refuse) => new HotPredict(this.predictor, replies, refuse),
+    };
+    return { fullName, methods: [predict] };
   }
 
   ok(reply: number, bytes: Uint8Array, start: number, end: number): void {

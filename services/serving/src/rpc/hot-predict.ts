@@ -1,0 +1,38 @@
+import type { AppError } from '@headrace/base/errors';
+import type { HotReplies, HotUnaryHandler, ReplyHandle } from '@headrace/wire/handler';
+import type { Predictor } from '../app/predictor.js';
+import type { PredictReplies } from '../domain/predict-job.js';
+
+/** Predict over libs/wire: the predictor reads the receive buffer in place, and makes no promise, closure or object for the call. */
+export class HotPredict implements HotUnaryHandler, PredictReplies {
+  constructor(
+    private readonly predictor: Predictor,
+    private readonly replies: HotReplies,
+    private readonly refuse: (reply: ReplyHandle, error: AppError) => void,
+  ) {}
+
+  onMessage(bytes: Uint8Array, start: number, end: number, reply: ReplyHandle, deadlineMs: number): void {
+    this.predictor.submit(bytes, start, end, reply, deadlineMs, this);
+  }
+
+  onTick(): void {
+    this.predictor.tick();
+  }
+
+  ok(reply: ReplyHandle, bytes: Uint8Array, start: number, end: number): void {
+    this.replies.ok(reply, bytes, start, end);
+  }
+
+  fail(reply: ReplyHandle, error: AppError): void {
+    this.refuse(reply, error);
+  }
+
+  isGone(reply: ReplyHandle): boolean {
+    return this.replies.isGone(reply);
+  }
+
+  /** Looked for only when the row is logged; the text is the one that the connection keeps with the header block. */
+  traceparentOf(reply: ReplyHandle): string {
+    return this.replies.headerOf(reply, 'traceparent') ?? '';
+  }
+}
