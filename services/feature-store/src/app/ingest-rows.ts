@@ -89,7 +89,10 @@ export class IngestRows {
     for (let i = 0; i < rows.length; i++) {
       const row = readRow(view, rows[i]!, arrivedUs / 1000, this.limits);
       if (isFault(row)) rejected.push({ row: i, ...row });
-      else group.push({ ...row, ingestTimeUs: arrivedUs });
+      else {
+        const { entityKey, keys, eventTimeMs, values, contentHash } = row;
+        group.push({ entityKey, keys, eventTimeMs, values, contentHash, ingestTimeUs: arrivedUs });
+      }
     }
     return { kind: 'stored', accepted: rows.length - rejected.length, rejected };
   }

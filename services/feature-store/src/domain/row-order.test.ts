@@ -45,7 +45,35 @@ function endState(batches: readonly (readonly ArrivedRow[])[]): unknown {
   return { stored: [...stored.entries()].sort(), offlineNewest: offlineNewest.sort(), onlineRows: onlineRows.sort() };
 }
 
+/** Slow and obvious. */
+function mergedByText(rows: readonly ArrivedRow[]): unknown {
+  const merged = new Map<string, [number, number]>();
+  for (const { entityKey, eventTimeMs, contentHash, ingestTimeUs } of rows) {
+    const key = `${entityKey}/${eventTimeMs}/${contentHash}`;
+    const [first, last] = merged.get(key) ?? [Infinity, -Infinity];
+    merged.set(key, [Math.min(first, ingestTimeUs), Math.max(last, ingestTimeUs)]);
+  }
+  return [...merged].sort();
+}
+
 describe('order of rows', () => {
+  it('merges as a slow twin does, also when one entity has many rows in the batch', () => {
+    const crowded = fc.record({
+      entityKey: fc.constantFrom('a', 'b', 'c'),
+      keys: fc.constant(['a']),
+      eventTimeMs: fc.integer({ min: 1, max: 6 }),
+      contentHash: fc.integer({ min: 1, max: 6 }),
+      values: fc.constant([]),
+      ingestTimeUs: fc.integer({ min: 1, max: 9 }),
+    }) as fc.Arbitrary<ArrivedRow>;
+    fc.assert(
+      fc.property(fc.array(crowded, { maxLength: 200, size: 'max' }), (rows) => {
+        const merged = mergeDuplicates(rows).map((row) => [`${row.entityKey}/${row.eventTimeMs}/${row.contentHash}`, [row.firstIngestUs, row.lastIngestUs]]);
+        expect(merged.sort()).toEqual(mergedByText(rows));
+      }),
+    );
+  });
+
   it('ends in one state whatever the order, the repetitions and the batches, and both stores agree on the newest', () => {
     const run = fc
       .array(arrived, { minLength: 1, maxLength: 12 })
