@@ -65,26 +65,44 @@ function lint() {
 
 function vitest(project) {
   const file = join(scratch, `${project}.json`);
-  const { status } = run(process.execPath, [join(root, 'node_modules/vitest/vitest.mjs'), 'run', '--project', project, '--reporter=default', '--reporter=json', `--outputFile.json=${file}`]);
+  const { status } = run(process.execPath, [
+    join(root, 'node_modules/vitest/vitest.mjs'),
+    'run',
+    '--project',
+    project,
+    '--reporter=default',
+    '--reporter=json',
+    `--outputFile.json=${file}`,
+  ]);
   if (!existsSync(file)) return void totals.failed++;
   const report = JSON.parse(readFileSync(file, 'utf8'));
   totals.passed += report.numPassedTests;
   // A file that cannot even load has no failed test of its own, but it is a failure.
   totals.failed += Math.max(report.numFailedTests, status === 0 ? 0 : Math.max(1, report.numFailedTestSuites > 0 ? 1 : 0));
-  for (const result of report.testResults) for (const test of result.assertionResults) if (test.status === 'pending' || test.status === 'skipped') totals.skipped.push(test.fullName);
+  for (const result of report.testResults)
+    for (const test of result.assertionResults)
+      if (test.status === 'pending' || test.status === 'skipped') totals.skipped.push(test.fullName);
 }
 
 /** The training runtime's own tests, in an environment of its own under the state folder. */
 function python() {
   const folder = join(root, 'services/trainer/python');
   const venv = join(root, '.headrace', 'python-test');
-  const prepared = run(process.execPath, [join(root, 'services/trainer/dist/prepare-python.js'), '--home', venv, '--lock', join(folder, 'requirements-test.lock')]);
+  const prepared = run(
+    process.execPath,
+    [join(root, 'services/trainer/dist/prepare-python.js'), '--home', venv, '--lock', join(folder, 'requirements-test.lock')],
+    root,
+    'pipe',
+  );
   if (prepared.status !== 0) {
     totals.failed++;
+    process.stdout.write(prepared.stdout + prepared.stderr);
     return console.log('FAILED: the Python environment could not be made');
   }
   const file = join(scratch, 'pytest.xml');
-  run(join(venv, 'bin', 'python'), ['-m', 'pytest', '-q', '-p', 'no:cacheprovider', `--junitxml=${file}`], folder);
+  // The environment's folder is named by what is in it; the last line says where it is.
+  const { python: interpreter } = JSON.parse(prepared.stdout.trim().split('\n').at(-1));
+  run(interpreter, ['-m', 'pytest', '-q', '--color=no', '-p', 'no:cacheprovider', `--junitxml=${file}`], folder);
   if (!existsSync(file)) return void totals.failed++;
   const xml = readFileSync(file, 'utf8');
   const count = (name) => Number(new RegExp(`<testsuite [^>]*\\b${name}="(\\d+)"`).exec(xml)?.[1] ?? 0);
@@ -95,8 +113,20 @@ function python() {
 }
 
 function run(program, args, cwd = root, output = 'inherit') {
-  const env = { ...process.env, PATH: `${bin}${delimiter}${process.env.PATH ?? ''}`, NX_DAEMON: 'false', PYTHONDONTWRITEBYTECODE: '1', FORCE_COLOR: '0' };
-  return spawnSync(program, args, { cwd, env, stdio: ['ignore', output, output === 'pipe' ? 'pipe' : 'inherit'], encoding: 'utf8', maxBuffer: 64 * 1024 * 1024 });
+  const env = {
+    ...process.env,
+    PATH: `${bin}${delimiter}${process.env.PATH ?? ''}`,
+    NX_DAEMON: 'false',
+    PYTHONDONTWRITEBYTECODE: '1',
+    FORCE_COLOR: '0',
+  };
+  return spawnSync(program, args, {
+    cwd,
+    env,
+    stdio: ['ignore', output, output === 'pipe' ? 'pipe' : 'inherit'],
+    encoding: 'utf8',
+    maxBuffer: 64 * 1024 * 1024,
+  });
 }
 
 function fail(text) {

@@ -34,7 +34,10 @@ export class KafkajsAdmin implements TopicAdmin {
           configEntries: Object.entries(config).map(([name, value]) => ({ name, value })),
         })),
       });
-      await this.#untilLed(admin, missing.map(({ topic }) => this.#prefix + topic));
+      await this.#untilLed(
+        admin,
+        missing.map(({ topic }) => this.#prefix + topic),
+      );
     });
   }
 
@@ -43,11 +46,16 @@ export class KafkajsAdmin implements TopicAdmin {
     for (const limit = Date.now() + LEADER_WAIT_MS; ; await sleep(50)) {
       try {
         const { topics: found } = await admin.fetchTopicMetadata({ topics });
-        if (found.length === topics.length && found.every(({ partitions }) => partitions.length > 0 && partitions.every(({ leader }) => leader >= 0))) return;
+        if (
+          found.length === topics.length &&
+          found.every(({ partitions }) => partitions.length > 0 && partitions.every(({ leader }) => leader >= 0))
+        )
+          return;
       } catch (error) {
         if (Date.now() > limit) throw error;
       }
-      if (Date.now() > limit) throw new AppError('DEPENDENCY_UNAVAILABLE', `topics ${topics.join(', ')} have no leader after ${LEADER_WAIT_MS} ms`);
+      if (Date.now() > limit)
+        throw new AppError('DEPENDENCY_UNAVAILABLE', `topics ${topics.join(', ')} have no leader after ${LEADER_WAIT_MS} ms`);
     }
   }
 
@@ -59,7 +67,7 @@ export class KafkajsAdmin implements TopicAdmin {
 
   offsets(topic: string): Promise<PartitionOffsets[]> {
     return this.#do(`reading the offsets of ${topic}`, async (admin) =>
-      (await admin.fetchTopicOffsets(this.#prefix + topic))
+      (await onceLed(() => admin.fetchTopicOffsets(this.#prefix + topic)))
         .map(({ partition, low, high }) => ({ partition, low: BigInt(low), high: BigInt(high) }))
         .sort((a, b) => a.partition - b.partition),
     );
@@ -99,3 +107,18 @@ export class KafkajsAdmin implements TopicAdmin {
     }
   }
 }
+
+/** The metadata name the leader of a new topic before the broker itself takes up the post; kafkajs gives up at its first refusal. */
+async function onceLed<T>(read: () => Promise<T>): Promise<T> {
+  for (const limit = Date.now() + LEADER_WAIT_MS; ; await sleep(50)) {
+    try {
+      return await read();
+    } catch (error) {
+      if (!isLeaderless(error) || Date.now() > limit) throw error;
+    }
+  }
+}
+
+const isLeaderless = (error: unknown): boolean =>
+  error instanceof kafkajs.KafkaJSProtocolError &&
+  ['LEADER_NOT_AVAILABLE', 'NOT_LEADER_FOR_PARTITION', 'FENCED_LEADER_EPOCH'].includes(error.type ?? '');

@@ -27,7 +27,7 @@ export function contentHash52(schema: BlobSchema, values: readonly FeatureValue[
     }
   }
   // As a text: a buffer for each digest costs three times the hash itself.
-  const digest = hash('sha256', scratch.subarray(0, at), 'latin1');
+  const digest = hash('sha256', scratch.subarray(0, at), 'binary');
   return uint32(digest, 0) * 2 ** 20 + (uint32(digest, 4) >>> 12);
 }
 

@@ -18,11 +18,16 @@ export interface ViewRows {
 /** Spreads the row counts of one view, so that concurrent writers rarely share a counter. */
 const COUNT_SHARDS = 16;
 
+/** Each failed straight copy leaves its rows behind as garbage for Postgres, so it must be rare. */
+const BATCHES_STAGED_AFTER_DUPLICATE = 50;
+
 /** All rows ever published, bitemporal. */
 @Injectable()
 export class OfflineStore {
   /** `table/partition` known to exist. */
   readonly #partitions = new Set<string>();
+  /** By view: the next batches that go by the staging table, because repeated rows seldom come alone. */
+  readonly #batchesToStage = new Map<number, number>();
 
   constructor(private readonly postgres: Postgres) {}
 
@@ -33,9 +38,36 @@ export class OfflineStore {
     for (const group of ordered) await this.#ensurePartitions(group);
     return this.postgres.transaction(async (tx) => {
       const inserted = new Map<number, number>();
-      for (const group of ordered) inserted.set(group.view.id, await appendView(tx, group));
+      for (const group of ordered) {
+        const { id } = group.view;
+        const rows = (await this.#copyStraight(tx, group)) ?? (await appendView(tx, group));
+        if (rows > 0) await addToCount(tx, id, rows);
+        inserted.set(id, rows);
+      }
       return inserted;
     });
+  }
+
+  /**
+   * Mostly all rows are new: then they need no staging table, which is half of the work of Postgres.
+   * @returns the number of rows, or undefined when one of them was there already and nothing is done.
+   */
+  async #copyStraight(tx: Tx, { view, rows }: ViewRows): Promise<number | undefined> {
+    const batchesToStage = this.#batchesToStage.get(view.id) ?? 0;
+    if (batchesToStage > 0) {
+      this.#batchesToStage.set(view.id, batchesToStage - 1);
+      return undefined;
+    }
+    await tx.execute('SAVEPOINT straight');
+    try {
+      return await tx.copyFrom(straightSql(view), encodeCopy(view, rows));
+    } catch (error) {
+      // A deadlock is possible too: rows that two writers have in common come in no common order here. The transaction is tried again.
+      if (isDuplicate(error) || isDeadlock(error)) this.#batchesToStage.set(view.id, BATCHES_STAGED_AFTER_DUPLICATE);
+      if (!isDuplicate(error)) throw error;
+      await tx.execute('ROLLBACK TO SAVEPOINT straight');
+      return undefined;
+    }
   }
 
   /** The newest row of each entity, ordered by entity, in batches. */
@@ -66,14 +98,23 @@ async function appendView(tx: Tx, { view, rows }: ViewRows): Promise<number> {
   await tx.copyFrom(sql.copy, encodeCopy(view, rows));
   const inserted = await tx.execute(sql.insert);
   if (inserted < rows.length) await tx.execute(sql.widen);
-  if (inserted > 0) {
-    await tx.execute(
-      `INSERT INTO view_row_counts (view_id, shard, rows) VALUES ($1, pg_backend_pid() % ${COUNT_SHARDS}, $2)
-       ON CONFLICT (view_id, shard) DO UPDATE SET rows = view_row_counts.rows + excluded.rows`,
-      [view.id, inserted],
-    );
-  }
   return inserted;
+}
+
+async function addToCount(tx: Tx, viewId: number, rows: number): Promise<void> {
+  await tx.execute(
+    `INSERT INTO view_row_counts (view_id, shard, rows) VALUES ($1, pg_backend_pid() % ${COUNT_SHARDS}, $2)
+     ON CONFLICT (view_id, shard) DO UPDATE SET rows = view_row_counts.rows + excluded.rows`,
+    [viewId, rows],
+  );
+}
+
+const isDuplicate = (error: unknown): boolean => codeOf(error) === '23505';
+const isDeadlock = (error: unknown): boolean => codeOf(error) === '40P01';
+const codeOf = (error: unknown): unknown => (error as { code?: unknown }).code;
+
+export function straightSql(view: View): string {
+  return `COPY ${rowTable(view.id)} (${copyColumns(view.joinKeys, view.spec.features).join(', ')}) FROM STDIN (FORMAT binary)`;
 }
 
 /** The temporary table lives as long as the connection; its name carries the version, because its columns are those of the version. */

@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest';
 import { viewOf } from '../../test/views.js';
-import { appendSql, newestRowsSql } from './offline-store.js';
+import { appendSql, newestRowsSql, straightSql } from './offline-store.js';
 import { createRowTableSql } from './row-tables.js';
 
 const view = viewOf({
@@ -50,6 +50,12 @@ it('appends by a staging table, inserts what is new, then widens the arrivals of
     WHERE t._entity = s._entity AND t._event_time = s._event_time AND t._content = s._content
       AND (s._first_ingest < t._first_ingest OR s._last_ingest > t._last_ingest)"
   `);
+});
+
+it('appends rows that are all new without a staging table', () => {
+  expect(straightSql(view)).toMatchInlineSnapshot(
+    `"COPY view_rows_7 (_entity, _key_0, _key_1, _event_time, _content, _first_ingest, _last_ingest, "delay", "gate-no", "seen") FROM STDIN (FORMAT binary)"`,
+  );
 });
 
 it('reads the newest row of each entity in the order of the online store', () => {
