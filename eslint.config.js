@@ -12,8 +12,23 @@ const boundaries = [
   { sourceTag: 'type:client', onlyDependOnLibsWithTags: ['type:pure', 'type:wire'] },
   { sourceTag: 'type:service', onlyDependOnLibsWithTags: ['type:pure', 'type:wire', 'type:platform', 'type:testkit'] },
   { sourceTag: 'type:example', onlyDependOnLibsWithTags: ['type:pure', 'type:client', 'type:platform'] },
-  { sourceTag: 'type:app', onlyDependOnLibsWithTags: ['type:pure', 'type:client', 'type:platform', 'type:engines', 'type:example', 'type:testkit'] },
-  { sourceTag: 'type:test', onlyDependOnLibsWithTags: ['type:pure', 'type:wire', 'type:client', 'type:platform', 'type:engines', 'type:testkit', 'type:example', 'type:service'] },
+  {
+    sourceTag: 'type:app',
+    onlyDependOnLibsWithTags: ['type:pure', 'type:client', 'type:platform', 'type:engines', 'type:example', 'type:testkit'],
+  },
+  {
+    sourceTag: 'type:test',
+    onlyDependOnLibsWithTags: [
+      'type:pure',
+      'type:wire',
+      'type:client',
+      'type:platform',
+      'type:engines',
+      'type:testkit',
+      'type:example',
+      'type:service',
+    ],
+  },
 ];
 
 export default tseslint.config(

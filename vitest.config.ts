@@ -33,7 +33,14 @@ const shared = {
 export default defineConfig({
   test: {
     projects: [
-      { ...shared, test: { name: 'unit', include: ['{libs,services,clients,apps,infra}/**/src/**/*.test.ts', 'tests/architecture/**/*.test.ts'], testTimeout: 20_000 } },
+      {
+        ...shared,
+        test: {
+          name: 'unit',
+          include: ['{libs,services,clients,apps,infra}/**/src/**/*.test.ts', 'tests/architecture/**/*.test.ts'],
+          testTimeout: 20_000,
+        },
+      },
       {
         ...shared,
         test: {

@@ -31,7 +31,11 @@ try {
 }
 
 function compare() {
-  const files = (dir) => readdirSync(dir, { recursive: true, withFileTypes: true }).filter((f) => f.isFile()).map((f) => relative(dir, join(f.parentPath, f.name))).sort();
+  const files = (dir) =>
+    readdirSync(dir, { recursive: true, withFileTypes: true })
+      .filter((f) => f.isFile())
+      .map((f) => relative(dir, join(f.parentPath, f.name)))
+      .sort();
   const fresh = files(out);
   const stale = [...new Set([...fresh, ...files(committed)])].filter((f) => read(out, f) !== read(committed, f));
   if (stale.length === 0) return;

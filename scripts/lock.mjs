@@ -14,7 +14,11 @@ try {
     mkdirSync(join(scratch, dirname(file)), { recursive: true });
     cpSync(join(root, file), join(scratch, file));
   }
-  execFileSync('npm', ['install', '--package-lock-only', '--no-audit', '--no-fund', '--loglevel=error'], { cwd: scratch, stdio: 'inherit', shell: process.platform === 'win32' });
+  execFileSync('npm', ['install', '--package-lock-only', '--no-audit', '--no-fund', '--loglevel=error'], {
+    cwd: scratch,
+    stdio: 'inherit',
+    shell: process.platform === 'win32',
+  });
   cpSync(join(scratch, 'package-lock.json'), join(root, 'package-lock.json'));
 } finally {
   rmSync(scratch, { recursive: true, force: true });

@@ -21,7 +21,9 @@ handOver();
 /** npm ci, when node_modules does not match the lock file. */
 function install() {
   const marker = join(root, 'node_modules', '.headrace-installed');
-  const lock = createHash('sha256').update(readFileSync(join(root, 'package-lock.json'))).digest('hex');
+  const lock = createHash('sha256')
+    .update(readFileSync(join(root, 'package-lock.json')))
+    .digest('hex');
   if (existsSync(marker) && readFileSync(marker, 'utf8') === lock) return;
   if (verb === 'clean' && !existsSync(join(bin, 'node'))) return removeStateWithoutTools();
   const begin = Date.now();
@@ -35,7 +37,11 @@ function install() {
 /** nx builds only what changed since the last time. */
 function build() {
   const begin = Date.now();
-  const result = spawnSync(join(bin, 'nx'), ['run-many', '-t', 'build', '--parallel=2', '--output-style=static'], { cwd: root, env: environment(), encoding: 'utf8' });
+  const result = spawnSync(join(bin, 'nx'), ['run-many', '-t', 'build', '--parallel=2', '--output-style=static'], {
+    cwd: root,
+    env: environment(),
+    encoding: 'utf8',
+  });
   if (result.status !== 0) fail(`the build failed:\n${result.stdout}${result.stderr}`);
   if (!quiet) say(`built in ${seconds(begin)}`);
 }
@@ -56,12 +62,24 @@ function removeStateWithoutTools() {
 }
 
 function run(program, programArgs) {
-  const result = spawnSync(program, programArgs, { cwd: root, env: environment(), stdio: quiet ? ['ignore', 'ignore', 'inherit'] : 'inherit', shell: process.platform === 'win32' });
+  const result = spawnSync(program, programArgs, {
+    cwd: root,
+    env: environment(),
+    stdio: quiet ? ['ignore', 'ignore', 'inherit'] : 'inherit',
+    shell: process.platform === 'win32',
+  });
   if (result.status !== 0) fail(`${program} ${programArgs.join(' ')} failed`);
 }
 
 function environment() {
-  return { ...process.env, PATH: `${bin}${delimiter}${process.env.PATH ?? ''}`, NX_DAEMON: 'false', NX_NO_CLOUD: 'true', NX_TUI: 'false', ONNXRUNTIME_NODE_INSTALL: 'skip' };
+  return {
+    ...process.env,
+    PATH: `${bin}${delimiter}${process.env.PATH ?? ''}`,
+    NX_DAEMON: 'false',
+    NX_NO_CLOUD: 'true',
+    NX_TUI: 'false',
+    ONNXRUNTIME_NODE_INSTALL: 'skip',
+  };
 }
 
 function say(text) {

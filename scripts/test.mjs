@@ -15,6 +15,7 @@ const stages = {
   generated: () => check('generated code is fresh', process.execPath, ['scripts/generate.mjs', '--check']),
   protos: () => check('protos pass buf lint', join(bin, 'buf'), ['lint']),
   types: () => check('types are right', join(bin, 'tsc'), ['--noEmit', '-p', 'tsconfig.json']),
+  format: () => check('every file is formatted (npm run format)', join(bin, 'prettier'), ['--check', '--log-level=warn', '.']),
   lint: () => lint(),
   unit: () => vitest('unit'),
   engines: () => vitest('engines'),
@@ -37,7 +38,8 @@ try {
   rmSync(scratch, { recursive: true, force: true });
 }
 for (const name of totals.skipped) console.log(`skipped: ${name}`);
-console.log(`${totals.passed} passed, ${totals.failed} failed${totals.skipped.length > 0 ? `, ${totals.skipped.length} skipped` : ''}`);
+if (totals.skipped.length > 0) console.log(`${totals.skipped.length} skipped`);
+console.log(`${totals.passed} passed, ${totals.failed} failed`);
 process.exit(totals.failed === 0 && totals.passed > 0 ? 0 : 1);
 
 /** A check that is one test. */

@@ -14,7 +14,12 @@ export function makeMlp(random: () => number): Mlp {
   const layers = WIDTHS.slice(1).map((outputs, i) => {
     const inputs = WIDTHS[i]!;
     const weight = (): number => (random() - 0.5) * (2 / Math.sqrt(inputs));
-    return { inputs, outputs, weights: Float32Array.from({ length: inputs * outputs }, weight), bias: Float32Array.from({ length: outputs }, weight) };
+    return {
+      inputs,
+      outputs,
+      weights: Float32Array.from({ length: inputs * outputs }, weight),
+      bias: Float32Array.from({ length: outputs }, weight),
+    };
   });
   const predict = (row: readonly number[]): number => {
     let values = row;
@@ -37,7 +42,11 @@ function modelProto(layers: readonly Layer[]): Uint8Array {
   let current = 'features';
   layers.forEach(({ inputs, outputs, weights, bias }, i) => {
     tensors.push(tensor(`w${i}`, [inputs, outputs], weights), tensor(`b${i}`, [outputs], bias));
-    nodes.push(node('MatMul', [current, `w${i}`], `m${i}`), node('Add', [`m${i}`, `b${i}`], `a${i}`), node(i < layers.length - 1 ? 'Relu' : 'Sigmoid', [`a${i}`], `h${i}`));
+    nodes.push(
+      node('MatMul', [current, `w${i}`], `m${i}`),
+      node('Add', [`m${i}`, `b${i}`], `a${i}`),
+      node(i < layers.length - 1 ? 'Relu' : 'Sigmoid', [`a${i}`], `h${i}`),
+    );
     current = `h${i}`;
   });
   tensors.push(tensor('one', [1], Float32Array.of(1)));
@@ -56,7 +65,10 @@ function node(type: string, inputs: readonly string[], output: string, attribute
   for (const input of inputs) writer.uint32(10).string(input);
   writer.uint32(18).string(output).uint32(34).string(type);
   // AttributeProto { name 1, i 3, type 20 = INT }
-  if (attribute) writer.uint32(42).bytes(new BinaryWriter().uint32(10).string(attribute[0]).uint32(24).int64(attribute[1]).uint32(160).int32(2).finish());
+  if (attribute)
+    writer
+      .uint32(42)
+      .bytes(new BinaryWriter().uint32(10).string(attribute[0]).uint32(24).int64(attribute[1]).uint32(160).int32(2).finish());
   return writer.finish();
 }
 

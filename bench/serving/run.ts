@@ -21,7 +21,14 @@ import { Redis } from 'ioredis';
 // Node runs this file as it is, and the compiler of the repository wants other endings than Node.
 const { FEATURES, makeMlp } = (await import(new URL('./model.ts', import.meta.url).href)) as typeof import('./model.js');
 
-const { values: options } = parseArgs({ options: { seconds: { type: 'string', default: '2' }, runs: { type: 'string', default: '3' }, callers: { type: 'string', default: '64' }, profile: { type: 'string', default: '' } } });
+const { values: options } = parseArgs({
+  options: {
+    seconds: { type: 'string', default: '2' },
+    runs: { type: 'string', default: '3' },
+    callers: { type: 'string', default: '64' },
+    profile: { type: 'string', default: '' },
+  },
+});
 const here = import.meta.dirname;
 const repository = join(here, '../..');
 const loadgenCache = join(repository, '.headrace/cache/wire-loadgen');
@@ -45,13 +52,22 @@ interface Row {
 
 if (!existsSync(loadgen)) {
   mkdirSync(loadgenCache, { recursive: true });
-  execFileSync('cargo', ['build', '--release', '-j', '1'], { cwd: join(here, '../wire/loadgen'), env: { ...process.env, CARGO_TARGET_DIR: loadgenCache }, stdio: 'inherit' });
+  execFileSync('cargo', ['build', '--release', '-j', '1'], {
+    cwd: join(here, '../wire/loadgen'),
+    env: { ...process.env, CARGO_TARGET_DIR: loadgenCache },
+    stdio: 'inherit',
+  });
 }
 const work = mkdtempSync(join(tmpdir(), 'bench-serving-'));
 chmodSync(work, 0o755);
 const random = seeded(7);
 const row = (): number[] => Array.from({ length: FEATURES }, () => Math.fround(random() * 4 - 2));
-const engines = await startEngines({ stateDir: join(work, 'engines'), cacheDir: join(repository, '.headrace/cache'), durable: false, only: ['kafka', 'redis'] });
+const engines = await startEngines({
+  stateDir: join(work, 'engines'),
+  cacheDir: join(repository, '.headrace/cache'),
+  durable: false,
+  only: ['kafka', 'redis'],
+});
 const rows: Row[] = [];
 try {
   saveModel(join(work, 'state'));
@@ -75,10 +91,25 @@ report();
 function saveModel(stateDir: string): void {
   const { onnx, predict } = makeMlp(random);
   const sha256 = createHash('sha256').update(onnx).digest('hex');
-  const golden = { rows: Array.from({ length: 3 }, row).map((values) => ({ features: Object.fromEntries(values.map((v, i) => [`f${i}`, v])), label: predict(values) >= 0.5 ? 1 : 0, probability: predict(values) })) };
+  const golden = {
+    rows: Array.from({ length: 3 }, row).map((values) => ({
+      features: Object.fromEntries(values.map((v, i) => [`f${i}`, v])),
+      label: predict(values) >= 0.5 ? 1 : 0,
+      probability: predict(values),
+    })),
+  };
   const features = Array.from({ length: FEATURES }, (_, i) => ({ name: `f${i}`, reference: `person:f${i}`, type: 'float64' }));
   const signature = { features, entityKeys: ['person_id'], threshold: 0.5, outputs: ['label', 'probabilities'] };
-  const champion = { project: 'default', model: 'mlp', version: 1, artifactSha256: sha256, signature, golden, missingFeatures: 'null', views: [{ name: 'person', entity: 'person', ttlMs: 0, fields: fields() }] };
+  const champion = {
+    project: 'default',
+    model: 'mlp',
+    version: 1,
+    artifactSha256: sha256,
+    signature,
+    golden,
+    missingFeatures: 'null',
+    views: [{ name: 'person', entity: 'person', ttlMs: 0, fields: fields() }],
+  };
   mkdirSync(join(stateDir, 'serving/artifacts'), { recursive: true });
   writeFileSync(join(stateDir, 'serving/artifacts', sha256), onnx);
   writeFileSync(join(stateDir, 'serving/routing.json'), JSON.stringify({ format: 1, champions: [champion], pinned: [] }));
@@ -92,7 +123,8 @@ async function fillRedis(): Promise<void> {
   const redis = new Redis(engines.redisUrl);
   const schema = compileBlobSchema(fields());
   const stamp = { eventTimeMs: Date.now(), ingestTimeMs: Date.now(), tieBreak: 0 };
-  for (let i = 0; i < ENTITIES; i++) await redis.set(onlineKey('default', 'person', joinEntityKey([`e${i}`]), 'person'), encodeBlob(schema, row(), stamp));
+  for (let i = 0; i < ENTITIES; i++)
+    await redis.set(onlineKey('default', 'person', joinEntityKey([`e${i}`]), 'person'), encodeBlob(schema, row(), stamp));
   await redis.quit();
 }
 
@@ -151,26 +183,71 @@ function compare(kind: Row['kind'], servers: readonly Running[]): Row[] {
   const rounds = Array.from({ length: Number(options.runs) }, () => servers.map((server) => load(kind, server, Number(options.seconds))));
   return servers.map(({ transport }, i) => {
     const runs = rounds.map((round) => round[i]!).sort((a, b) => a[0]! - b[0]!);
-    const [requestsPerSecond, p50Ms, p99Ms, errors, serverCpuUs, rssMiB, clientCpuUs] = runs[runs.length >> 1]! as [number, number, number, number, number, number, number];
+    const [requestsPerSecond, p50Ms, p99Ms, errors, serverCpuUs, rssMiB, clientCpuUs] = runs[runs.length >> 1]! as [
+      number,
+      number,
+      number,
+      number,
+      number,
+      number,
+      number,
+    ];
     return { transport, kind, requestsPerSecond, p50Ms, p99Ms, errors, serverCpuUs, rssMiB, clientCpuUs };
   });
 }
 
 function load(kind: Row['kind'], { child, grpc }: Running, seconds: number): number[] {
-  const args = ['-c', '1', loadgen, '--addr', grpc, '--path', '/headrace.serving.v1.Prediction/Predict', '--payload', payloadOf(kind), '--c', options.callers, '--conns', '1', '--warm', '0.5', '--dur', String(seconds), '--runs', '1', '--pid', String(child.pid)];
+  const args = [
+    '-c',
+    '1',
+    loadgen,
+    '--addr',
+    grpc,
+    '--path',
+    '/headrace.serving.v1.Prediction/Predict',
+    '--payload',
+    payloadOf(kind),
+    '--c',
+    options.callers,
+    '--conns',
+    '1',
+    '--warm',
+    '0.5',
+    '--dur',
+    String(seconds),
+    '--runs',
+    '1',
+    '--pid',
+    String(child.pid),
+  ];
   return execFileSync('taskset', args, { encoding: 'utf8' }).trim().split('\t').map(Number);
 }
 
 function report(): void {
   const ratios = KINDS.map((kind) => {
     const [wire, grpcJs] = TRANSPORTS.map((transport) => rows.find((r) => r.transport === transport && r.kind === kind)!);
-    return { kind, throughput: ratio(wire!.requestsPerSecond, grpcJs!.requestsPerSecond), serverCpu: ratio(grpcJs!.serverCpuUs, wire!.serverCpuUs), p50: ratio(grpcJs!.p50Ms, wire!.p50Ms), p99: ratio(grpcJs!.p99Ms, wire!.p99Ms) };
+    return {
+      kind,
+      throughput: ratio(wire!.requestsPerSecond, grpcJs!.requestsPerSecond),
+      serverCpu: ratio(grpcJs!.serverCpuUs, wire!.serverCpuUs),
+      p50: ratio(grpcJs!.p50Ms, wire!.p50Ms),
+      p99: ratio(grpcJs!.p99Ms, wire!.p99Ms),
+    };
   });
   for (const measured of rows) console.info(JSON.stringify(measured));
   console.info(`wire against grpc-js, times better, ${options.callers} in flight on one connection`);
   for (const line of ratios) console.info(JSON.stringify(line));
-  const machine = { cpu: cpus()[0]?.model, cores: cpus().length, memoryGiB: Math.round(totalmem() / 2 ** 30), node: process.version, loadAverageAtEnd: loadavg()[0] };
-  writeFileSync(join(here, 'results.json'), `${JSON.stringify({ date: new Date().toISOString(), machine, callers: Number(options.callers), seconds: Number(options.seconds), runs: Number(options.runs), rows, ratios }, null, 2)}\n`);
+  const machine = {
+    cpu: cpus()[0]?.model,
+    cores: cpus().length,
+    memoryGiB: Math.round(totalmem() / 2 ** 30),
+    node: process.version,
+    loadAverageAtEnd: loadavg()[0],
+  };
+  writeFileSync(
+    join(here, 'results.json'),
+    `${JSON.stringify({ date: new Date().toISOString(), machine, callers: Number(options.callers), seconds: Number(options.seconds), runs: Number(options.runs), rows, ratios }, null, 2)}\n`,
+  );
 }
 
 function ratio(a: number, b: number): number {

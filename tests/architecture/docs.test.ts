@@ -27,7 +27,9 @@ it('has no dead link between its pages and files', () => {
 it('names no file of the services in the walks that is not there', () => {
   const dead: string[] = [];
   for (const file of markdown(join(ROOT, 'docs'))) {
-    for (const [, path] of readFileSync(file, 'utf8').matchAll(/`((?:libs|services|apps|clients|infra|examples|tests)\/[\w./-]+\.(?:ts|py|md|proto))`/g)) {
+    for (const [, path] of readFileSync(file, 'utf8').matchAll(
+      /`((?:libs|services|apps|clients|infra|examples|tests)\/[\w./-]+\.(?:ts|py|md|proto))`/g,
+    )) {
       if (!existsSync(join(ROOT, path!))) dead.push(`${relative(ROOT, file)}: ${path}`);
     }
   }

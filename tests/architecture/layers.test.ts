@@ -21,7 +21,10 @@ const MAY_IMPORT: readonly { readonly place: RegExp; readonly packages: readonly
   { place: /^services\//, packages: ['base', 'contracts', 'definitions', 'codec', 'events', 'platform'] },
   { place: /^clients\//, packages: ['base', 'contracts', 'codec', 'wire'] },
   { place: /^examples\//, packages: ['base', 'client', 'contracts', 'definitions', 'events', 'platform'] },
-  { place: /^apps\//, packages: ['base', 'client', 'contracts', 'definitions', 'engines', 'events', 'platform', 'example-employment', 'trainer'] },
+  {
+    place: /^apps\//,
+    packages: ['base', 'client', 'contracts', 'definitions', 'engines', 'events', 'platform', 'example-employment', 'trainer'],
+  },
 ];
 
 /** Layers of a service: who may import whom. `app.module.ts`, `start.ts`, `main.ts` and `worker.ts` wire all of them. */
@@ -52,7 +55,15 @@ describe('who may import whom', () => {
 
   it('never lets a service import a service', () => {
     const services = new Set(['feature-store', 'registry', 'trainer', 'serving', 'monitor']);
-    complain(files.filter((f) => f.path.startsWith('services/')).flatMap((f) => workspaceImports(f).filter((name) => services.has(name) && !ownPackage(f, name)).map((name) => `${f.path} imports @headrace/${name}`)));
+    complain(
+      files
+        .filter((f) => f.path.startsWith('services/'))
+        .flatMap((f) =>
+          workspaceImports(f)
+            .filter((name) => services.has(name) && !ownPackage(f, name))
+            .map((name) => `${f.path} imports @headrace/${name}`),
+        ),
+    );
   });
 
   it('keeps the layers of every service', () => {
@@ -73,20 +84,32 @@ describe('who may import whom', () => {
     const wrong = production
       .filter((file) => /^services\/[^/]+\/src\/domain\//.test(file.path))
       .flatMap((file) => [
-        ...file.imports.filter((i) => i.startsWith('@nestjs/') || i.startsWith('@headrace/platform') || /^node:(?!crypto$|assert$)/.test(i)).map((i) => `${file.path} imports ${i}`),
-        ...['Date.now(', 'Math.random(', 'performance.now(', 'new Date()', 'setTimeout(', 'setInterval('].filter((call) => code(file).includes(call)).map((call) => `${file.path} calls ${call}`),
+        ...file.imports
+          .filter((i) => i.startsWith('@nestjs/') || i.startsWith('@headrace/platform') || /^node:(?!crypto$|assert$)/.test(i))
+          .map((i) => `${file.path} imports ${i}`),
+        ...['Date.now(', 'Math.random(', 'performance.now(', 'new Date()', 'setTimeout(', 'setInterval(']
+          .filter((call) => code(file).includes(call))
+          .map((call) => `${file.path} calls ${call}`),
       ]);
     complain(wrong);
   });
 
   it('keeps the pure libraries off the machine', () => {
-    complain(production.filter((file) => PURE.test(file.path)).flatMap((file) => file.imports.filter((i) => IMPURE_BUILTINS.includes(i.replace('node:', ''))).map((i) => `${file.path} imports ${i}`)));
+    complain(
+      production
+        .filter((file) => PURE.test(file.path))
+        .flatMap((file) =>
+          file.imports.filter((i) => IMPURE_BUILTINS.includes(i.replace('node:', ''))).map((i) => `${file.path} imports ${i}`),
+        ),
+    );
   });
 
   it('lets tests enter a service only through its start files', () => {
     const wrong = files
       .filter((file) => /^services\/[^/]+\/test\/|^tests\/(cluster|e2e|chaos|conformance)\//.test(file.path))
-      .flatMap((file) => file.imports.filter((i) => /\/src\/(rpc|events|app)\//.test(i) && !i.includes('python')).map((i) => `${file.path} imports ${i}`));
+      .flatMap((file) =>
+        file.imports.filter((i) => /\/src\/(rpc|events|app)\//.test(i) && !i.includes('python')).map((i) => `${file.path} imports ${i}`),
+      );
     complain(wrong);
   });
 
@@ -103,7 +126,17 @@ describe('one way to do a thing', () => {
 
   it('names topics only in the catalogue', () => {
     const topic = /['"`]headrace\.(features|outcomes|training|models|rollouts|predictions|alerts)\.[a-z.]*v1/;
-    complain(production.filter((file) => file.path !== 'libs/events/src/catalog.ts' && !/\/src\/guard\.ts$/.test(file.path) && topic.test(code(file)) && !isRpcName(code(file))).map((file) => file.path));
+    complain(
+      production
+        .filter(
+          (file) =>
+            file.path !== 'libs/events/src/catalog.ts' &&
+            !/\/src\/guard\.ts$/.test(file.path) &&
+            topic.test(code(file)) &&
+            !isRpcName(code(file)),
+        )
+        .map((file) => file.path),
+    );
   });
 
   it('has no barrels, no default exports, no `any`', () => {
@@ -113,11 +146,19 @@ describe('one way to do a thing', () => {
   });
 
   it('never evaluates text, and never builds a shell string', () => {
-    complain(production.filter((file) => /(?<![.\w])eval\(|new Function\(|\bexecSync\(|\bexec\((?!\w*\))['"`]|shell:\s*true/.test(code(file))).map((file) => file.path));
+    complain(
+      production
+        .filter((file) => /(?<![.\w])eval\(|new Function\(|\bexecSync\(|\bexec\((?!\w*\))['"`]|shell:\s*true/.test(code(file)))
+        .map((file) => file.path),
+    );
   });
 
   it('has no leftover markers', () => {
-    complain(files.filter((file) => !file.path.startsWith('tests/architecture/') && /\b(TODO|FIXME|XXX|HACK)\b/.test(file.text)).map((file) => file.path));
+    complain(
+      files
+        .filter((file) => !file.path.startsWith('tests/architecture/') && /\b(TODO|FIXME|XXX|HACK)\b/.test(file.text))
+        .map((file) => file.path),
+    );
   });
 });
 
@@ -134,7 +175,10 @@ function workspaceImports(file: SourceFile): string[] {
 }
 
 function ownPackage(file: SourceFile, name: string): boolean {
-  return new RegExp(`^(libs|services|apps|infra|examples)/(${name}|${name.replace('example-', '')})/`).test(file.path) || (name === 'client' && file.path.startsWith('clients/typescript/'));
+  return (
+    new RegExp(`^(libs|services|apps|infra|examples)/(${name}|${name.replace('example-', '')})/`).test(file.path) ||
+    (name === 'client' && file.path.startsWith('clients/typescript/'))
+  );
 }
 
 /** Without comments: rules are about code. */
@@ -150,7 +194,10 @@ function isRpcName(text: string): boolean {
 function cycles(all: readonly SourceFile[]): string[] {
   const byPath = new Map(all.map((file) => [file.path, file]));
   const targets = (file: SourceFile): string[] =>
-    file.runtimeImports.filter((i) => i.startsWith('.')).map((i) => normalise(file.path, i)).filter((path) => byPath.has(path));
+    file.runtimeImports
+      .filter((i) => i.startsWith('.'))
+      .map((i) => normalise(file.path, i))
+      .filter((path) => byPath.has(path));
   const found: string[] = [];
   const done = new Set<string>();
   const visit = (path: string, trail: readonly string[]): void => {

@@ -13,7 +13,11 @@ interface LockedPackage {
 const { packages } = JSON.parse(readFileSync(join(ROOT, 'package-lock.json'), 'utf8')) as { packages: Record<string, LockedPackage> };
 
 it('locks every optional package of every platform, else `npm ci` refuses a fresh clone', () => {
-  const missing = Object.entries(packages).flatMap(([place, { optionalDependencies = {} }]) => Object.keys(optionalDependencies).filter((name) => !isLocked(place, name)).map((name) => `${place || 'root'} -> ${name}`));
+  const missing = Object.entries(packages).flatMap(([place, { optionalDependencies = {} }]) =>
+    Object.keys(optionalDependencies)
+      .filter((name) => !isLocked(place, name))
+      .map((name) => `${place || 'root'} -> ${name}`),
+  );
   expect(missing).toEqual([]);
 });
 

@@ -12,5 +12,6 @@ it('keeps the reference pages equal to the code', async () => {
     mkdirSync(folder, { recursive: true });
     for (const [name, text] of Object.entries(pages)) writeFileSync(join(folder, name), text);
   }
-  for (const [name, text] of Object.entries(pages)) expect(readFileSync(join(folder, name), 'utf8'), `${name} is stale: run npm run generate`).toBe(text);
+  for (const [name, text] of Object.entries(pages))
+    expect(readFileSync(join(folder, name), 'utf8'), `${name} is stale: run npm run generate`).toBe(text);
 });

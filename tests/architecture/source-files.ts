@@ -17,8 +17,13 @@ export interface SourceFile {
 const SKIPPED = new Set(['node_modules', 'dist', '.headrace', '.nx', '.git', 'gen', 'python']);
 
 /** Every TypeScript file of ours, generated code left out. */
-export function sourceFiles(folders: readonly string[] = ['libs', 'services', 'clients', 'apps', 'infra', 'examples', 'tests', 'bench']): SourceFile[] {
-  return folders.flatMap((folder) => [...walk(join(ROOT, folder))]).filter((path) => path.endsWith('.ts')).map(read);
+export function sourceFiles(
+  folders: readonly string[] = ['libs', 'services', 'clients', 'apps', 'infra', 'examples', 'tests', 'bench'],
+): SourceFile[] {
+  return folders
+    .flatMap((folder) => [...walk(join(ROOT, folder))])
+    .filter((path) => path.endsWith('.ts'))
+    .map(read);
 }
 
 export function isTest(path: string): boolean {

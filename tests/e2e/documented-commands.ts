@@ -22,8 +22,24 @@ export function documentedCommands(): DocumentedCommand[] {
 }
 
 function markdownFiles(): string[] {
-  const folders = ['', 'docs', 'docs/walks', ...['feature-store', 'registry', 'trainer', 'serving', 'monitor'].map((s) => `services/${s}`), 'clients/typescript', 'libs/platform', 'libs/wire', 'libs/codec', 'libs/stats', 'infra/engines', 'examples/employment'];
-  return folders.flatMap((folder) => list(folder).filter((name) => name.endsWith('.md')).map((name) => (folder ? `${folder}/${name}` : name)));
+  const folders = [
+    '',
+    'docs',
+    'docs/walks',
+    ...['feature-store', 'registry', 'trainer', 'serving', 'monitor'].map((s) => `services/${s}`),
+    'clients/typescript',
+    'libs/platform',
+    'libs/wire',
+    'libs/codec',
+    'libs/stats',
+    'infra/engines',
+    'examples/employment',
+  ];
+  return folders.flatMap((folder) =>
+    list(folder)
+      .filter((name) => name.endsWith('.md'))
+      .map((name) => (folder ? `${folder}/${name}` : name)),
+  );
 }
 
 function list(folder: string): string[] {

@@ -5,7 +5,16 @@ import { documentedCommands } from './documented-commands.js';
 import { run, RunningHeadrace } from './running-headrace.js';
 
 /** Commands whose effect this file or the whole test run already is. */
-const COVERED_ELSEWHERE = [/^npm start( -- --exit)?$/, /^npm test( -- .*)?$/, /^npm run (down|clean|generate|build|lint)$/, /^git clone /, /^cd /, /^python /, /^npx vitest run /, /^node bench\//];
+const COVERED_ELSEWHERE = [
+  /^npm start( -- --exit)?$/,
+  /^npm test( -- .*)?$/,
+  /^npm run (down|clean|generate|build|lint)$/,
+  /^git clone /,
+  /^cd /,
+  /^python /,
+  /^npx vitest run /,
+  /^node bench\//,
+];
 
 const headrace = new RunningHeadrace();
 let report: LoopReport;
@@ -50,7 +59,9 @@ describe('npm start', () => {
 });
 
 describe('the commands in the docs', () => {
-  const commands = [...new Set(documentedCommands().map(({ line }) => line))].filter((line) => !COVERED_ELSEWHERE.some((pattern) => pattern.test(line)));
+  const commands = [...new Set(documentedCommands().map(({ line }) => line))].filter(
+    (line) => !COVERED_ELSEWHERE.some((pattern) => pattern.test(line)),
+  );
 
   it('are found', () => expect(commands.length).toBeGreaterThan(5));
 

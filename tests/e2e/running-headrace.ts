@@ -29,7 +29,10 @@ export class RunningHeadrace {
 
   /** Resolves when the banner is printed; rejects with all output when it ends before. */
   start(args: readonly string[], untilText: string, timeoutMs: number): Promise<void> {
-    const child = spawn(process.execPath, ['--enable-source-maps', CLI, 'start', ...args], { env: this.#environment, stdio: ['ignore', 'pipe', 'pipe'] });
+    const child = spawn(process.execPath, ['--enable-source-maps', CLI, 'start', ...args], {
+      env: this.#environment,
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
     this.#process = child;
     return new Promise((resolve, reject) => {
       const timer = setTimeout(() => reject(new Error(`not up within ${timeoutMs} ms:\n${this.#output}`)), timeoutMs);
@@ -59,7 +62,9 @@ export class RunningHeadrace {
 
   /** Documented port -> the port of this run. */
   ports(): Map<number, number> {
-    const { endpoints } = JSON.parse(readFileSync(join(this.stateDir, 'cluster.json'), 'utf8')) as { endpoints: Record<string, { http: string; grpc: string }> };
+    const { endpoints } = JSON.parse(readFileSync(join(this.stateDir, 'cluster.json'), 'utf8')) as {
+      endpoints: Record<string, { http: string; grpc: string }>;
+    };
     const bases: Record<string, number> = { 'feature-store': 7010, registry: 7020, trainer: 7030, serving: 7040, monitor: 7050 };
     return new Map(
       Object.entries(endpoints).flatMap(([name, doors]) => [
@@ -94,7 +99,6 @@ export class RunningHeadrace {
       return about.some((part) => part.includes(this.stateDir)) ? [about[0]!.replaceAll('\0', ' ')] : [];
     });
   }
-
 }
 
 export function run(program: string, args: readonly string[], env: NodeJS.ProcessEnv = process.env): Promise<Finished> {

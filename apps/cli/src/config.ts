@@ -4,9 +4,19 @@ import { int, key, list, readConfig, text, type ConfigOf } from '@headrace/platf
 export const configKeys = {
   stateDir: key('HEADRACE_STATE', text('.headrace'), 'folder of everything that a run keeps: engines, logs, artefacts, report'),
   kafkaBrokers: key('HEADRACE_KAFKA_BROKERS', list(''), 'brokers that somebody else runs; empty = start one'),
-  postgresUrl: key('HEADRACE_POSTGRES_URL', text(''), 'a Postgres that somebody else runs, whose user may create databases; empty = start one', '', true),
+  postgresUrl: key(
+    'HEADRACE_POSTGRES_URL',
+    text(''),
+    'a Postgres that somebody else runs, whose user may create databases; empty = start one',
+    '',
+    true,
+  ),
   redisUrl: key('HEADRACE_REDIS_URL', text(''), 'a Redis that somebody else runs; empty = start one', '', true),
-  portBase: key('HEADRACE_PORT_BASE', int(0, 65_000, 7000), 'first port: services listen on base+10 (HTTP), base+11 (gRPC), base+20, ...; 0 = any free ports'),
+  portBase: key(
+    'HEADRACE_PORT_BASE',
+    int(0, 65_000, 7000),
+    'first port: services listen on base+10 (HTTP), base+11 (gRPC), base+20, ...; 0 = any free ports',
+  ),
   apiKey: key('HEADRACE_API_KEY', text(''), 'key for the services and for the calls of this command', '', true),
   logLevel: key('HEADRACE_LOG_LEVEL', text('info'), 'log level of the services'),
   readyTimeoutMs: key('HEADRACE_READY_TIMEOUT_MS', int(1_000, 600_000, 60_000), 'longest wait for a service to become ready', 'ms'),

@@ -10,13 +10,30 @@ import { startCommand } from './commands/start.js';
 import { statusCommand } from './commands/status.js';
 
 /** Exit codes: 0 done, 1 failed, 2 wrong use, 3 not found, 4 refused. */
-const EXIT_OF_KIND: Readonly<Record<string, number>> = { NOT_FOUND: 3, FAILED_PRECONDITION: 4, PERMISSION_DENIED: 4, UNAUTHENTICATED: 4, INVALID_ARGUMENT: 2 };
+const EXIT_OF_KIND: Readonly<Record<string, number>> = {
+  NOT_FOUND: 3,
+  FAILED_PRECONDITION: 4,
+  PERMISSION_DENIED: 4,
+  UNAUTHENTICATED: 4,
+  INVALID_ARGUMENT: 2,
+};
 
 const program = new Command('headrace')
   .description('One platform for features, training, serving and monitoring')
   .showSuggestionAfterError()
   .exitOverride((error) => process.exit(error.exitCode === 0 ? 0 : 2));
-for (const command of [startCommand(), downCommand(), cleanCommand(), statusCommand(), applyCommand(), predictCommand(), retrainCommand(), ...listCommands(), deadLetterCommand()]) program.addCommand(command);
+for (const command of [
+  startCommand(),
+  downCommand(),
+  cleanCommand(),
+  statusCommand(),
+  applyCommand(),
+  predictCommand(),
+  retrainCommand(),
+  ...listCommands(),
+  deadLetterCommand(),
+])
+  program.addCommand(command);
 
 program.parseAsync().catch((error: unknown) => {
   const known = error instanceof AppError ? error : undefined;

@@ -15,15 +15,31 @@ let triesOfFlaky = 0;
 
 const answers: Record<string, (call: Call, done: sendUnaryData<PredictResponse>) => void> = {
   fine: ({ request }, done) =>
-    done(null, PredictResponse.fromPartial({ model: 'fine', version: 3, arm: 'champion', predictionId: request.predictionId || 'made', labels: [1, 0], scores: [0.75, 0.25], featureTimes: [1_000, 0], stale: [false, true] })),
-  bad: (_call, done) => done({ code: Status.INVALID_ARGUMENT, details: 'column x is unknown', metadata: detailsOf('INPUT_INVALID', { column: 'x' }) }),
+    done(
+      null,
+      PredictResponse.fromPartial({
+        model: 'fine',
+        version: 3,
+        arm: 'champion',
+        predictionId: request.predictionId || 'made',
+        labels: [1, 0],
+        scores: [0.75, 0.25],
+        featureTimes: [1_000, 0],
+        stale: [false, true],
+      }),
+    ),
+  bad: (_call, done) =>
+    done({ code: Status.INVALID_ARGUMENT, details: 'column x is unknown', metadata: detailsOf('INPUT_INVALID', { column: 'x' }) }),
   plain: (_call, done) => done({ code: Status.RESOURCE_EXHAUSTED, details: 'full' }),
   garbled: (_call, done) => {
     const metadata = new Metadata();
     metadata.set('grpc-status-details-bin', Buffer.from([0x1a, 0x7f, 1]));
     done({ code: Status.NOT_FOUND, details: 'gone', metadata });
   },
-  flaky: (_call, done) => (++triesOfFlaky < 3 ? done({ code: Status.UNAVAILABLE, details: 'starting' }) : done(null, PredictResponse.fromPartial({ labels: [1], scores: [1], predictionId: 'p' }))),
+  flaky: (_call, done) =>
+    ++triesOfFlaky < 3
+      ? done({ code: Status.UNAVAILABLE, details: 'starting' })
+      : done(null, PredictResponse.fromPartial({ labels: [1], scores: [1], predictionId: 'p' })),
   silent: () => undefined,
 };
 
@@ -47,7 +63,9 @@ beforeAll(async () => {
     },
     { predict },
   );
-  const port = await new Promise<number>((resolve, reject) => server.bindAsync('127.0.0.1:0', ServerCredentials.createInsecure(), (error, bound) => (error ? reject(error) : resolve(bound))));
+  const port = await new Promise<number>((resolve, reject) =>
+    server.bindAsync('127.0.0.1:0', ServerCredentials.createInsecure(), (error, bound) => (error ? reject(error) : resolve(bound))),
+  );
   address = `127.0.0.1:${port}`;
 });
 afterAll(() => server.forceShutdown());
@@ -66,7 +84,17 @@ describe('client', () => {
     await withClient(
       (client) =>
         client.predict(
-          { model: 'fine', version: 3, entities: ['1', '2'], columns: { a: [1.5, Number.NaN], t: ['x', ''], f: Float32Array.of(1, 2) }, dense: [[1, 2], [3, 4]], predictionId: 'mine' },
+          {
+            model: 'fine',
+            version: 3,
+            entities: ['1', '2'],
+            columns: { a: [1.5, Number.NaN], t: ['x', ''], f: Float32Array.of(1, 2) },
+            dense: [
+              [1, 2],
+              [3, 4],
+            ],
+            predictionId: 'mine',
+          },
           { traceparent: '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01' },
         ),
       { apiKey: 'secret-key', project: 'shop', timeoutMs: 500 },

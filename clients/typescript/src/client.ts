@@ -63,7 +63,18 @@ export interface PredictedRow {
 const PREDICT = '/headrace.serving.v1.Prediction/Predict';
 /** Tried again by the transport only where the server cannot have begun: four times at the most, with growing pauses. */
 const SERVICE_CONFIG = JSON.stringify({
-  methodConfig: [{ name: [{}], retryPolicy: { maxAttempts: 4, initialBackoff: '0.05s', maxBackoff: '1s', backoffMultiplier: 2, retryableStatusCodes: ['UNAVAILABLE'] } }],
+  methodConfig: [
+    {
+      name: [{}],
+      retryPolicy: {
+        maxAttempts: 4,
+        initialBackoff: '0.05s',
+        maxBackoff: '1s',
+        backoffMultiplier: 2,
+        retryableStatusCodes: ['UNAVAILABLE'],
+      },
+    },
+  ],
 });
 
 /** Predictions over one multiplexed connection; make one client and share it. Errors are AppErrors with the server's code. */
@@ -74,7 +85,10 @@ export class HeadraceClient {
 
   constructor(options: ClientOptions) {
     this.#options = options;
-    this.#channel = new GrpcClient(options.address, credentials.createInsecure(), { 'grpc.service_config': SERVICE_CONFIG, 'grpc.max_receive_message_length': 64 * 1024 * 1024 });
+    this.#channel = new GrpcClient(options.address, credentials.createInsecure(), {
+      'grpc.service_config': SERVICE_CONFIG,
+      'grpc.max_receive_message_length': 64 * 1024 * 1024,
+    });
   }
 
   /** @throws AppError INPUT_INVALID, MODEL_NOT_LOADED, VERSION_UNKNOWN, ENTITY_NOT_FOUND, OVERLOADED, DEADLINE_EXCEEDED, ... */
@@ -104,7 +118,18 @@ export class HeadraceClient {
   #encode(input: PredictInput): Uint8Array {
     const { model, version = 0, entities = [], columns = {}, dense, predictionId = '' } = input;
     const writer = this.#writer.reset();
-    encodePredictRequest({ project: this.#options.project ?? '', model, version, entities, columns: Object.entries(columns).map(toColumn), dense: toDense(dense), predictionId }, writer);
+    encodePredictRequest(
+      {
+        project: this.#options.project ?? '',
+        model,
+        version,
+        entities,
+        columns: Object.entries(columns).map(toColumn),
+        dense: toDense(dense),
+        predictionId,
+      },
+      writer,
+    );
     return writer.finish();
   }
 }
@@ -130,7 +155,13 @@ function toPrediction(bytes: Buffer): Prediction {
   const { model, version, arm, predictionId, labels, scores, featureTimes, stale } = decodePredictResponse(bytes);
   const rows = labels.map((label, i): PredictedRow => {
     const featureTime = featureTimes[i];
-    return { id: labels.length === 1 ? predictionId : `${predictionId}/${i}`, label, score: scores[i]!, featureTime: featureTime ? new Date(featureTime) : undefined, stale: stale[i] ?? false };
+    return {
+      id: labels.length === 1 ? predictionId : `${predictionId}/${i}`,
+      label,
+      score: scores[i]!,
+      featureTime: featureTime ? new Date(featureTime) : undefined,
+      stale: stale[i] ?? false,
+    };
   });
   return { model, version, arm, predictionId, rows };
 }

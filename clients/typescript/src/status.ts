@@ -37,7 +37,9 @@ function readErrorInfo(bytes: unknown): ErrorInfo | undefined {
       const parts = fieldsOf(any);
       if (textOf(parts.get(1)) !== ERROR_INFO) continue;
       const info = fieldsOf(parts.get(2)?.[0] ?? new Uint8Array());
-      const details = (info.get(3) ?? []).map((entry) => fieldsOf(entry)).map((entry) => [textOf(entry.get(1)), textOf(entry.get(2))] as const);
+      const details = (info.get(3) ?? [])
+        .map((entry) => fieldsOf(entry))
+        .map((entry) => [textOf(entry.get(1)), textOf(entry.get(2))] as const);
       return { reason: textOf(info.get(1)), details: Object.fromEntries(details) };
     }
   } catch (error) {

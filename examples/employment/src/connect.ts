@@ -36,20 +36,32 @@ const PREDICT_TIMEOUT_MS = 5_000;
 export function connect(site: Site): Connections {
   const options = site.apiKey ? { apiKey: site.apiKey, defaultTimeoutMs: 60_000 } : { defaultTimeoutMs: 60_000 };
   const telemetry = new Telemetry({ service: 'example', instance: 'employment', otlpEndpoint: '', sampleRatio: 0 });
-  const kafka = new KafkaClients({ brokers: site.kafkaBrokers, client: 'auto', clientId: 'example-employment' }, Log.create('example', 'warn'));
+  const kafka = new KafkaClients(
+    { brokers: site.kafkaBrokers, client: 'auto', clientId: 'example-employment' },
+    Log.create('example', 'warn'),
+  );
   const connections = {
     features: createClient(FeatureStoreDefinition, site.grpc['feature-store'], options),
     registry: createClient(RegistryDefinition, site.grpc.registry, options),
     trainer: createClient(TrainerDefinition, site.grpc.trainer, options),
     monitor: createClient(MonitorDefinition, site.grpc.monitor, options),
     serving: createClient(ServingAdminDefinition, site.grpc.serving, options),
-    prediction: new HeadraceClient({ address: site.grpc.serving, timeoutMs: PREDICT_TIMEOUT_MS, ...(site.apiKey ? { apiKey: site.apiKey } : {}) }),
-    events: new EventPublisher({ producer: () => kafka.hotProducer(), ensureTopics: (topics) => kafka.ensureTopics(topics) }, '/headrace/examples/employment', telemetry),
+    prediction: new HeadraceClient({
+      address: site.grpc.serving,
+      timeoutMs: PREDICT_TIMEOUT_MS,
+      ...(site.apiKey ? { apiKey: site.apiKey } : {}),
+    }),
+    events: new EventPublisher(
+      { producer: () => kafka.hotProducer(), ensureTopics: (topics) => kafka.ensureTopics(topics) },
+      '/headrace/examples/employment',
+      telemetry,
+    ),
   };
   return {
     ...connections,
     close: async () => {
-      for (const client of [connections.features, connections.registry, connections.trainer, connections.monitor, connections.serving]) client.close();
+      for (const client of [connections.features, connections.registry, connections.trainer, connections.monitor, connections.serving])
+        client.close();
       connections.prediction.close();
       await kafka.close();
       await telemetry.close();

@@ -48,11 +48,27 @@ export async function runLoop(site: Connections, progress: LoopProgress): Promis
   };
 
   const [people2015, people2016] = await Promise.all([peopleOf(2015), peopleOf(2016)]);
-  await step('apply definitions', () => applyDefinitions(site), (n) => `applied ${n} definitions`);
-  await step('publish 2015', () => publishAndWait(site, people2015, 2015, progress, true), (n) => `2015: ${n} people and their labels published over Kafka, stored offline and online`);
-  const run1 = await step('train version 1', () => trainFirst(site, progress), (run) => `run ${run.runId} made version ${run.version}`);
+  await step(
+    'apply definitions',
+    () => applyDefinitions(site),
+    (n) => `applied ${n} definitions`,
+  );
+  await step(
+    'publish 2015',
+    () => publishAndWait(site, people2015, 2015, progress, true),
+    (n) => `2015: ${n} people and their labels published over Kafka, stored offline and online`,
+  );
+  const run1 = await step(
+    'train version 1',
+    () => trainFirst(site, progress),
+    (run) => `run ${run.runId} made version ${run.version}`,
+  );
   const before = await step('serve version 1', () => served(site, run1.version), describeVersion);
-  await step('publish 2016', () => publishAndWait(site, people2016, 2016, progress, false), (n) => `2016: ${n} people published over Kafka, readable online`);
+  await step(
+    'publish 2016',
+    () => publishAndWait(site, people2016, 2016, progress, false),
+    (n) => `2016: ${n} people published over Kafka, readable online`,
+  );
 
   const load = new ConstantLoad(site.prediction, people2016, LOAD_PER_SECOND);
   load.start();
@@ -62,9 +78,22 @@ export async function runLoop(site: Connections, progress: LoopProgress): Promis
       () => predictPeople(site.prediction, people2016, (done) => progress.live(`predicted ${done}`)),
       (pass) => `predicted ${pass.answered} people of 2016 by entity key, ${pass.lost} lost`,
     );
-    await step('late labels', () => publishOutcomes(site.events, pass1.outcomes), () => `${pass1.outcomes.size} labels arrived late as outcome events`);
-    const alert = await step('bias alert', () => biasAlert(site), (a) => `ALERT ${a.sentence}`);
-    const run2 = await step('mitigated retraining', () => mitigatedRun(site, alert, progress), (run) => `run ${run.runId} (asked for by the alert, ${run.mitigation?.method} on ${run.mitigation?.attribute}) made version ${run.version}`);
+    await step(
+      'late labels',
+      () => publishOutcomes(site.events, pass1.outcomes),
+      () => `${pass1.outcomes.size} labels arrived late as outcome events`,
+    );
+    const alert = await step(
+      'bias alert',
+      () => biasAlert(site),
+      (a) => `ALERT ${a.sentence}`,
+    );
+    const run2 = await step(
+      'mitigated retraining',
+      () => mitigatedRun(site, alert, progress),
+      (run) =>
+        `run ${run.runId} (asked for by the alert, ${run.mitigation?.method} on ${run.mitigation?.attribute}) made version ${run.version}`,
+    );
     const after = await step('gate and hot swap', () => served(site, run2.version), describeVersion);
     const report1 = await step('report of version 1', () => settledReport(site, before.version, pass1.outcomes.size), describeReport);
     const pass2 = await step(
@@ -74,7 +103,11 @@ export async function runLoop(site: Connections, progress: LoopProgress): Promis
     );
     await publishOutcomes(site.events, pass2.outcomes);
     const report2 = await step('report of version 2', () => settledReport(site, after.version, pass2.outcomes.size), describeReport);
-    const resolved = await step('alert resolved', () => resolvedAlert(site, alert), (a) => `the alert is ${a.state.replace('ALERT_STATE_', '').toLowerCase()}`);
+    const resolved = await step(
+      'alert resolved',
+      () => resolvedAlert(site, alert),
+      (a) => `the alert is ${a.state.replace('ALERT_STATE_', '').toLowerCase()}`,
+    );
     return { pass1, pass2, alert, run2, after, report1, report2, resolved };
   };
   let outcome: Awaited<ReturnType<typeof swappedUnderLoad>>;
@@ -85,22 +118,42 @@ export async function runLoop(site: Connections, progress: LoopProgress): Promis
     throw error;
   }
   const loadResult = await load.stop();
-  return judge({ ...outcome, people2015: people2015.length, people2016: people2016.length, before, run1, load: loadResult, attribute: ATTRIBUTE, steps });
+  return judge({
+    ...outcome,
+    people2015: people2015.length,
+    people2016: people2016.length,
+    before,
+    run1,
+    load: loadResult,
+    attribute: ATTRIBUTE,
+    steps,
+  });
 }
 
 async function applyDefinitions(site: Connections): Promise<number> {
   const definitions = parseDefinitionsFile(readFileSync(DEFINITIONS, 'utf8'), DEFINITIONS);
-  const wire = (kinds: readonly string[]): Definition[] => definitions.filter((d) => kinds.includes(d.kind)).map(({ kind, name, spec }) => ({ kind, name, spec: structuredClone(spec) as Record<string, unknown> }));
+  const wire = (kinds: readonly string[]): Definition[] =>
+    definitions
+      .filter((d) => kinds.includes(d.kind))
+      .map(({ kind, name, spec }) => ({ kind, name, spec: structuredClone(spec) as Record<string, unknown> }));
   const features = await site.features.apply({ project: PROJECT, definitions: wire(['Entity', 'FeatureView']) });
   const models = await site.registry.applyModel({ project: PROJECT, definitions: wire(['Model']) });
   return features.applied.length + models.applied.length;
 }
 
 /** Published rows count as arrived when the offline store has them all and a sample is readable online. */
-async function publishAndWait(site: Connections, people: readonly Person[], year: number, progress: LoopProgress, withLabels: boolean): Promise<number> {
+async function publishAndWait(
+  site: Connections,
+  people: readonly Person[],
+  year: number,
+  progress: LoopProgress,
+  withLabels: boolean,
+): Promise<number> {
   const offlineRows = async (): Promise<number> => {
     const { views } = await site.features.listViews({ project: PROJECT });
-    return views.filter((view) => view.name === 'person' || (withLabels && view.name === 'employment')).reduce((sum, view) => sum + view.offlineRows, 0);
+    return views
+      .filter((view) => view.name === 'person' || (withLabels && view.name === 'employment'))
+      .reduce((sum, view) => sum + view.offlineRows, 0);
   };
   const before = await offlineRows();
   await publishFeatures(site.events, people, year);
@@ -113,7 +166,11 @@ async function publishAndWait(site: Connections, people: readonly Person[], year
   });
   const sample = people.filter((_, i) => i % 97 === 0).map((person) => ({ keys: { person_id: person.id } }));
   await until(`people of ${year} readable online`, async () => {
-    const { vectors } = await site.features.getOnlineFeatures({ project: PROJECT, features: ['person:AGEP', `person:${ATTRIBUTE}`], entities: sample });
+    const { vectors } = await site.features.getOnlineFeatures({
+      project: PROJECT,
+      features: ['person:AGEP', `person:${ATTRIBUTE}`],
+      entities: sample,
+    });
     return vectors.every((vector) => vector.statuses.every((status) => status === FieldStatus.PRESENT));
   });
   return people.length;
@@ -128,7 +185,8 @@ async function finished(site: Connections, runId: string, progress: LoopProgress
   return until(`run ${runId} finished`, async () => {
     const run = await site.trainer.getRun({ project: PROJECT, runId });
     progress.live(`run ${run.step}`);
-    if ([RunState.FAILED, RunState.KILLED, RunState.CANCELLED].includes(run.state)) throw new AppError('TRAINING_FAILED', `run ${runId}: ${run.failure}`);
+    if ([RunState.FAILED, RunState.KILLED, RunState.CANCELLED].includes(run.state))
+      throw new AppError('TRAINING_FAILED', `run ${runId}: ${run.failure}`);
     return run.state === RunState.SUCCEEDED && run;
   });
 }
@@ -138,7 +196,8 @@ async function served(site: Connections, version: number): Promise<Version> {
   return until(`version ${version} of ${MODEL} served`, async () => {
     const record = await site.registry.getVersion({ project: PROJECT, model: MODEL, version });
     const refused = record.blessing?.gates.filter((gate) => !gate.passed) ?? [];
-    if (refused.length > 0) throw new AppError('VERSION_NOT_BLESSED', `version ${version}: ${refused.map((gate) => gate.sentence).join('; ')}`);
+    if (refused.length > 0)
+      throw new AppError('VERSION_NOT_BLESSED', `version ${version}: ${refused.map((gate) => gate.sentence).join('; ')}`);
     const { loaded } = await site.serving.listLoaded({ project: PROJECT });
     return record.blessing?.blessed === true && loaded.some((l) => l.model === MODEL && l.version === version && l.champion) && record;
   });

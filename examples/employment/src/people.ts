@@ -6,7 +6,24 @@ import { zstdDecompressSync } from 'node:zlib';
 /** US Census, American Community Survey, Massachusetts 2015-2018; see the README beside. */
 const FILE = fileURLToPath(new URL('../people.parquet', import.meta.url));
 
-export const FEATURES = ['AGEP', 'SCHL', 'MAR', 'RELP', 'DIS', 'ESP', 'CIT', 'MIG', 'MIL', 'ANC', 'NATIVITY', 'DEAR', 'DEYE', 'DREM', 'SEX', 'RAC1P'] as const;
+export const FEATURES = [
+  'AGEP',
+  'SCHL',
+  'MAR',
+  'RELP',
+  'DIS',
+  'ESP',
+  'CIT',
+  'MIG',
+  'MIL',
+  'ANC',
+  'NATIVITY',
+  'DEAR',
+  'DEYE',
+  'DREM',
+  'SEX',
+  'RAC1P',
+] as const;
 export type FeatureName = (typeof FEATURES)[number];
 
 export interface Person {
@@ -18,7 +35,11 @@ export interface Person {
 
 /** Everyone of one survey year, in the order of the file. */
 export async function peopleOf(year: number): Promise<Person[]> {
-  const rows = await parquetReadObjects({ file: await asyncBufferFromFile(FILE), columns: ['person_id', 'year', ...FEATURES, 'employed'], compressors: { ZSTD: (bytes) => zstdDecompressSync(bytes) } });
+  const rows = await parquetReadObjects({
+    file: await asyncBufferFromFile(FILE),
+    columns: ['person_id', 'year', ...FEATURES, 'employed'],
+    compressors: { ZSTD: (bytes) => zstdDecompressSync(bytes) },
+  });
   const people = rows
     .filter((row) => Number(row.year) === year)
     .map((row) => ({

@@ -8,20 +8,31 @@ const PROJECT = 'default';
 /** What the people answered, true from the first day of the survey year. */
 export function publishFeatures(events: EventPublisher, people: readonly Person[], year: number): Promise<void> {
   const eventTime = new Date(`${year}-01-01T00:00:00Z`);
-  return publishRows(events, 'person', people, (person) => ({ entity: { person_id: person.id }, eventTime, values: { ...person.features } }));
+  return publishRows(events, 'person', people, (person) => ({
+    entity: { person_id: person.id },
+    eventTime,
+    values: { ...person.features },
+  }));
 }
 
 /** Whether they worked, known at its end. */
 export function publishLabels(events: EventPublisher, people: readonly Person[], year: number): Promise<void> {
   const eventTime = new Date(`${year}-12-31T00:00:00Z`);
-  return publishRows(events, 'employment', people, (person) => ({ entity: { person_id: person.id }, eventTime, values: { employed: person.employed } }));
+  return publishRows(events, 'employment', people, (person) => ({
+    entity: { person_id: person.id },
+    eventTime,
+    values: { employed: person.employed },
+  }));
 }
 
 /** The truth about predictions already made; order and batching do not matter. */
 export async function publishOutcomes(events: EventPublisher, labels: ReadonlyMap<string, number>): Promise<void> {
   const observedAt = new Date();
   const outcomes = [...labels].map(([predictionId, label]) => ({ predictionId, label, observedAt }));
-  await events.publish(outcomesObserved, chunks(outcomes).map((chunk) => ({ project: PROJECT, outcomes: chunk })));
+  await events.publish(
+    outcomesObserved,
+    chunks(outcomes).map((chunk) => ({ project: PROJECT, outcomes: chunk })),
+  );
 }
 
 interface Row {
@@ -31,9 +42,14 @@ interface Row {
 }
 
 async function publishRows(events: EventPublisher, view: string, people: readonly Person[], rowOf: (person: Person) => Row): Promise<void> {
-  await events.publish(featureRowsPublished, chunks(people.map(rowOf)).map((rows) => ({ project: PROJECT, view, rows })));
+  await events.publish(
+    featureRowsPublished,
+    chunks(people.map(rowOf)).map((rows) => ({ project: PROJECT, view, rows })),
+  );
 }
 
 function chunks<T>(items: readonly T[]): T[][] {
-  return Array.from({ length: Math.ceil(items.length / ROWS_PER_EVENT) }, (_, i) => items.slice(i * ROWS_PER_EVENT, (i + 1) * ROWS_PER_EVENT));
+  return Array.from({ length: Math.ceil(items.length / ROWS_PER_EVENT) }, (_, i) =>
+    items.slice(i * ROWS_PER_EVENT, (i + 1) * ROWS_PER_EVENT),
+  );
 }

@@ -11,10 +11,22 @@ export interface LoopReport {
   readonly closed: boolean;
   /** Every condition of `closed`, in words, with its verdict. */
   readonly checks: readonly { readonly name: string; readonly passed: boolean; readonly detail: string }[];
-  readonly predictions: { readonly answered: number; readonly lost: number; readonly underLoad: number; readonly byVersion: Record<string, number> };
+  readonly predictions: {
+    readonly answered: number;
+    readonly lost: number;
+    readonly underLoad: number;
+    readonly byVersion: Record<string, number>;
+  };
   readonly fairness: { readonly metric: string; readonly attribute: string; readonly before: number; readonly after: number };
   readonly accuracy: { readonly before: number; readonly after: number };
-  readonly groups: readonly { readonly value: string; readonly people: number; readonly truePositiveRateBefore: number; readonly truePositiveRateAfter: number; readonly selectionRateBefore: number; readonly selectionRateAfter: number }[];
+  readonly groups: readonly {
+    readonly value: string;
+    readonly people: number;
+    readonly truePositiveRateBefore: number;
+    readonly truePositiveRateAfter: number;
+    readonly selectionRateBefore: number;
+    readonly selectionRateAfter: number;
+  }[];
   readonly versions: readonly VersionLine[];
   readonly alert: { readonly id: string; readonly sentence: string; readonly state: string };
   /** From one prediction of version 2 back to the rows that trained its model. */
@@ -56,21 +68,61 @@ export function judge(facts: LoopFacts): LoopReport {
   const lost = pass1.lost + pass2.lost + load.lost;
   const answered = pass1.answered + pass2.answered + load.answered;
   const checks = [
-    check('no prediction lost', lost === 0, `${answered} answered, ${lost} lost${[...pass1.failures, ...pass2.failures, ...load.failures].map((f) => `; ${f}`).join('')}`),
-    check('each answer came from one known version', [...load.versions.keys()].every((v) => v === before.version || v === after.version) && pass1.versions.size === 1 && pass2.versions.size === 1, [...load.versions].map(([v, n]) => `version ${v}: ${n}`).join(', ')),
-    check('the alert asked for the retraining', facts.run2.alertId === alert.alertId && facts.run2.reason === 'alert', `run ${facts.run2.runId} names alert ${facts.run2.alertId}`),
-    check('version 2 was trained with the mitigation', facts.run2.mitigation?.attribute === attribute, `${facts.run2.mitigation?.method} on ${facts.run2.mitigation?.attribute}`),
-    check('the gap fell under its ceiling', gapAfter < GOALS.fairnessCeiling && gapAfter < gapBefore, `${fixed(gapBefore)} -> ${fixed(gapAfter)} (ceiling ${GOALS.fairnessCeiling})`),
-    check('accuracy held', report1.accuracy - report2.accuracy < GOALS.accuracyLossMax, `${fixed(report1.accuracy)} -> ${fixed(report2.accuracy)}`),
-    ...([[report1, pass1, 'version 1'], [report2, pass2, 'version 2']] as const).map(([report, pass, name]) =>
-      check(`the monitor counts ${name} as the caller does`, near(gapOf(report, attribute), pass.tally.equalOpportunityDifference) && near(report.accuracy, pass.tally.accuracy), `gap ${fixed(gapOf(report, attribute))} against ${fixed(pass.tally.equalOpportunityDifference)}, accuracy ${fixed(report.accuracy)} against ${fixed(pass.tally.accuracy)}`),
+    check(
+      'no prediction lost',
+      lost === 0,
+      `${answered} answered, ${lost} lost${[...pass1.failures, ...pass2.failures, ...load.failures].map((f) => `; ${f}`).join('')}`,
+    ),
+    check(
+      'each answer came from one known version',
+      [...load.versions.keys()].every((v) => v === before.version || v === after.version) &&
+        pass1.versions.size === 1 &&
+        pass2.versions.size === 1,
+      [...load.versions].map(([v, n]) => `version ${v}: ${n}`).join(', '),
+    ),
+    check(
+      'the alert asked for the retraining',
+      facts.run2.alertId === alert.alertId && facts.run2.reason === 'alert',
+      `run ${facts.run2.runId} names alert ${facts.run2.alertId}`,
+    ),
+    check(
+      'version 2 was trained with the mitigation',
+      facts.run2.mitigation?.attribute === attribute,
+      `${facts.run2.mitigation?.method} on ${facts.run2.mitigation?.attribute}`,
+    ),
+    check(
+      'the gap fell under its ceiling',
+      gapAfter < GOALS.fairnessCeiling && gapAfter < gapBefore,
+      `${fixed(gapBefore)} -> ${fixed(gapAfter)} (ceiling ${GOALS.fairnessCeiling})`,
+    ),
+    check(
+      'accuracy held',
+      report1.accuracy - report2.accuracy < GOALS.accuracyLossMax,
+      `${fixed(report1.accuracy)} -> ${fixed(report2.accuracy)}`,
+    ),
+    ...(
+      [
+        [report1, pass1, 'version 1'],
+        [report2, pass2, 'version 2'],
+      ] as const
+    ).map(([report, pass, name]) =>
+      check(
+        `the monitor counts ${name} as the caller does`,
+        near(gapOf(report, attribute), pass.tally.equalOpportunityDifference) && near(report.accuracy, pass.tally.accuracy),
+        `gap ${fixed(gapOf(report, attribute))} against ${fixed(pass.tally.equalOpportunityDifference)}, accuracy ${fixed(report.accuracy)} against ${fixed(pass.tally.accuracy)}`,
+      ),
     ),
     check('the alert is resolved', facts.resolved.state === AlertState.RESOLVED, stateName(facts.resolved.state)),
   ];
   return {
     closed: checks.every((c) => c.passed),
     checks,
-    predictions: { answered, lost, underLoad: load.answered, byVersion: Object.fromEntries([...load.versions].map(([v, n]) => [String(v), n])) },
+    predictions: {
+      answered,
+      lost,
+      underLoad: load.answered,
+      byVersion: Object.fromEntries([...load.versions].map(([v, n]) => [String(v), n])),
+    },
     fairness: { metric: 'equal_opportunity_difference', attribute, before: gapBefore, after: gapAfter },
     accuracy: { before: report1.accuracy, after: report2.accuracy },
     groups: groupsOf(report1, report2, attribute),
@@ -94,13 +146,24 @@ export function formatReport(report: LoopReport): string {
     line(`equal-opportunity difference on ${fairness.attribute}`, fixed(fairness.before), fixed(fairness.after)),
     line('accuracy', fixed(accuracy.before), fixed(accuracy.after)),
     ...report.groups.flatMap((g) => [
-      line(`${fairness.attribute}=${g.value}: found, of those who work (n=${g.people})`, percent(g.truePositiveRateBefore), percent(g.truePositiveRateAfter)),
+      line(
+        `${fairness.attribute}=${g.value}: found, of those who work (n=${g.people})`,
+        percent(g.truePositiveRateBefore),
+        percent(g.truePositiveRateAfter),
+      ),
       line(`${fairness.attribute}=${g.value}: predicted to work`, percent(g.selectionRateBefore), percent(g.selectionRateAfter)),
     ]),
     '',
-    `  predictions   ${predictions.answered} answered, ${predictions.lost} lost; ${predictions.underLoad} of them as constant load through the swap (${Object.entries(predictions.byVersion).map(([v, n]) => `version ${v}: ${n}`).join(', ')})`,
+    `  predictions   ${predictions.answered} answered, ${predictions.lost} lost; ${predictions.underLoad} of them as constant load through the swap (${Object.entries(
+      predictions.byVersion,
+    )
+      .map(([v, n]) => `version ${v}: ${n}`)
+      .join(', ')})`,
     `  alert         ${report.alert.sentence} [${report.alert.state}]`,
-    ...report.versions.flatMap((v) => [`  version ${v.version}     ${v.mitigation}; ONNX ${v.artifactSha256.slice(0, 12)}, training set ${v.trainingSetHash.slice(0, 12)}`, ...v.gates.map((gate) => `                ${gate}`)]),
+    ...report.versions.flatMap((v) => [
+      `  version ${v.version}     ${v.mitigation}; ONNX ${v.artifactSha256.slice(0, 12)}, training set ${v.trainingSetHash.slice(0, 12)}`,
+      ...v.gates.map((gate) => `                ${gate}`),
+    ]),
     '',
     '  from one prediction back to its rows',
     ...report.trace.map((t) => `    ${t}`),

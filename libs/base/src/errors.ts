@@ -36,20 +36,32 @@ export const ERROR_CODES = {
   // Definitions and configuration
   CONFIG_INVALID: { kind: 'INVALID_ARGUMENT', fix: 'Correct the keys that the message names; docs/reference/configuration.md lists all.' },
   DEFINITION_INVALID: { kind: 'INVALID_ARGUMENT', fix: 'Correct the field that the message names and apply again.' },
-  DEFINITION_CONFLICT: { kind: 'FAILED_PRECONDITION', fix: 'Give the changed definition a new name, or remove what uses the old one first.' },
+  DEFINITION_CONFLICT: {
+    kind: 'FAILED_PRECONDITION',
+    fix: 'Give the changed definition a new name, or remove what uses the old one first.',
+  },
   // Features
   VIEW_UNKNOWN: { kind: 'NOT_FOUND', fix: 'Apply the feature view first (`headrace apply`), or correct its name.' },
   ENTITY_UNKNOWN: { kind: 'NOT_FOUND', fix: 'Apply the entity first, or correct its name.' },
-  EVENT_MALFORMED: { kind: 'INVALID_ARGUMENT', fix: 'Send the documented JSON or protobuf form of the topic with the matching content-type header.' },
+  EVENT_MALFORMED: {
+    kind: 'INVALID_ARGUMENT',
+    fix: 'Send the documented JSON or protobuf form of the topic with the matching content-type header.',
+  },
   ROW_INVALID: { kind: 'INVALID_ARGUMENT', fix: 'Correct the row as the reason says and publish it again.' },
-  ROW_FUTURE_DATED: { kind: 'INVALID_ARGUMENT', fix: 'Event time lies ahead of the clock by more than the allowed skew; correct the producer clock.' },
+  ROW_FUTURE_DATED: {
+    kind: 'INVALID_ARGUMENT',
+    fix: 'Event time lies ahead of the clock by more than the allowed skew; correct the producer clock.',
+  },
   MESSAGE_TOO_LARGE: { kind: 'RESOURCE_EXHAUSTED', fix: 'Split the batch below the limit that the message names.' },
   TRAINING_SET_EMPTY: { kind: 'FAILED_PRECONDITION', fix: 'No label row lies in the window; widen it or publish labels.' },
   TRAINING_SET_UNKNOWN: { kind: 'NOT_FOUND', fix: 'Build the training set first, or correct its hash.' },
   // Models and versions
   MODEL_UNKNOWN: { kind: 'NOT_FOUND', fix: 'Apply the model definition first, or correct its name.' },
   VERSION_UNKNOWN: { kind: 'NOT_FOUND', fix: 'List the versions of the model and correct the number.' },
-  VERSION_NOT_BLESSED: { kind: 'FAILED_PRECONDITION', fix: 'Only a blessed version may serve; read its blessing to see which gate refused it.' },
+  VERSION_NOT_BLESSED: {
+    kind: 'FAILED_PRECONDITION',
+    fix: 'Only a blessed version may serve; read its blessing to see which gate refused it.',
+  },
   VERSION_STATE_ILLEGAL: { kind: 'FAILED_PRECONDITION', fix: 'The state machine forbids this step; read the current state first.' },
   ARTIFACT_UNKNOWN: { kind: 'NOT_FOUND', fix: 'Upload the artefact before naming it.' },
   ARTIFACT_CORRUPT: { kind: 'DATA_LOSS', fix: 'The bytes do not match their sha256; upload the artefact again.' },
@@ -57,7 +69,10 @@ export const ERROR_CODES = {
   MODEL_LOAD_FAILED: { kind: 'FAILED_PRECONDITION', fix: 'The old version keeps serving; the message says which check failed.' },
   // Predict
   MODEL_NOT_LOADED: { kind: 'NOT_FOUND', fix: 'No version of this model is being served; promote one, or correct the name.' },
-  ENTITY_NOT_FOUND: { kind: 'NOT_FOUND', fix: 'No online features exist for the entity; publish them, or set the missing-feature policy of the model.' },
+  ENTITY_NOT_FOUND: {
+    kind: 'NOT_FOUND',
+    fix: 'No online features exist for the entity; publish them, or set the missing-feature policy of the model.',
+  },
   INPUT_INVALID: { kind: 'INVALID_ARGUMENT', fix: 'Send the columns, types and shape of the model signature.' },
   OVERLOADED: { kind: 'RESOURCE_EXHAUSTED', fix: 'Retry later with backoff.' },
   // Training

@@ -42,7 +42,11 @@ const decoder = new FeatureRowsDecoder();
 /** As ts-proto would have built it. */
 function decode(bytes: Uint8Array): FeatureRowsPublished {
   const { project, view, rows } = decoder.decode(bytes);
-  return { project, view, rows: rows.map(({ entity, eventTime, values }) => ({ entity, eventTime, values })) as FeatureRowsPublished['rows'] };
+  return {
+    project,
+    view,
+    rows: rows.map(({ entity, eventTime, values }) => ({ entity, eventTime, values })) as FeatureRowsPublished['rows'],
+  };
 }
 
 const row = (...parts: number[][]): number[] => field(0x1a, parts.flat());
@@ -107,16 +111,34 @@ describe('feature rows codec', () => {
 
   it.each<[string, number[]]>([
     ['a name that comes twice', row(field(0x1a, [...entry('a', DOUBLE_2), ...entry('b', [0x20, 1]), ...entry('a', [0x08, 0])]))],
-    ['a join key that comes twice', row(field(0x0a, [...text(0x0a, 'k'), ...text(0x12, '1')]), field(0x0a, [...text(0x0a, 'k'), ...text(0x12, '2')]))],
+    [
+      'a join key that comes twice',
+      row(field(0x0a, [...text(0x0a, 'k'), ...text(0x12, '1')]), field(0x0a, [...text(0x0a, 'k'), ...text(0x12, '2')])),
+    ],
     ['a value of two kinds', row(field(0x1a, entry('a', [...DOUBLE_2, 0x20, 1])))],
     ['an empty value', row(field(0x1a, entry('a', [])))],
     ['an entry without a value', row(field(0x1a, field(0x0a, text(0x0a, 'a'))))],
     ['an empty join key entry', row([0x0a, 0])],
     ['parts of an entry in the other order', row(field(0x1a, field(0x0a, [...field(0x12, DOUBLE_2), ...text(0x0a, 'a')])))],
-    ['unknown fields on each level', [0x78, 1, ...row([0x78, 1], field(0x1a, [0x78, 1, ...field(0x0a, [...text(0x0a, 'a'), 0x78, 1, ...field(0x12, [...DOUBLE_2, 0x78, 1])])]))]],
+    [
+      'unknown fields on each level',
+      [
+        0x78,
+        1,
+        ...row([0x78, 1], field(0x1a, [0x78, 1, ...field(0x0a, [...text(0x0a, 'a'), 0x78, 1, ...field(0x12, [...DOUBLE_2, 0x78, 1])])])),
+      ],
+    ],
     ['known fields of another wire type', [0x08, 1, ...row([0x08, 1], field(0x1a, field(0x0a, [...text(0x0a, 'a'), 0x10, 1])))]],
     ['values that come twice', row(field(0x1a, entry('a', DOUBLE_2)), field(0x1a, entry('b', DOUBLE_2)))],
-    ['a row that leaves names out', [...row(field(0x1a, [...entry('a', DOUBLE_2), ...entry('b', DOUBLE_2), ...entry('c', DOUBLE_2)])), ...row(field(0x1a, entry('c', DOUBLE_2))), ...row(field(0x1a, entry('a', DOUBLE_2))), ...row()]],
+    [
+      'a row that leaves names out',
+      [
+        ...row(field(0x1a, [...entry('a', DOUBLE_2), ...entry('b', DOUBLE_2), ...entry('c', DOUBLE_2)])),
+        ...row(field(0x1a, entry('c', DOUBLE_2))),
+        ...row(field(0x1a, entry('a', DOUBLE_2))),
+        ...row(),
+      ],
+    ],
     ['a time beyond what a Date holds', row(field(0x12, [0x08, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f]))],
   ])('reads %s as ts-proto does', (_name, bytes) => {
     expect(decode(Uint8Array.from(bytes))).toEqual(FeatureRowsPublished.decode(Uint8Array.from(bytes)));

@@ -15,16 +15,33 @@ function viaView(bytes: Uint8Array, start = 0, end = bytes.length): PredictReque
   const columns = view.readColumns().map((c) => ({ name: c.name, floats: [...c.floats], ints: [...c.ints], strings: [...c.strings] }));
   const entities = view.readEntities();
   expect([columns.length, entities.length]).toEqual([view.columnCount, view.entityCount]);
-  return { project: view.project, model: view.model, version: view.version, dense: [...dense], columns, entities, predictionId: view.predictionId };
+  return {
+    project: view.project,
+    model: view.model,
+    version: view.version,
+    dense: [...dense],
+    columns,
+    entities,
+    predictionId: view.predictionId,
+  };
 }
 
 function randomRequest(random: () => number): PredictRequest {
   const some = <T>(most: number, make: () => T): T[] => Array.from({ length: random() < 0.3 ? 0 : Math.floor(random() * most) }, make);
   const float = (): number => (random() < 0.05 ? Number.NaN : Math.fround((random() - 0.5) * 1e6));
-  const text = (): string => (random() < 0.2 ? '' : String.fromCodePoint(...some(20, () => (random() < 0.1 ? 0x1f600 : 32 + Math.floor(random() * 600)))));
+  const text = (): string =>
+    random() < 0.2 ? '' : String.fromCodePoint(...some(20, () => (random() < 0.1 ? 0x1f600 : 32 + Math.floor(random() * 600))));
   const int = (): number => Math.floor((random() - 0.5) * 2 ** (1 + Math.floor(random() * 53)));
   const column = (): NamedColumn => ({ name: text(), floats: some(40, float), ints: some(10, int), strings: some(5, text) });
-  return { project: text(), model: text(), version: Math.floor(random() * 2 ** 32), dense: some(100, float), columns: some(4, column), entities: some(6, text), predictionId: text() };
+  return {
+    project: text(),
+    model: text(),
+    version: Math.floor(random() * 2 ** 32),
+    dense: some(100, float),
+    columns: some(4, column),
+    entities: some(6, text),
+    predictionId: text(),
+  };
 }
 
 function refused(act: () => unknown): boolean {
@@ -75,7 +92,9 @@ describe('predict request codec', () => {
 
   it('skips fields that it does not know, groups too', () => {
     const known = Buffer.from(PredictRequest.encode(PredictRequest.fromPartial({ model: 'm', dense: [5] })).finish());
-    const unknown = Buffer.from([0xfa, 0x01, 2, 1, 2, 0xf8, 0x01, 0x96, 0x01, 0x7d, 1, 2, 3, 4, 0x79, 1, 2, 3, 4, 5, 6, 7, 8, 0x7b, 0x08, 1, 0x7c]);
+    const unknown = Buffer.from([
+      0xfa, 0x01, 2, 1, 2, 0xf8, 0x01, 0x96, 0x01, 0x7d, 1, 2, 3, 4, 0x79, 1, 2, 3, 4, 5, 6, 7, 8, 0x7b, 0x08, 1, 0x7c,
+    ]);
     expect(viaView(Buffer.concat([unknown, known, unknown]))).toMatchObject({ model: 'm', dense: [5] });
   });
 

@@ -60,7 +60,11 @@ export class PredictRequestView {
           break;
         case DENSE_PACKED: {
           const length = reader.length();
-          if ((length & 3) !== 0) throw new AppError('REQUEST_INVALID', `Malformed protobuf at byte ${at}: \`dense\` has ${length} bytes, which is no whole number of floats.`);
+          if ((length & 3) !== 0)
+            throw new AppError(
+              'REQUEST_INVALID',
+              `Malformed protobuf at byte ${at}: \`dense\` has ${length} bytes, which is no whole number of floats.`,
+            );
           if (length > 0) this.#addPiece(at, length >>> 2);
           reader.pos += length;
           break;

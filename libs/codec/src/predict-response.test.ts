@@ -26,7 +26,16 @@ function randomFields(random: () => number): PredictResponseFields {
 function asMessage(fields: PredictResponseFields): PredictResponse {
   const scores = [...fields.scores.subarray(fields.firstScore, fields.firstScore + fields.rows)];
   const { model, version, arm, predictionId } = fields;
-  return { model, version, arm, predictionId, scores, labels: scores.map((s) => (s >= 0.5 ? 1 : 0)), featureTimes: [...(fields.featureTimes ?? [])], stale: [...(fields.stale ?? [])].map(Boolean) };
+  return {
+    model,
+    version,
+    arm,
+    predictionId,
+    scores,
+    labels: scores.map((s) => (s >= 0.5 ? 1 : 0)),
+    featureTimes: [...(fields.featureTimes ?? [])],
+    stale: [...(fields.stale ?? [])].map(Boolean),
+  };
 }
 
 describe('predict response codec', () => {

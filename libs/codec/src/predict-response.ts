@@ -72,7 +72,16 @@ export interface PredictResponseData {
 /** @throws AppError REQUEST_INVALID on malformed bytes. */
 export function decodePredictResponse(bytes: Uint8Array, start = 0, end = bytes.length): PredictResponseData {
   const reader = new ProtoReader(bytes, start, end);
-  const response: PredictResponseData = { model: '', version: 0, arm: '', predictionId: '', labels: [], scores: new Float32Array(0), featureTimes: [], stale: [] };
+  const response: PredictResponseData = {
+    model: '',
+    version: 0,
+    arm: '',
+    predictionId: '',
+    labels: [],
+    scores: new Float32Array(0),
+    featureTimes: [],
+    stale: [],
+  };
   const looseScores: number[] = [];
   for (let tag = reader.tag(); tag !== 0; tag = reader.tag()) {
     switch (tag) {

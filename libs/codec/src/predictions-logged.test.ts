@@ -24,7 +24,13 @@ function randomBatch(random: () => number): PredictionBatch {
     scores: Float32Array.from({ length: rows + 2 }, random),
     labels: Uint8Array.from({ length: rows + 2 }, () => (random() < 0.5 ? 1 : 0)),
     columns: [
-      ...Array.from({ length: width }, (_, first) => ({ name: `f${first}`, kind: 'numbers' as const, values: matrix, first, stride: width })),
+      ...Array.from({ length: width }, (_, first) => ({
+        name: `f${first}`,
+        kind: 'numbers' as const,
+        values: matrix,
+        first,
+        stride: width,
+      })),
       { name: 'text', kind: 'texts', values: texts() },
     ],
     entities: has() ? texts() : undefined,
@@ -59,7 +65,10 @@ function asMessage(batch: PredictionBatch): PredictionsLogged {
   };
 }
 
-const plain = (data: ReturnType<typeof decodePredictionsLogged>): unknown => ({ ...data, columns: data.columns.map((c) => ({ ...c, numbers: [...c.numbers] })) });
+const plain = (data: ReturnType<typeof decodePredictionsLogged>): unknown => ({
+  ...data,
+  columns: data.columns.map((c) => ({ ...c, numbers: [...c.numbers] })),
+});
 
 describe('prediction log codec', () => {
   it('writes the bytes of ts-proto from strided buffers, and reads them back (seeded)', () => {

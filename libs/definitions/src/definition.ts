@@ -32,7 +32,8 @@ export function parseDefinition(document: unknown, where: string): Definition {
   if (!head.success) throw new AppError('DEFINITION_INVALID', `${where}: a definition needs \`kind\` and \`name\``);
   const { kind, name } = head.data;
   if (!isKind(kind)) throw new AppError('DEFINITION_INVALID', `${where}: unknown kind ${kind}; known: ${Object.keys(KINDS).join(', ')}`);
-  if (!NAME_PATTERN.test(name)) throw new AppError('DEFINITION_INVALID', `${where}: name ${JSON.stringify(name)} must match ${NAME_PATTERN.source}`);
+  if (!NAME_PATTERN.test(name))
+    throw new AppError('DEFINITION_INVALID', `${where}: name ${JSON.stringify(name)} must match ${NAME_PATTERN.source}`);
   const { kind: _kind, name: _name, ...rest } = document as Record<string, unknown>;
   const parsed = KINDS[kind].safeParse(rest);
   if (!parsed.success) {

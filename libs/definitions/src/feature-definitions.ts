@@ -4,7 +4,9 @@ import { z } from 'zod';
 export const name = z.string().regex(NAME_PATTERN, 'letters, digits, _ and -, starting with a letter, at most 63');
 
 /** `90s`, `15m`, `24h`, `400d`, or plain milliseconds (0 = never); read as milliseconds, so that parsing twice changes nothing. */
-export const duration = z.union([z.int().nonnegative(), z.string().regex(/^\d+(ms|s|m|h|d)$/, 'a duration such as 90s, 15m, 24h, 400d')]).transform(toMs);
+export const duration = z
+  .union([z.int().nonnegative(), z.string().regex(/^\d+(ms|s|m|h|d)$/, 'a duration such as 90s, 15m, 24h, 400d')])
+  .transform(toMs);
 
 /** Types of a feature value. Timestamps travel as ISO 8601 text or epoch milliseconds. */
 export const VALUE_TYPES = ['int64', 'float64', 'string', 'bool', 'timestamp'] as const;

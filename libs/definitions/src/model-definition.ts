@@ -39,7 +39,11 @@ const monitorPolicy = z.strictObject({
   /** Fewer rows in a window than this: no verdict. */
   minSamples: z.int().min(1).default(500),
   drift: z
-    .strictObject({ psi: z.number().positive().default(0.2), ks: z.number().positive().max(1).default(0.2), fdr: z.number().positive().max(1).default(0.01) })
+    .strictObject({
+      psi: z.number().positive().default(0.2),
+      ks: z.number().positive().max(1).default(0.2),
+      fdr: z.number().positive().max(1).default(0.01),
+    })
     .prefault({}),
   bias: z.array(fairnessRule).default([]),
   /** Lowest accuracy over the labelled rows of a window; unset = not watched. */
@@ -87,10 +91,16 @@ export const modelSpec = z
   .superRefine((spec, context) => {
     const columns = spec.features.map((reference) => reference.split(':')[1]!);
     const repeated = columns.filter((column, i) => columns.indexOf(column) !== i);
-    if (repeated.length > 0) context.addIssue({ code: 'custom', path: ['features'], message: `column names must be unique, repeated: ${repeated.join(', ')}` });
+    if (repeated.length > 0)
+      context.addIssue({ code: 'custom', path: ['features'], message: `column names must be unique, repeated: ${repeated.join(', ')}` });
     const watched = new Set(spec.protected.map((reference) => reference.split(':')[1]));
     for (const [at, rule] of [...spec.gates.fairness, ...spec.monitor.bias].entries()) {
-      if (!watched.has(rule.attribute)) context.addIssue({ code: 'custom', path: ['protected', at], message: `a fairness rule names ${rule.attribute}, which is not under \`protected\`` });
+      if (!watched.has(rule.attribute))
+        context.addIssue({
+          code: 'custom',
+          path: ['protected', at],
+          message: `a fairness rule names ${rule.attribute}, which is not under \`protected\``,
+        });
     }
     if (Date.parse(spec.trainingWindow.from) >= Date.parse(spec.trainingWindow.to)) {
       context.addIssue({ code: 'custom', path: ['trainingWindow'], message: '`from` must lie before `to`' });

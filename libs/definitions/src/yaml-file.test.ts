@@ -9,7 +9,12 @@ const example = readFileSync(fileURLToPath(new URL('../../../examples/employment
 describe('definitions', () => {
   it('reads the employment example and fills in the defaults', () => {
     const [entity, view, labels, model] = parseDefinitionsFile(example, 'definitions.yaml');
-    expect([entity, view, labels, model].map((d) => `${d?.kind} ${d?.name}`)).toEqual(['Entity person', 'FeatureView person', 'FeatureView employment', 'Model employment']);
+    expect([entity, view, labels, model].map((d) => `${d?.kind} ${d?.name}`)).toEqual([
+      'Entity person',
+      'FeatureView person',
+      'FeatureView employment',
+      'Model employment',
+    ]);
     if (!isDefinitionOf(model!, 'Model')) throw new Error('not a model');
     expect(model.spec.monitor).toMatchObject({ pane: 2000, minGroupSize: 100, drift: { psi: 0.2 } });
     expect(model.spec.retrain.cooldown).toBe(600_000);
@@ -43,6 +48,8 @@ describe('definitions', () => {
   });
 
   it('refuses a fairness rule about an attribute that is not protected', () => {
-    expect(() => parseDefinitionsFile(example.replace('protected: [person:DIS, ', 'protected: ['), 'f')).toThrow(/names DIS, which is not under `protected`/);
+    expect(() => parseDefinitionsFile(example.replace('protected: [person:DIS, ', 'protected: ['), 'f')).toThrow(
+      /names DIS, which is not under `protected`/,
+    );
   });
 });

@@ -11,19 +11,40 @@ describe('envelope', () => {
   };
 
   it('brings an event through Kafka bytes unchanged, with its chain of causes', () => {
-    const record = toRecord(featureRowsPublished, event, { id: 'e1', source: 'test', timeMs: 1000, traceparent: '00-1-2-01', causationId: 'c', correlationId: 'k' });
+    const record = toRecord(featureRowsPublished, event, {
+      id: 'e1',
+      source: 'test',
+      timeMs: 1000,
+      traceparent: '00-1-2-01',
+      causationId: 'c',
+      correlationId: 'k',
+    });
     const back = fromRecord(featureRowsPublished, record.value, record.headers, 'fallback');
     expect(back.event).toEqual(event);
-    expect(back).toMatchObject({ id: 'e1', source: 'test', project: 'default', traceparent: '00-1-2-01', causationId: 'c', correlationId: 'k', timeMs: 1000 });
+    expect(back).toMatchObject({
+      id: 'e1',
+      source: 'test',
+      project: 'default',
+      traceparent: '00-1-2-01',
+      causationId: 'c',
+      correlationId: 'k',
+      timeMs: 1000,
+    });
     expect(record.key).toBe('default/person/42');
   });
 
   it('accepts the documented JSON, with or without a content type', () => {
-    const json = Buffer.from('{"project":"default","view":"person","rows":[{"entity":{"person_id":"42"},"eventTime":"2016-01-01T00:00:00Z","values":{"AGEP":46,"name":"é","none":null}}]}');
+    const json = Buffer.from(
+      '{"project":"default","view":"person","rows":[{"entity":{"person_id":"42"},"eventTime":"2016-01-01T00:00:00Z","values":{"AGEP":46,"name":"é","none":null}}]}',
+    );
     expect(fromRecord(featureRowsPublished, json, {}, 'f').event).toEqual(event);
     expect(fromRecord(featureRowsPublished, json, { 'content-type': 'application/json; charset=utf-8' }, 'f').event).toEqual(event);
     const outcome = Buffer.from('{"project":"default","outcomes":[{"predictionId":"p","label":1,"observedAt":"2016-01-01T00:00:00Z"}]}');
-    expect(fromRecord(outcomesObserved, outcome, {}, 'f').event.outcomes[0]).toEqual({ predictionId: 'p', label: 1, observedAt: new Date('2016-01-01T00:00:00Z') });
+    expect(fromRecord(outcomesObserved, outcome, {}, 'f').event.outcomes[0]).toEqual({
+      predictionId: 'p',
+      label: 1,
+      observedAt: new Date('2016-01-01T00:00:00Z'),
+    });
   });
 
   it.each([

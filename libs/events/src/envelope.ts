@@ -90,9 +90,14 @@ function decodeBody<T>(type: EventType<T>, value: Uint8Array, contentType: strin
     if (media === 'application/protobuf' || media === 'application/x-protobuf') return type.message.decode(value);
     if (media === 'application/json' || media === 'application/cloudevents+json') return type.message.fromJSON(parseObject(value));
   } catch (error) {
-    throw new AppError('EVENT_MALFORMED', `${type.topic}: the body is not a valid ${media} ${type.type}: ${messageOf(error)}`, { cause: error });
+    throw new AppError('EVENT_MALFORMED', `${type.topic}: the body is not a valid ${media} ${type.type}: ${messageOf(error)}`, {
+      cause: error,
+    });
   }
-  throw new AppError('EVENT_MALFORMED', `${type.topic}: content-type ${contentType} is not accepted; send application/json or application/protobuf`);
+  throw new AppError(
+    'EVENT_MALFORMED',
+    `${type.topic}: content-type ${contentType} is not accepted; send application/json or application/protobuf`,
+  );
 }
 
 function parseObject(value: Uint8Array): unknown {

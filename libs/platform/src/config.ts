@@ -24,7 +24,11 @@ export function key<T extends z.ZodType>(env: string, schema: T, doc: string, un
  * Environment -> frozen configuration. Overrides (tests, embedding) win over the environment and are already typed.
  * @throws AppError CONFIG_INVALID that lists every mistake at once.
  */
-export function readConfig<K extends ConfigKeys>(keys: K, env: Readonly<Record<string, string | undefined>>, overrides: Partial<ConfigOf<K>> = {}): ConfigOf<K> {
+export function readConfig<K extends ConfigKeys>(
+  keys: K,
+  env: Readonly<Record<string, string | undefined>>,
+  overrides: Partial<ConfigOf<K>> = {},
+): ConfigOf<K> {
   const values: Record<string, unknown> = {};
   const faults: string[] = [];
   for (const [name, { env: variable, schema, unit, secret }] of Object.entries(keys)) {
@@ -45,36 +49,80 @@ export function readConfig<K extends ConfigKeys>(keys: K, env: Readonly<Record<s
 }
 
 /** Whole numbers from text, with bounds. */
-export const int = (low: number, high: number, fallback: number): z.ZodDefault<z.ZodCoercedNumber> => z.coerce.number().int().min(low).max(high).default(fallback);
+export const int = (low: number, high: number, fallback: number): z.ZodDefault<z.ZodCoercedNumber> =>
+  z.coerce.number().int().min(low).max(high).default(fallback);
 export const text = (fallback: string): z.ZodDefault<z.ZodString> => z.string().default(fallback);
 export const list = (fallback: string): z.ZodPipe<z.ZodDefault<z.ZodString>, z.ZodTransform<string[], string>> =>
   z
     .string()
     .default(fallback)
-    .transform((value) => value.split(',').map((part) => part.trim()).filter(Boolean));
+    .transform((value) =>
+      value
+        .split(',')
+        .map((part) => part.trim())
+        .filter(Boolean),
+    );
 
 const port = (fallback: number): z.ZodDefault<z.ZodCoercedNumber> => int(0, 65_535, fallback);
 
 export type GrpcTransport = 'grpc-js' | 'wire';
 
 /** Keys that every service has. Port 0 = any free port. */
-export const platformKeys = (defaults: { readonly httpPort: number; readonly grpcPort: number; readonly database: string; readonly grpcTransport?: GrpcTransport }) =>
+export const platformKeys = (defaults: {
+  readonly httpPort: number;
+  readonly grpcPort: number;
+  readonly database: string;
+  readonly grpcTransport?: GrpcTransport;
+}) =>
   ({
     host: key('HEADRACE_HOST', text('127.0.0.1'), 'address that the doors listen on; anything beyond loopback needs HEADRACE_API_KEY'),
     httpPort: key('HEADRACE_HTTP_PORT', port(defaults.httpPort), 'HTTP port; 0 = any free one'),
     grpcPort: key('HEADRACE_GRPC_PORT', port(defaults.grpcPort), 'gRPC port; 0 = any free one'),
-    grpcTransport: key('HEADRACE_GRPC_TRANSPORT', z.enum(['grpc-js', 'wire']).default(defaults.grpcTransport ?? 'grpc-js'), 'transport of the gRPC doors: grpc-js, or wire = our own (libs/wire), which serving takes by default'),
-    apiKey: key('HEADRACE_API_KEY', text(''), 'key that callers must send as `authorization: Bearer <key>`; empty = open, allowed on loopback only', '', true),
+    grpcTransport: key(
+      'HEADRACE_GRPC_TRANSPORT',
+      z.enum(['grpc-js', 'wire']).default(defaults.grpcTransport ?? 'grpc-js'),
+      'transport of the gRPC doors: grpc-js, or wire = our own (libs/wire), which serving takes by default',
+    ),
+    apiKey: key(
+      'HEADRACE_API_KEY',
+      text(''),
+      'key that callers must send as `authorization: Bearer <key>`; empty = open, allowed on loopback only',
+      '',
+      true,
+    ),
     kafkaBrokers: key('HEADRACE_KAFKA_BROKERS', list('127.0.0.1:9092'), 'comma-separated bootstrap brokers'),
-    kafkaClient: key('HEADRACE_KAFKA_CLIENT', z.enum(['auto', 'kafkajs', 'platformatic']).default('auto'), 'client library: auto = kafkajs consumes, @platformatic/kafka produces in bulk'),
-    topicPrefix: key('HEADRACE_TOPIC_PREFIX', text(''), 'put before every topic and consumer group, so that several installations share one broker'),
-    postgresUrl: key('HEADRACE_POSTGRES_URL', text(`postgres://headrace@127.0.0.1:5432/${defaults.database}`), 'connection URL of the database of this service', '', true),
+    kafkaClient: key(
+      'HEADRACE_KAFKA_CLIENT',
+      z.enum(['auto', 'kafkajs', 'platformatic']).default('auto'),
+      'client library: auto = kafkajs consumes, @platformatic/kafka produces in bulk',
+    ),
+    topicPrefix: key(
+      'HEADRACE_TOPIC_PREFIX',
+      text(''),
+      'put before every topic and consumer group, so that several installations share one broker',
+    ),
+    postgresUrl: key(
+      'HEADRACE_POSTGRES_URL',
+      text(`postgres://headrace@127.0.0.1:5432/${defaults.database}`),
+      'connection URL of the database of this service',
+      '',
+      true,
+    ),
     postgresPool: key('HEADRACE_POSTGRES_POOL', int(1, 200, 10), 'most connections to Postgres', 'connections'),
     redisUrl: key('HEADRACE_REDIS_URL', text('redis://127.0.0.1:6379'), 'connection URL of Redis', '', true),
     stateDir: key('HEADRACE_STATE', text('.headrace'), 'folder for files that the services keep'),
-    logLevel: key('HEADRACE_LOG_LEVEL', z.enum(['debug', 'info', 'warn', 'error', 'silent']).default('info'), 'lowest level that is printed'),
+    logLevel: key(
+      'HEADRACE_LOG_LEVEL',
+      z.enum(['debug', 'info', 'warn', 'error', 'silent']).default('info'),
+      'lowest level that is printed',
+    ),
     otlpEndpoint: key('OTEL_EXPORTER_OTLP_ENDPOINT', text(''), 'OTLP/HTTP collector for traces; empty = no traces'),
-    traceSampleRatio: key('HEADRACE_TRACE_SAMPLE_RATIO', z.coerce.number().min(0).max(1).default(1), 'share of traces that are kept', '0..1'),
+    traceSampleRatio: key(
+      'HEADRACE_TRACE_SAMPLE_RATIO',
+      z.coerce.number().min(0).max(1).default(1),
+      'share of traces that are kept',
+      '0..1',
+    ),
     instance: key('HEADRACE_INSTANCE', text(`${hostname()}-${process.pid}`), 'name of this process in events, logs and consumer groups'),
     shutdownTimeoutMs: key('HEADRACE_SHUTDOWN_TIMEOUT_MS', int(0, 600_000, 10_000), 'longest wait for calls in flight at shutdown', 'ms'),
   }) as const;
@@ -87,5 +135,8 @@ const LOOPBACK = new Set(['127.0.0.1', '::1', 'localhost']);
 export function refuseOpenDoor(config: Pick<PlatformConfig, 'host' | 'apiKey'>): void {
   if (LOOPBACK.has(config.host) || config.apiKey.length >= 16) return;
   const what = config.apiKey ? 'HEADRACE_API_KEY is shorter than 16 characters' : 'HEADRACE_API_KEY is not set';
-  throw new AppError('CONFIG_INVALID', `HEADRACE_HOST=${config.host} is beyond loopback and ${what}; set a random key of at least 16 characters, or listen on 127.0.0.1`);
+  throw new AppError(
+    'CONFIG_INVALID',
+    `HEADRACE_HOST=${config.host} is beyond loopback and ${what}; set a random key of at least 16 characters, or listen on 127.0.0.1`,
+  );
 }

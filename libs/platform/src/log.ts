@@ -13,7 +13,13 @@ export class Log {
   static create(service: string, level: string, instance = ''): Log {
     return new Log(
       pino(
-        { level, base: { service, instance }, timestamp: pino.stdTimeFunctions.isoTime, serializers: { error: pino.stdSerializers.errWithCause }, errorKey: 'error' },
+        {
+          level,
+          base: { service, instance },
+          timestamp: pino.stdTimeFunctions.isoTime,
+          serializers: { error: pino.stdSerializers.errWithCause },
+          errorKey: 'error',
+        },
         pino.destination({ dest: 2, sync: true }),
       ),
     );

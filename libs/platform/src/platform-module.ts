@@ -29,7 +29,16 @@ export class PlatformModule {
       { provide: CLOCK, useValue: clock },
       { provide: Resources, useFactory: () => new Resources() },
       { provide: Log, useFactory: () => Log.create(name, config.logLevel, config.instance) },
-      { provide: Telemetry, useFactory: () => new Telemetry({ service: name, instance: config.instance, otlpEndpoint: config.otlpEndpoint, sampleRatio: config.traceSampleRatio }) },
+      {
+        provide: Telemetry,
+        useFactory: () =>
+          new Telemetry({
+            service: name,
+            instance: config.instance,
+            otlpEndpoint: config.otlpEndpoint,
+            sampleRatio: config.traceSampleRatio,
+          }),
+      },
     ];
     if (needs.postgres) providers.push(postgresProvider(name, config));
     if (needs.redis) providers.push(redisProvider(name, config));
@@ -43,7 +52,8 @@ function postgresProvider(name: ServiceName, config: PlatformConfig): Provider {
   return {
     provide: Postgres,
     inject: [Log, Resources],
-    useFactory: (log: Log, resources: Resources) => resources.add('postgres', new Postgres({ url: config.postgresUrl, poolMax: config.postgresPool, name: `headrace-${name}` }, log)),
+    useFactory: (log: Log, resources: Resources) =>
+      resources.add('postgres', new Postgres({ url: config.postgresUrl, poolMax: config.postgresPool, name: `headrace-${name}` }, log)),
   };
 }
 
@@ -51,7 +61,8 @@ function redisProvider(name: ServiceName, config: PlatformConfig): Provider {
   return {
     provide: RedisClient,
     inject: [Log, Resources],
-    useFactory: (log: Log, resources: Resources) => resources.add('redis', new RedisClient({ url: config.redisUrl, name: `headrace-${name}` }, log)),
+    useFactory: (log: Log, resources: Resources) =>
+      resources.add('redis', new RedisClient({ url: config.redisUrl, name: `headrace-${name}` }, log)),
   };
 }
 
@@ -60,7 +71,8 @@ function relayProvider(): Provider {
   return {
     provide: OutboxRelay,
     inject: [Postgres, KafkaClients, Telemetry, Log],
-    useFactory: (postgres: Postgres, clients: KafkaClients, telemetry: Telemetry, log: Log) => new OutboxRelay(postgres, clients, telemetry, log),
+    useFactory: (postgres: Postgres, clients: KafkaClients, telemetry: Telemetry, log: Log) =>
+      new OutboxRelay(postgres, clients, telemetry, log),
   };
 }
 

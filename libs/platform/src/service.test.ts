@@ -52,7 +52,10 @@ function hotGetRun(service: GrpcService): GrpcService {
             const answer = Buffer.from(method.response.encode(run({ runId: (method.request.decode(request) as { runId: string }).runId })));
             replies.ok(reply, answer, 0, answer.length);
           } catch (error) {
-            refuse(reply, new AppError('REQUEST_INVALID', 'not a valid message', { details: { bytes: String(request.length) }, cause: error }));
+            refuse(
+              reply,
+              new AppError('REQUEST_INVALID', 'not a valid message', { details: { bytes: String(request.length) }, cause: error }),
+            );
           }
         },
         onTick: () => undefined,
@@ -64,7 +67,9 @@ function hotGetRun(service: GrpcService): GrpcService {
 
 const guard: GuardTable = {
   http: { 'GET /things/:id': 'training:read' },
-  grpc: Object.fromEntries(Object.values(TrainerDefinition.methods).map((m) => [`/headrace.training.v1.Trainer/${m.name}`, 'training:run' as const])),
+  grpc: Object.fromEntries(
+    Object.values(TrainerDefinition.methods).map((m) => [`/headrace.training.v1.Trainer/${m.name}`, 'training:run' as const]),
+  ),
   topics: {},
 };
 
@@ -76,13 +81,23 @@ afterEach(async () => {
 });
 
 function config(overrides: Partial<PlatformConfig> = {}): PlatformConfig {
-  return readConfig(platformKeys({ httpPort: 0, grpcPort: 0, database: 'x' }), {}, { logLevel: 'silent', shutdownTimeoutMs: 500, grpcTransport: transport, ...overrides });
+  return readConfig(
+    platformKeys({ httpPort: 0, grpcPort: 0, database: 'x' }),
+    {},
+    { logLevel: 'silent', shutdownTimeoutMs: 500, grpcTransport: transport, ...overrides },
+  );
 }
 
 async function open(overrides: Partial<PlatformConfig> = {}, table = guard): Promise<RunningService> {
   const settings = config(overrides);
   const module = { module: class TestModule {}, imports: [PlatformModule.forRoot('trainer', settings)], controllers: [Things] };
-  running = await startService({ name: 'trainer', config: settings, module, guard: table, grpc: () => [hotGetRun(bindGrpc(TrainerDefinition, trainer))] });
+  running = await startService({
+    name: 'trainer',
+    config: settings,
+    module,
+    guard: table,
+    grpc: () => [hotGetRun(bindGrpc(TrainerDefinition, trainer))],
+  });
   return running;
 }
 
@@ -100,7 +115,9 @@ describe.each<GrpcTransport>(['grpc-js', 'wire'])('startService over %s', (name)
     const traceparent = `00-${'a'.repeat(32)}-${'b'.repeat(16)}-01`;
     expect(await client.requestRun({ model: 'm' }, { traceparent })).toMatchObject({ model: 'm', runId: 'r1' });
     expect(seen).toMatchObject({ traceparent, method: '/headrace.training.v1.Trainer/RequestRun' });
-    expect(await (await fetch(`${service.httpUrl}/metrics`)).text()).toMatch(/headrace_grpc_server_seconds_count\{.*RequestRun.*code="OK".*\} 1/);
+    expect(await (await fetch(`${service.httpUrl}/metrics`)).text()).toMatch(
+      /headrace_grpc_server_seconds_count\{.*RequestRun.*code="OK".*\} 1/,
+    );
     client.close();
   });
 
@@ -115,8 +132,15 @@ describe.each<GrpcTransport>(['grpc-js', 'wire'])('startService over %s', (name)
     expect((await fetch(`${service.httpUrl}/nowhere`)).status).toBe(404);
 
     const client = createClient(TrainerDefinition, service.grpcAddress);
-    await expect(client.requestRun({ model: 'unknown' })).rejects.toMatchObject({ code: 'MODEL_UNKNOWN', message: 'no model unknown', details: { model: 'unknown' } });
-    await expect(client.cancelRun({})).rejects.toMatchObject({ code: 'INTERNAL', message: expect.not.stringContaining('secret') as string });
+    await expect(client.requestRun({ model: 'unknown' })).rejects.toMatchObject({
+      code: 'MODEL_UNKNOWN',
+      message: 'no model unknown',
+      details: { model: 'unknown' },
+    });
+    await expect(client.cancelRun({})).rejects.toMatchObject({
+      code: 'INTERNAL',
+      message: expect.not.stringContaining('secret') as string,
+    });
     await expect(client.requestRun({ model: 'slow' }, { timeoutMs: 100 })).rejects.toMatchObject({ code: 'DEADLINE_EXCEEDED' });
     client.close();
   });
@@ -125,7 +149,13 @@ describe.each<GrpcTransport>(['grpc-js', 'wire'])('startService over %s', (name)
     const service = await open();
     const raw = new GrpcJsClient(service.grpcAddress, credentials.createInsecure());
     const failure = await new Promise<{ code: number }>((resolve) =>
-      raw.makeUnaryRequest('/headrace.training.v1.Trainer/GetRun', (b: Buffer) => b, (b: Buffer) => b, Buffer.from([0x0a, 0x7f, 1]), (error) => resolve(error as { code: number })),
+      raw.makeUnaryRequest(
+        '/headrace.training.v1.Trainer/GetRun',
+        (b: Buffer) => b,
+        (b: Buffer) => b,
+        Buffer.from([0x0a, 0x7f, 1]),
+        (error) => resolve(error as { code: number }),
+      ),
     );
     expect(failure.code).toBe(3);
     raw.close();
@@ -138,7 +168,12 @@ describe.each<GrpcTransport>(['grpc-js', 'wire'])('startService over %s', (name)
     await expect(health.check({ service: 'nope' })).rejects.toMatchObject({ code: 'NOT_FOUND' });
     const { requestType, responseType } = HealthDefinition.methods.watch;
     const raw = new GrpcJsClient(service.grpcAddress, credentials.createInsecure());
-    const watch = raw.makeServerStreamRequest('/grpc.health.v1.Health/Watch', (m: ReturnType<typeof requestType.decode>) => Buffer.from(requestType.encode(m).finish()), (b: Buffer) => responseType.decode(b), { service: '' });
+    const watch = raw.makeServerStreamRequest(
+      '/grpc.health.v1.Health/Watch',
+      (m: ReturnType<typeof requestType.decode>) => Buffer.from(requestType.encode(m).finish()),
+      (b: Buffer) => responseType.decode(b),
+      { service: '' },
+    );
     const states: ServingStatus[] = [];
     const ended = new Promise((resolve) => watch.on('error', resolve).on('end', resolve));
     watch.on('data', ({ status }: { status: ServingStatus }) => states.push(status));
@@ -165,7 +200,9 @@ describe.each<GrpcTransport>(['grpc-js', 'wire'])('startService over %s', (name)
     stream.end();
     const answers: ReturnType<typeof responseType.decode>[] = [];
     for await (const answer of stream) answers.push(answer as ReturnType<typeof responseType.decode>);
-    expect(answers[0]?.messageResponse).toMatchObject({ value: { service: expect.arrayContaining([{ name: 'headrace.training.v1.Trainer' }]) as unknown } });
+    expect(answers[0]?.messageResponse).toMatchObject({
+      value: { service: expect.arrayContaining([{ name: 'headrace.training.v1.Trainer' }]) as unknown },
+    });
     const files = answers[1]?.messageResponse;
     expect(files?.$case === 'fileDescriptorResponse' && files.value.fileDescriptorProto.length).toBe(3);
     raw.close();
@@ -182,7 +219,10 @@ describe.each<GrpcTransport>(['grpc-js', 'wire'])('startService over %s', (name)
     const wrong = createClient(TrainerDefinition, service.grpcAddress, { apiKey: 'another-key-of-chars' });
     for (const method of ['getRun', 'requestRun'] as const) {
       for (let i = 0; i < 3; i++) {
-        await expect(bare[method]({})).rejects.toMatchObject({ code: 'UNAUTHENTICATED', message: expect.stringContaining('needs an API key') as string });
+        await expect(bare[method]({})).rejects.toMatchObject({
+          code: 'UNAUTHENTICATED',
+          message: expect.stringContaining('needs an API key') as string,
+        });
         await expect(wrong[method]({})).rejects.toMatchObject({ code: 'UNAUTHENTICATED', message: 'the API key is not valid' });
         expect(await keyed[method]({})).toBeDefined();
       }
@@ -193,20 +233,29 @@ describe.each<GrpcTransport>(['grpc-js', 'wire'])('startService over %s', (name)
   });
 
   it('refuses to start beyond loopback without a key', async () => {
-    await expect(open({ host: '0.0.0.0' })).rejects.toMatchObject({ code: 'CONFIG_INVALID', message: expect.stringContaining('HEADRACE_API_KEY') as string });
+    await expect(open({ host: '0.0.0.0' })).rejects.toMatchObject({
+      code: 'CONFIG_INVALID',
+      message: expect.stringContaining('HEADRACE_API_KEY') as string,
+    });
   });
 
   it('refuses to start with a route or method outside the guard table, or a row without a door', async () => {
     await expect(open({}, { ...guard, http: {} })).rejects.toThrow(/without a row in the guard table: GET \/things\/:id/);
     await expect(open({}, { ...guard, grpc: {} })).rejects.toThrow(/Trainer\/RequestRun/);
-    await expect(open({}, { ...guard, http: { ...guard.http, 'GET /thing/:id': 'admin' } })).rejects.toThrow(/without a door: GET \/thing\/:id/);
+    await expect(open({}, { ...guard, http: { ...guard.http, 'GET /thing/:id': 'admin' } })).rejects.toThrow(
+      /without a door: GET \/thing\/:id/,
+    );
   });
 });
 
 describe('readConfig', () => {
   it('lists every mistake together and never prints a secret', () => {
     const act = (): unknown =>
-      readConfig(platformKeys({ httpPort: 1, grpcPort: 2, database: 'x' }), { HEADRACE_HTTP_PORT: 'many', HEADRACE_LOG_LEVEL: 'loud', HEADRACE_GRPC_PORT: '99999' });
+      readConfig(platformKeys({ httpPort: 1, grpcPort: 2, database: 'x' }), {
+        HEADRACE_HTTP_PORT: 'many',
+        HEADRACE_LOG_LEVEL: 'loud',
+        HEADRACE_GRPC_PORT: '99999',
+      });
     expect(act).toThrow(/3 mistake.*HEADRACE_HTTP_PORT = "many".*HEADRACE_GRPC_PORT = "99999".*HEADRACE_LOG_LEVEL = "loud"/s);
   });
 });

@@ -57,7 +57,12 @@ export async function startService(options: ServiceOptions): Promise<RunningServ
   const { name, config } = options;
   refuseOpenDoor(config);
   const guard = new Guard(options.guard, config.apiKey);
-  const adapter = new FastifyAdapter({ bodyLimit: BODY_LIMIT_BYTES, exposeHeadRoutes: false, forceCloseConnections: 'idle', routerOptions: { maxParamLength: 256 } });
+  const adapter = new FastifyAdapter({
+    bodyLimit: BODY_LIMIT_BYTES,
+    exposeHeadRoutes: false,
+    forceCloseConnections: 'idle',
+    routerOptions: { maxParamLength: 256 },
+  });
   const server = adapter.getInstance() as unknown as FastifyInstance;
   const bootLog = Log.create(name, config.logLevel, config.instance);
   const app = await NestFactory.create(options.module, adapter, { logger: nestLogger(bootLog), abortOnError: false, bodyParser: true });
@@ -103,7 +108,13 @@ export async function startService(options: ServiceOptions): Promise<RunningServ
     });
 
     let closing: Promise<void> | undefined;
-    return { name, app, httpUrl: (await app.getUrl()).replace('[::1]', '127.0.0.1'), grpcAddress: grpc.address, close: () => (closing ??= closeAll()) };
+    return {
+      name,
+      app,
+      httpUrl: (await app.getUrl()).replace('[::1]', '127.0.0.1'),
+      grpcAddress: grpc.address,
+      close: () => (closing ??= closeAll()),
+    };
   } catch (error) {
     await closeAll();
     await app.close().catch(() => undefined);
@@ -115,7 +126,9 @@ export async function startService(options: ServiceOptions): Promise<RunningServ
 function refuseUnguarded(guard: Guard, routes: readonly string[], services: readonly GrpcService[]): void {
   const methods = services.flatMap((service) => service.methods.map((method) => method.path));
   const missing = [...guard.missing('http', routes), ...guard.missing('grpc', methods)];
-  const unused = [...guard.unused('http', routes), ...guard.unused('grpc', methods)].filter((door) => !Object.hasOwn(PLATFORM_GUARD.grpc, door));
+  const unused = [...guard.unused('http', routes), ...guard.unused('grpc', methods)].filter(
+    (door) => !Object.hasOwn(PLATFORM_GUARD.grpc, door),
+  );
   if (missing.length > 0) throw new AppError('CONFIG_INVALID', `doors without a row in the guard table: ${missing.join(', ')}`);
   if (unused.length > 0) throw new AppError('CONFIG_INVALID', `rows of the guard table without a door: ${unused.join(', ')}`);
 }
@@ -134,10 +147,14 @@ function nestLogger(log: Log): LoggerService {
 }
 
 /** Body of every main.ts: start, say so in one JSON line on stdout, stop on SIGTERM or SIGINT. Exit 78 = bad configuration. */
-export function runMain(start: () => Promise<Pick<RunningService, 'name' | 'close'> & Partial<Pick<RunningService, 'httpUrl' | 'grpcAddress'>>>): void {
+export function runMain(
+  start: () => Promise<Pick<RunningService, 'name' | 'close'> & Partial<Pick<RunningService, 'httpUrl' | 'grpcAddress'>>>,
+): void {
   runTool(async () => {
     const service = await start();
-    process.stdout.write(`${JSON.stringify({ ready: service.name, http: service.httpUrl, grpc: service.grpcAddress, pid: process.pid })}\n`);
+    process.stdout.write(
+      `${JSON.stringify({ ready: service.name, http: service.httpUrl, grpc: service.grpcAddress, pid: process.pid })}\n`,
+    );
     const stop = (): void => void service.close().then(() => process.exit(0), exitWith);
     process.once('SIGTERM', stop);
     process.once('SIGINT', stop);

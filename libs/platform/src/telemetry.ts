@@ -27,14 +27,21 @@ export class Telemetry {
   readonly #provider: TracerProvider | undefined;
   readonly #tracer: Tracer | undefined;
 
-  constructor(options: { readonly service: string; readonly instance: string; readonly otlpEndpoint: string; readonly sampleRatio: number }) {
+  constructor(options: {
+    readonly service: string;
+    readonly instance: string;
+    readonly otlpEndpoint: string;
+    readonly sampleRatio: number;
+  }) {
     this.registry.setDefaultLabels({ service: options.service });
     collectDefaultMetrics({ register: this.registry });
     if (!options.otlpEndpoint) return;
     this.#provider = new TracerProvider({
       resource: resourceFromAttributes({ 'service.name': `headrace-${options.service}`, 'service.instance.id': options.instance }),
       sampler: new ParentBasedSampler({ root: new TraceIdRatioBasedSampler(options.sampleRatio) }),
-      spanProcessors: [new BatchSpanProcessor({ exporter: new OTLPTraceExporter({ url: `${options.otlpEndpoint.replace(/\/$/, '')}/v1/traces` }) })],
+      spanProcessors: [
+        new BatchSpanProcessor({ exporter: new OTLPTraceExporter({ url: `${options.otlpEndpoint.replace(/\/$/, '')}/v1/traces` }) }),
+      ],
     });
     this.#tracer = this.#provider.getTracer('headrace');
   }
@@ -47,7 +54,12 @@ export class Telemetry {
     return new Gauge({ name, help, labelNames: [...labels], registers: [this.registry] });
   }
 
-  histogram<L extends string = never>({ name, help, labels = [], buckets = LATENCY_BUCKETS }: Named<L> & { readonly buckets?: readonly number[] }): Histogram<L> {
+  histogram<L extends string = never>({
+    name,
+    help,
+    labels = [],
+    buckets = LATENCY_BUCKETS,
+  }: Named<L> & { readonly buckets?: readonly number[] }): Histogram<L> {
     return new Histogram({ name, help, labelNames: [...labels], buckets: [...buckets], registers: [this.registry] });
   }
 
@@ -93,5 +105,10 @@ export class Telemetry {
 function toContext(traceparent: string | undefined): Context {
   const parent = parseTraceparent(traceparent);
   if (!parent) return ROOT_CONTEXT;
-  return trace.setSpanContext(ROOT_CONTEXT, { traceId: parent.traceId, spanId: parent.spanId, traceFlags: parent.sampled ? 1 : 0, isRemote: true });
+  return trace.setSpanContext(ROOT_CONTEXT, {
+    traceId: parent.traceId,
+    spanId: parent.spanId,
+    traceFlags: parent.sampled ? 1 : 0,
+    isRemote: true,
+  });
 }

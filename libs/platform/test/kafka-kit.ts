@@ -57,7 +57,10 @@ export function kafkaKit(client: KafkaClientsOptions['client'], name = 'platform
     telemetry,
     prefix,
     clients: (options = {}) => {
-      const clients = new KafkaClients({ brokers: useEngines().kafkaBrokers, client, clientId: 'platform-test', topicPrefix: prefix, ...options }, log);
+      const clients = new KafkaClients(
+        { brokers: useEngines().kafkaBrokers, client, clientId: 'platform-test', topicPrefix: prefix, ...options },
+        log,
+      );
       open.push(clients);
       return clients;
     },

@@ -32,7 +32,11 @@ export class AppModule {
       controllers: [MonitorHttp],
       providers: [
         { provide: CONFIG, useValue: config },
-        { provide: RegistryClient, inject: [Resources], useFactory: (resources: Resources) => resources.add('registry client', new RegistryClient(config.registryGrpc, config.apiKey)) },
+        {
+          provide: RegistryClient,
+          inject: [Resources],
+          useFactory: (resources: Resources) => resources.add('registry client', new RegistryClient(config.registryGrpc, config.apiKey)),
+        },
         Telemetry,
         Surroundings,
         Catalogue,

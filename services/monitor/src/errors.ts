@@ -1,7 +1,9 @@
 import { AppError } from '@headrace/base/errors';
 
 export function modelUnknown(project: string, model: string): AppError {
-  return new AppError('MODEL_UNKNOWN', `project ${project} has no model ${model}; apply its definition first`, { details: { project, model } });
+  return new AppError('MODEL_UNKNOWN', `project ${project} has no model ${model}; apply its definition first`, {
+    details: { project, model },
+  });
 }
 
 export function alertUnknown(alertId: string): AppError {
@@ -9,7 +11,9 @@ export function alertUnknown(alertId: string): AppError {
 }
 
 export function illegalStep(alertId: string, state: string, event: string): AppError {
-  return new AppError('ALERT_STATE_ILLEGAL', `alert ${alertId} is ${state}, which does not allow the step ${event}`, { details: { alertId, state } });
+  return new AppError('ALERT_STATE_ILLEGAL', `alert ${alertId} is ${state}, which does not allow the step ${event}`, {
+    details: { alertId, state },
+  });
 }
 
 export function requestInvalid(field: string, fault: string): AppError {

@@ -1,4 +1,12 @@
-import { alertChanged, modelChanged, outcomesObserved, predictionsLogged, rolloutChanged, trainingRequested, trainingRunChanged } from '@headrace/events/catalog';
+import {
+  alertChanged,
+  modelChanged,
+  outcomesObserved,
+  predictionsLogged,
+  rolloutChanged,
+  trainingRequested,
+  trainingRunChanged,
+} from '@headrace/events/catalog';
 import type { GuardTable } from '@headrace/platform/guard';
 
 export const guard: GuardTable = {

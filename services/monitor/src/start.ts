@@ -36,7 +36,9 @@ export async function start(overrides: Partial<Config> = {}): Promise<RunningSer
       app.get(Sweep),
       app.get(JudgingLoop),
       app.get(UnparkBatches),
-      new EventRunner(app.get(KafkaClients), app.get(EventPublisher), app.get(PlatformTelemetry), app.get(Log), { subscriptions: subscriptions(app) }),
+      new EventRunner(app.get(KafkaClients), app.get(EventPublisher), app.get(PlatformTelemetry), app.get(Log), {
+        subscriptions: subscriptions(app),
+      }),
     ],
     checks: (app) => ({ postgres: () => app.get(Postgres).check() }),
   });

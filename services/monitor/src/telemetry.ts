@@ -28,18 +28,48 @@ export class Telemetry {
     platform: PlatformTelemetry,
     private readonly log: Log,
   ) {
-    this.#predictions = platform.counter({ name: 'headrace_monitor_predictions_total', help: 'Logged predictions by what became of them', labels: ['fate'] });
+    this.#predictions = platform.counter({
+      name: 'headrace_monitor_predictions_total',
+      help: 'Logged predictions by what became of them',
+      labels: ['fate'],
+    });
     this.#outcomes = platform.counter({ name: 'headrace_monitor_outcomes_total', help: 'Labels by what became of them', labels: ['fate'] });
     this.#pending = platform.gauge({ name: 'headrace_monitor_pending_outcomes', help: 'Labels that wait for their prediction' });
-    this.#parked = platform.gauge({ name: 'headrace_monitor_parked_batches', help: 'Log batches that wait until the registry describes their version' });
-    this.#ingestSeconds = platform.histogram({ name: 'headrace_monitor_ingest_seconds', help: 'Time of one transaction of ingestion', labels: ['what'] });
+    this.#parked = platform.gauge({
+      name: 'headrace_monitor_parked_batches',
+      help: 'Log batches that wait until the registry describes their version',
+    });
+    this.#ingestSeconds = platform.histogram({
+      name: 'headrace_monitor_ingest_seconds',
+      help: 'Time of one transaction of ingestion',
+      labels: ['what'],
+    });
     this.#judgeSeconds = platform.histogram({ name: 'headrace_monitor_evaluation_seconds', help: 'Time of one judgement of a version' });
-    this.#judgements = platform.counter({ name: 'headrace_monitor_findings_total', help: 'Findings of judgements that saw new data', labels: ['kind', 'verdict'] });
-    this.#failures = platform.counter({ name: 'headrace_monitor_evaluation_failures_total', help: 'Judgements that failed and are tried again' });
-    this.#alertChanges = platform.counter({ name: 'headrace_monitor_alert_changes_total', help: 'Alerts that entered a state', labels: ['kind', 'state'] });
+    this.#judgements = platform.counter({
+      name: 'headrace_monitor_findings_total',
+      help: 'Findings of judgements that saw new data',
+      labels: ['kind', 'verdict'],
+    });
+    this.#failures = platform.counter({
+      name: 'headrace_monitor_evaluation_failures_total',
+      help: 'Judgements that failed and are tried again',
+    });
+    this.#alertChanges = platform.counter({
+      name: 'headrace_monitor_alert_changes_total',
+      help: 'Alerts that entered a state',
+      labels: ['kind', 'state'],
+    });
     this.#alerts = platform.gauge({ name: 'headrace_monitor_alerts', help: 'Alerts by kind and state', labels: ['kind', 'state'] });
-    this.#gap = platform.gauge({ name: 'headrace_monitor_group_gap', help: 'Difference between groups in the last window', labels: ['project', 'model', 'version', 'attribute', 'metric'] });
-    this.#drift = platform.gauge({ name: 'headrace_monitor_drift', help: 'Effect size against training in the last window', labels: ['project', 'model', 'version', 'column', 'metric'] });
+    this.#gap = platform.gauge({
+      name: 'headrace_monitor_group_gap',
+      help: 'Difference between groups in the last window',
+      labels: ['project', 'model', 'version', 'attribute', 'metric'],
+    });
+    this.#drift = platform.gauge({
+      name: 'headrace_monitor_drift',
+      help: 'Effect size against training in the last window',
+      labels: ['project', 'model', 'version', 'column', 'metric'],
+    });
   }
 
   predictions(fate: PredictionFate, count: number): void {
@@ -66,7 +96,11 @@ export class Telemetry {
     for (const { kind, state, n } of rows) this.#alerts.set({ kind, state }, n);
   }
 
-  judged(at: { readonly project: string; readonly model: string; readonly version: number }, findings: readonly Finding[], startedAt: number): void {
+  judged(
+    at: { readonly project: string; readonly model: string; readonly version: number },
+    findings: readonly Finding[],
+    startedAt: number,
+  ): void {
     this.#judgeSeconds.observe((performance.now() - startedAt) / 1000);
     for (const { kind, subject, metric, value, verdict } of findings) {
       this.#judgements.inc({ kind, verdict });

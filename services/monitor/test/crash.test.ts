@@ -54,27 +54,43 @@ it('counts every prediction and label once although the process is killed twice 
   const at = { project: 'crash', model: 'employment', version: 1 };
   const found = { 1: 0.31, 2: 0.9 } as const;
   site.registry.define(at.project, at.model, specOf());
-  site.registry.register(at.project, at.model, 1, ['DIS', 'SEX'], baselineOf(crowd({ seed: 1, rows: 5_000, fromMs: 0, spreadMs: 1, prefix: 'train', found })));
+  site.registry.register(
+    at.project,
+    at.model,
+    1,
+    ['DIS', 'SEX'],
+    baselineOf(crowd({ seed: 1, rows: 5_000, fromMs: 0, spreadMs: 1, prefix: 'train', found })),
+  );
   const people = crowd({ seed: 5, rows: ROWS, fromMs: Date.now() - 20_000, spreadMs: 8_000, prefix: 'c', found });
   for (const part of chunks(people, 2_000)) {
-    await Promise.all([site.events.publish(predictionsLogged, logOf(part, at)), site.events.publish(outcomesObserved, [{ project: at.project, outcomes: outcomesOf(part) }])]);
+    await Promise.all([
+      site.events.publish(predictionsLogged, logOf(part, at)),
+      site.events.publish(outcomesObserved, [{ project: at.project, outcomes: outcomesOf(part) }]),
+    ]);
   }
 
   const stored = async (): Promise<number> => (await site.postgres.query<{ n: number }>('SELECT count(*) AS n FROM prediction'))[0]!.n;
   let process = await startProcess();
   for (const rows of [1, 15_000]) {
-    const atKill = await eventually(`${rows} rows are in`, async () => ((await stored()) >= rows ? stored() : false), { withinMs: 60_000, everyMs: 2 });
+    const atKill = await eventually(`${rows} rows are in`, async () => ((await stored()) >= rows ? stored() : false), {
+      withinMs: 60_000,
+      everyMs: 2,
+    });
     await process.kill();
     expect(atKill).toBeLessThan(ROWS);
     process = await startProcess();
   }
 
   const client = createClient(MonitorDefinition, process.grpc);
-  const report = await eventually('all are counted', async () => {
-    const now = await client.getReport(at);
-    expect([now.predictions, now.labelled]).toEqual([ROWS, ROWS]);
-    return now;
-  }, { withinMs: 90_000, everyMs: 200 });
+  const report = await eventually(
+    'all are counted',
+    async () => {
+      const now = await client.getReport(at);
+      expect([now.predictions, now.labelled]).toEqual([ROWS, ROWS]);
+      return now;
+    },
+    { withinMs: 90_000, everyMs: 200 },
+  );
   const truth = bruteForce(people, 'DIS');
   expect(report.accuracy).toBeCloseTo(truth.accuracy, 12);
   expect(report.attributes[0]!.equalOpportunityDifference).toBeCloseTo(truth.gap, 12);

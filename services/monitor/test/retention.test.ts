@@ -9,18 +9,40 @@ const FOUND = { 1: 0.9, 2: 0.9 } as const;
 
 let site: Site;
 beforeAll(async () => {
-  site = await Site.open({ predictionRetentionMs: 60_000, paneRetentionMs: 120_000, pendingRetentionMs: 2_000, pendingMax: 100, sweepEveryMs: 50 });
+  site = await Site.open({
+    predictionRetentionMs: 60_000,
+    paneRetentionMs: 120_000,
+    pendingRetentionMs: 2_000,
+    pendingMax: 100,
+    sweepEveryMs: 50,
+  });
   site.registry.define('old', 'employment', specOf());
-  site.registry.register('old', 'employment', 1, ['DIS', 'SEX'], baselineOf(crowd({ seed: 1, rows: 1_000, fromMs: 0, spreadMs: 1, prefix: 'train', found: FOUND })));
+  site.registry.register(
+    'old',
+    'employment',
+    1,
+    ['DIS', 'SEX'],
+    baselineOf(crowd({ seed: 1, rows: 1_000, fromMs: 0, spreadMs: 1, prefix: 'train', found: FOUND })),
+  );
 });
 afterAll(() => site.close());
 
-const fate = async (what: 'predictions' | 'outcomes', name: string): Promise<number> => Number((await site.metric(`headrace_monitor_${what}_total`)).find((line) => line.includes(`fate="${name}"`))?.split(' ').at(-1) ?? 0);
-const rows = async (table: string): Promise<number> => (await site.postgres.query<{ n: number }>(`SELECT count(*) AS n FROM ${table}`))[0]!.n;
+const fate = async (what: 'predictions' | 'outcomes', name: string): Promise<number> =>
+  Number(
+    (await site.metric(`headrace_monitor_${what}_total`))
+      .find((line) => line.includes(`fate="${name}"`))
+      ?.split(' ')
+      .at(-1) ?? 0,
+  );
+const rows = async (table: string): Promise<number> =>
+  (await site.postgres.query<{ n: number }>(`SELECT count(*) AS n FROM ${table}`))[0]!.n;
 
 it('skips predictions older than the retention, so that a log that is read again cannot count what was swept', async () => {
   const now = Date.now();
-  const [old, fresh] = [crowd({ seed: 2, rows: 50, fromMs: now - 300_000, spreadMs: 10, prefix: 'old', found: FOUND }), crowd({ seed: 3, rows: 70, fromMs: now - 10_000, spreadMs: 10, prefix: 'fresh', found: FOUND })];
+  const [old, fresh] = [
+    crowd({ seed: 2, rows: 50, fromMs: now - 300_000, spreadMs: 10, prefix: 'old', found: FOUND }),
+    crowd({ seed: 3, rows: 70, fromMs: now - 10_000, spreadMs: 10, prefix: 'fresh', found: FOUND }),
+  ];
   await site.events.publish(predictionsLogged, logOf([...old, ...fresh], at));
   await eventually('only the fresh ones count', async () => expect((await site.client.getReport(at)).predictions).toBe(70));
   expect([await fate('predictions', 'expired'), await fate('predictions', 'counted')]).toEqual([50, 70]);

@@ -33,7 +33,8 @@ export class FakeRegistry {
     };
     const implementation: Implementation<typeof RegistryDefinition> = {
       getModel: async ({ project, model }) => this.models.get(`${project}/${model}`) ?? notFound('MODEL_UNKNOWN', model),
-      getVersion: async ({ project, model, version }) => this.versions.get(`${project}/${model}/${version}`) ?? notFound('VERSION_UNKNOWN', model),
+      getVersion: async ({ project, model, version }) =>
+        this.versions.get(`${project}/${model}/${version}`) ?? notFound('VERSION_UNKNOWN', model),
       applyModel: refuse,
       listModels: refuse,
       registerVersion: refuse,
@@ -41,7 +42,10 @@ export class FakeRegistry {
       setAlias: refuse,
     };
     const service = bindGrpc(RegistryDefinition, implementation);
-    const guard = new Guard({ http: {}, grpc: Object.fromEntries(service.methods.map((method) => [method.path, 'public' as const])), topics: {} }, '');
+    const guard = new Guard(
+      { http: {}, grpc: Object.fromEntries(service.methods.map((method) => [method.path, 'public' as const])), topics: {} },
+      '',
+    );
     const telemetry = new Telemetry({ service: 'registry', instance: 'test', otlpEndpoint: '', sampleRatio: 0 });
     this.#server = await startGrpcServer({ host: '127.0.0.1', port: this.#port, services: [service], guard, telemetry, log });
     this.#port = Number(this.#server.address.split(':')[1]);
@@ -61,8 +65,25 @@ export class FakeRegistry {
     this.models.set(`${project}/${model}`, Model.create({ project, name: model, definitionVersion: 1, spec, aliases: { champion } }));
   }
 
-  register(project: string, model: string, version: number, protectedNames: readonly string[], baseline: Record<string, unknown> | undefined): void {
-    this.versions.set(`${project}/${model}/${version}`, Version.create({ project, model, version, baseline, signature: { protectedFeatures: protectedNames.map((name) => ({ name, reference: `person:${name}`, type: 'int64', categorical: true })) } }));
+  register(
+    project: string,
+    model: string,
+    version: number,
+    protectedNames: readonly string[],
+    baseline: Record<string, unknown> | undefined,
+  ): void {
+    this.versions.set(
+      `${project}/${model}/${version}`,
+      Version.create({
+        project,
+        model,
+        version,
+        baseline,
+        signature: {
+          protectedFeatures: protectedNames.map((name) => ({ name, reference: `person:${name}`, type: 'int64', categorical: true })),
+        },
+      }),
+    );
   }
 }
 
@@ -92,8 +113,25 @@ export class Site {
     const [registry, database] = await Promise.all([new FakeRegistry().open(), freshDatabase('monitor')]);
     const kafka = new KafkaClients({ brokers: kafkaBrokers, client: 'kafkajs', clientId: 'monitor-test', topicPrefix }, log);
     const telemetry = new Telemetry({ service: 'test', instance: 'test', otlpEndpoint: '', sampleRatio: 0 });
-    const config = { httpPort: 0, grpcPort: 0, kafkaBrokers, topicPrefix, postgresUrl: database.url, registryGrpc: registry.address, logLevel: 'warn', judgeEveryMs: 50, ...overrides } as Partial<Config>;
-    const site = new Site(registry, database, new Postgres({ url: database.url, name: 'monitor-test', poolMax: 3 }, log), kafka, new EventPublisher(kafka, '/test', telemetry), config);
+    const config = {
+      httpPort: 0,
+      grpcPort: 0,
+      kafkaBrokers,
+      topicPrefix,
+      postgresUrl: database.url,
+      registryGrpc: registry.address,
+      logLevel: 'warn',
+      judgeEveryMs: 50,
+      ...overrides,
+    } as Partial<Config>;
+    const site = new Site(
+      registry,
+      database,
+      new Postgres({ url: database.url, name: 'monitor-test', poolMax: 3 }, log),
+      kafka,
+      new EventPublisher(kafka, '/test', telemetry),
+      config,
+    );
     await site.start();
     return site;
   }
@@ -123,7 +161,8 @@ export class Site {
       concurrency: 1,
       sessionTimeoutMs: 10_000,
       onBatch: async (batch) => {
-        for (const record of batch.records) this.heard.push({ topic, value: record.value ?? new Uint8Array(), headers: { ...record.headers } });
+        for (const record of batch.records)
+          this.heard.push({ topic, value: record.value ?? new Uint8Array(), headers: { ...record.headers } });
         await batch.commit((BigInt(batch.records.at(-1)!.offset) + 1n).toString());
       },
     });
@@ -132,7 +171,10 @@ export class Site {
   }
 
   heardOf<T>(type: EventType<T>, project: string): Envelope<T>[] {
-    return this.heard.filter((r) => r.topic === type.topic).map((r) => fromRecord(type, r.value, r.headers, '')).filter((e) => type.project(e.event) === project);
+    return this.heard
+      .filter((r) => r.topic === type.topic)
+      .map((r) => fromRecord(type, r.value, r.headers, ''))
+      .filter((e) => type.project(e.event) === project);
   }
 
   send(records: readonly OutgoingRecord[]): Promise<void> {

@@ -22,7 +22,10 @@ export class AppModule {
       imports: [PlatformModule.forRoot('registry', config, { postgres: true, kafka: true })],
       controllers: [ArtifactsHttp, ModelsHttp],
       providers: [
-        { provide: ArtifactStore, useFactory: () => new ArtifactStore(resolve(config.stateDir, 'registry', 'artifacts'), config.artifactBytesMax) },
+        {
+          provide: ArtifactStore,
+          useFactory: () => new ArtifactStore(resolve(config.stateDir, 'registry', 'artifacts'), config.artifactBytesMax),
+        },
         Telemetry,
         Announcer,
         ApplyModels,

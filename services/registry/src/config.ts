@@ -2,7 +2,12 @@ import { int, key, platformKeys, readConfig, type ConfigOf } from '@headrace/pla
 
 export const configKeys = {
   ...platformKeys({ httpPort: 7020, grpcPort: 7021, database: 'registry' }),
-  artifactBytesMax: key('HEADRACE_ARTIFACT_BYTES_MAX', int(1, 2 ** 31 - 1, 256 * 1024 * 1024), 'largest artefact that an upload may bring', 'bytes'),
+  artifactBytesMax: key(
+    'HEADRACE_ARTIFACT_BYTES_MAX',
+    int(1, 2 ** 31 - 1, 256 * 1024 * 1024),
+    'largest artefact that an upload may bring',
+    'bytes',
+  ),
 };
 
 export type Config = ConfigOf<typeof configKeys>;

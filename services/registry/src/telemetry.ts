@@ -13,7 +13,11 @@ export class Telemetry {
     telemetry: PlatformTelemetry,
     private readonly log: Log,
   ) {
-    this.#versions = telemetry.counter({ name: 'headrace_registry_versions_judged_total', help: 'Versions by verdict', labels: ['verdict'] });
+    this.#versions = telemetry.counter({
+      name: 'headrace_registry_versions_judged_total',
+      help: 'Versions by verdict',
+      labels: ['verdict'],
+    });
     this.#bytes = telemetry.counter({ name: 'headrace_registry_artifact_bytes_total', help: 'Bytes of stored artefacts' });
   }
 

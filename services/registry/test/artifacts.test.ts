@@ -54,14 +54,21 @@ it('refuses an upload over the limit, and names that are no hash', async () => {
   expect(incoming()).toEqual([]);
   expect(await code(await registry.upload(onnx, '..%2F..%2Fetc%2Fpasswd'))).toBe('REQUEST_INVALID');
   expect(await code(await registry.upload(onnx, onnxSha256.toUpperCase()))).toBe('REQUEST_INVALID');
-  const put = (contentType: string) => fetch(`${registry.service.httpUrl}/artifacts/${onnxSha256}`, { method: 'PUT', body: '{}', headers: { 'content-type': contentType } });
+  const put = (contentType: string) =>
+    fetch(`${registry.service.httpUrl}/artifacts/${onnxSha256}`, { method: 'PUT', body: '{}', headers: { 'content-type': contentType } });
   expect(await code(await put('application/json'))).toBe('REQUEST_INVALID');
 });
 
 it('forgets an upload that its caller broke off', async () => {
   const bytes = randomBytes(1_000_000);
   const { hostname, port } = new URL(registry.service.httpUrl);
-  const upload = request({ hostname, port, method: 'PUT', path: `/artifacts/${sha256(bytes)}`, headers: { 'content-type': 'application/octet-stream', 'content-length': bytes.length } });
+  const upload = request({
+    hostname,
+    port,
+    method: 'PUT',
+    path: `/artifacts/${sha256(bytes)}`,
+    headers: { 'content-type': 'application/octet-stream', 'content-length': bytes.length },
+  });
   upload.on('error', () => undefined);
   upload.write(bytes.subarray(0, 400_000));
   await eventually('the upload has begun', () => incoming().length === 1);
@@ -95,9 +102,13 @@ it('registers no artefact that nobody uploaded, that is no ONNX, or that reaches
   const foreign = Buffer.concat([onnx, Buffer.from([0xca, 0x01, 0x0a, 0x3a, 0x08, 0x22, 0x01, 0x58, 0x3a, 0x03]), Buffer.from('evi')]);
   for (const bytes of [text, training, foreign]) {
     await registry.upload(bytes);
-    await expect(registry.client.registerVersion(registration('refused', { artifactSha256: sha256(bytes) }))).rejects.toMatchObject({ code: 'ARTIFACT_REFUSED' });
+    await expect(registry.client.registerVersion(registration('refused', { artifactSha256: sha256(bytes) }))).rejects.toMatchObject({
+      code: 'ARTIFACT_REFUSED',
+    });
   }
-  await expect(registry.client.registerVersion(registration('absent', { artifactSha256: sha256(Buffer.from('absent')) }))).rejects.toMatchObject({ code: 'ARTIFACT_UNKNOWN' });
+  await expect(
+    registry.client.registerVersion(registration('absent', { artifactSha256: sha256(Buffer.from('absent')) })),
+  ).rejects.toMatchObject({ code: 'ARTIFACT_UNKNOWN' });
   expect((await registry.client.listVersions({ model: 'small' })).versions.map((v) => v.runId)).toEqual(['healed']);
 });
 

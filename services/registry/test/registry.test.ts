@@ -12,7 +12,12 @@ beforeAll(async () => {
 afterAll(() => registry.close());
 
 const eventsOf = async (model: string): Promise<string[]> =>
-  (await registry.events()).filter((e) => e.event.model === model).map(({ event }) => `${event.change?.$case} ${event.version}${event.change?.$case === 'aliasSet' ? ` from ${event.change.value.previousVersion}` : ''}`);
+  (await registry.events())
+    .filter((e) => e.event.model === model)
+    .map(
+      ({ event }) =>
+        `${event.change?.$case} ${event.version}${event.change?.$case === 'aliasSet' ? ` from ${event.change.value.previousVersion}` : ''}`,
+    );
 
 describe('definitions', () => {
   it('are versioned by content: unchanged stays, changed counts up, dry run changes nothing', async () => {
@@ -23,15 +28,29 @@ describe('definitions', () => {
     expect(first).toMatchObject({ kind: 'Model', name: 'defined', version: 1, change: Change.CREATED });
     expect((await registry.apply('defined')).applied).toEqual([{ ...first, change: Change.UNCHANGED }]);
     expect((await registry.apply('defined', changed)).applied).toMatchObject([{ version: 2, change: Change.UPDATED }]);
-    expect((await registry.apply('defined')).applied).toMatchObject([{ version: 3, contentHash: first.contentHash, change: Change.UPDATED }]);
-    expect(await registry.client.getModel({ model: 'defined' })).toMatchObject({ project: 'default', definitionVersion: 3, contentHash: first.contentHash, spec: { threshold: 0.5, entity: 'person' } });
-    await eventually('the three definitions are events', async () => expect(await eventsOf('defined')).toEqual(['defined 0', 'defined 0', 'defined 0']));
+    expect((await registry.apply('defined')).applied).toMatchObject([
+      { version: 3, contentHash: first.contentHash, change: Change.UPDATED },
+    ]);
+    expect(await registry.client.getModel({ model: 'defined' })).toMatchObject({
+      project: 'default',
+      definitionVersion: 3,
+      contentHash: first.contentHash,
+      spec: { threshold: 0.5, entity: 'person' },
+    });
+    await eventually('the three definitions are events', async () =>
+      expect(await eventsOf('defined')).toEqual(['defined 0', 'defined 0', 'defined 0']),
+    );
   });
 
   it('of other kinds and with mistakes are refused by name, and nothing of their request is kept', async () => {
     const good = { kind: 'Model', name: 'neighbour', spec: smallSpec };
-    await expect(registry.client.applyModel({ definitions: [good, { kind: 'Entity', name: 'person', spec: { joinKeys: ['id'] } }] })).rejects.toMatchObject({ code: 'DEFINITION_INVALID', message: expect.stringContaining('feature store') as string });
-    await expect(registry.apply('bad', { ...smallSpec, threshold: 7, features: [] })).rejects.toMatchObject({ code: 'DEFINITION_INVALID', message: expect.stringMatching(/features.*threshold/s) as string });
+    await expect(
+      registry.client.applyModel({ definitions: [good, { kind: 'Entity', name: 'person', spec: { joinKeys: ['id'] } }] }),
+    ).rejects.toMatchObject({ code: 'DEFINITION_INVALID', message: expect.stringContaining('feature store') as string });
+    await expect(registry.apply('bad', { ...smallSpec, threshold: 7, features: [] })).rejects.toMatchObject({
+      code: 'DEFINITION_INVALID',
+      message: expect.stringMatching(/features.*threshold/s) as string,
+    });
     await expect(registry.client.getModel({ model: 'neighbour' })).rejects.toMatchObject({ code: 'MODEL_UNKNOWN' });
   });
 
@@ -45,8 +64,17 @@ describe('definitions', () => {
 describe('versions', () => {
   it('are registered, judged and promoted in one go, with every step an event in order', async () => {
     await registry.apply('small');
-    const version = await registry.client.registerVersion(registration('run-1', { lineage: { ...registration('x').lineage!, alertId: 'alert-9' } }));
-    expect(version).toMatchObject({ version: 1, state: VersionState.CHAMPION, runId: 'run-1', artifactSha256: onnxSha256, aliases: ['champion'], blessing: { blessed: true, championVersion: 0 } });
+    const version = await registry.client.registerVersion(
+      registration('run-1', { lineage: { ...registration('x').lineage!, alertId: 'alert-9' } }),
+    );
+    expect(version).toMatchObject({
+      version: 1,
+      state: VersionState.CHAMPION,
+      runId: 'run-1',
+      artifactSha256: onnxSha256,
+      aliases: ['champion'],
+      blessing: { blessed: true, championVersion: 0 },
+    });
     expect(version.blessing!.gates.map((g) => [g.gate, g.passed])).toEqual([
       ['servability', true],
       ['quality:accuracy', true],
@@ -54,17 +82,23 @@ describe('versions', () => {
     ]);
     expect(await registry.client.getVersion({ model: 'small', alias: 'champion' })).toEqual(version);
     expect((await registry.client.getModel({ model: 'small' })).aliases).toEqual({ champion: 1 });
-    await eventually('all steps are on Kafka', async () => expect(await eventsOf('small')).toEqual(['defined 0', 'registered 1', 'evaluated 1', 'blessed 1', 'aliasSet 1 from 0']));
+    await eventually('all steps are on Kafka', async () =>
+      expect(await eventsOf('small')).toEqual(['defined 0', 'registered 1', 'evaluated 1', 'blessed 1', 'aliasSet 1 from 0']),
+    );
     const chain = (await registry.events()).filter((e) => e.event.model === 'small' && e.event.version === 1);
     expect(new Set(chain.map((e) => e.correlationId))).toEqual(new Set(['alert-9']));
-    expect(chain.find((e) => e.event.change?.$case === 'blessed')?.event.change).toMatchObject({ value: { blessing: { gates: version.blessing!.gates } } });
+    expect(chain.find((e) => e.event.change?.$case === 'blessed')?.event.change).toMatchObject({
+      value: { blessing: { gates: version.blessing!.gates } },
+    });
   });
 
   it('are one for each run, whatever a later attempt of the run brings', async () => {
     const again = await registry.client.registerVersion(registration('run-1', { evaluation: {} }));
     expect(again).toMatchObject({ version: 1, blessing: { blessed: true } });
     await registry.apply('another');
-    await expect(registry.client.registerVersion(registration('run-1', { model: 'another' }))).rejects.toMatchObject({ code: 'REQUEST_INVALID' });
+    await expect(registry.client.registerVersion(registration('run-1', { model: 'another' }))).rejects.toMatchObject({
+      code: 'REQUEST_INVALID',
+    });
   });
 
   it('archive the former champion when they replace it, and a rollback by alias brings it back', async () => {
@@ -79,7 +113,15 @@ describe('versions', () => {
     const same = await registry.client.setAlias({ model: 'small', alias: 'champion', version: 1, reason: 'again' });
     expect(same).toEqual(back);
     await eventually('the moves are events, and the repetition is none', async () =>
-      expect((await eventsOf('small')).slice(5)).toEqual(['registered 2', 'evaluated 2', 'blessed 2', 'archived 1', 'aliasSet 2 from 1', 'archived 2', 'aliasSet 1 from 2']),
+      expect((await eventsOf('small')).slice(5)).toEqual([
+        'registered 2',
+        'evaluated 2',
+        'blessed 2',
+        'archived 1',
+        'aliasSet 2 from 1',
+        'archived 2',
+        'aliasSet 1 from 2',
+      ]),
     );
   });
 
@@ -95,8 +137,14 @@ describe('versions', () => {
     expect(version).toMatchObject({ state: VersionState.REJECTED, aliases: [], blessing: { blessed: false } });
     expect(version.blessing!.gates.filter((g) => !g.passed).map((g) => g.gate)).toContain(gate);
     const refused = registry.client.setAlias({ model: 'small', alias: 'champion', version: version.version, reason: 'please' });
-    await expect(refused).rejects.toMatchObject({ code: 'VERSION_NOT_BLESSED', message: expect.stringMatching(/rejected and may not serve: .*(is|was)/) as string });
-    for (const alias of ['canary', 'shadow']) await expect(registry.client.setAlias({ model: 'small', alias, version: version.version })).rejects.toMatchObject({ code: 'VERSION_NOT_BLESSED' });
+    await expect(refused).rejects.toMatchObject({
+      code: 'VERSION_NOT_BLESSED',
+      message: expect.stringMatching(/rejected and may not serve: .*(is|was)/) as string,
+    });
+    for (const alias of ['canary', 'shadow'])
+      await expect(registry.client.setAlias({ model: 'small', alias, version: version.version })).rejects.toMatchObject({
+        code: 'VERSION_NOT_BLESSED',
+      });
     expect(await registry.client.getVersion({ model: 'small', alias: 'champion' })).toMatchObject({ version: 1 });
   });
 
@@ -111,14 +159,23 @@ describe('versions', () => {
     const { signature } = registration('x');
     const short = { ...signature!, features: signature!.features.slice(1) };
     const version = await registry.client.registerVersion(registration('unservable', { signature: short, golden: { rows: [] } }));
-    expect(version.blessing!.gates[0]).toMatchObject({ gate: 'servability', passed: false, sentence: expect.stringMatching(/not the definition's.*shape \[\?, 4\] instead of \[\?, 3\].*no golden rows/s) as string });
-    expect(await registry.client.registerVersion(registration('unsigned', { signature: undefined }))).toMatchObject({ state: VersionState.REJECTED });
+    expect(version.blessing!.gates[0]).toMatchObject({
+      gate: 'servability',
+      passed: false,
+      sentence: expect.stringMatching(/not the definition's.*shape \[\?, 4\] instead of \[\?, 3\].*no golden rows/s) as string,
+    });
+    expect(await registry.client.registerVersion(registration('unsigned', { signature: undefined }))).toMatchObject({
+      state: VersionState.REJECTED,
+    });
   });
 
   it('stay blessed without traffic when the policy is manual, until a person sets the alias; canary and shadow move the state', async () => {
     await registry.apply('manual', { ...smallSpec, rollout: { promotion: 'manual' } });
     const alias = (name: string, version: number) => registry.client.setAlias({ model: 'manual', alias: name, version });
-    expect(await registry.client.registerVersion(registration('m1', { model: 'manual' }))).toMatchObject({ state: VersionState.BLESSED, aliases: [] });
+    expect(await registry.client.registerVersion(registration('m1', { model: 'manual' }))).toMatchObject({
+      state: VersionState.BLESSED,
+      aliases: [],
+    });
     expect(await registry.client.registerVersion(registration('m2', { model: 'manual' }))).toMatchObject({ state: VersionState.BLESSED });
     expect(await alias('shadow', 2)).toMatchObject({ state: VersionState.SHADOW });
     expect(await alias('canary', 2)).toMatchObject({ state: VersionState.CANARY, aliases: ['canary', 'shadow'] });
@@ -127,7 +184,8 @@ describe('versions', () => {
     expect(await alias('champion', 1)).toMatchObject({ state: VersionState.CHAMPION });
     await expect(alias('canary', 1)).resolves.toMatchObject({ state: VersionState.CHAMPION });
     await expect(alias('shadow', 1)).rejects.toMatchObject({ code: 'VERSION_STATE_ILLEGAL' });
-    for (const reserved of ['latest', 'v2', 'with space']) await expect(alias(reserved, 1)).rejects.toMatchObject({ code: 'REQUEST_INVALID' });
+    for (const reserved of ['latest', 'v2', 'with space'])
+      await expect(alias(reserved, 1)).rejects.toMatchObject({ code: 'REQUEST_INVALID' });
     await expect(alias('champion', 99)).rejects.toMatchObject({ code: 'VERSION_UNKNOWN' });
   });
 
@@ -147,9 +205,13 @@ describe('versions', () => {
 
   it('of models that nobody applied, of bad names and of unstorable text are refused', async () => {
     await expect(registry.client.registerVersion(registration('r', { model: 'nobody' }))).rejects.toMatchObject({ code: 'MODEL_UNKNOWN' });
-    await expect(registry.client.registerVersion(registration('r', { project: '../up' }))).rejects.toMatchObject({ code: 'REQUEST_INVALID' });
+    await expect(registry.client.registerVersion(registration('r', { project: '../up' }))).rejects.toMatchObject({
+      code: 'REQUEST_INVALID',
+    });
     await expect(registry.client.registerVersion(registration('', {}))).rejects.toMatchObject({ code: 'REQUEST_INVALID' });
-    await expect(registry.client.registerVersion(registration('nul', { baseline: { note: 'a\u0000b' } }))).rejects.toMatchObject({ code: 'REQUEST_INVALID' });
+    await expect(registry.client.registerVersion(registration('nul', { baseline: { note: 'a\u0000b' } }))).rejects.toMatchObject({
+      code: 'REQUEST_INVALID',
+    });
     await expect(registry.client.getVersion({ model: 'small', version: 999 })).rejects.toMatchObject({ code: 'VERSION_UNKNOWN' });
     await expect(registry.client.getVersion({ model: 'small', alias: 'nobody' })).rejects.toMatchObject({ code: 'VERSION_UNKNOWN' });
   });
@@ -165,7 +227,9 @@ describe('records', () => {
   });
 
   it('tell who moved a version through which states, and every holder of an alias', async () => {
-    const steps = await registry.sql(`select action, before->>'state' as before, after->>'state' as after from audit where subject = 'small/1' order by id`);
+    const steps = await registry.sql(
+      `select action, before->>'state' as before, after->>'state' as after from audit where subject = 'small/1' order by id`,
+    );
     expect(steps.map((s) => `${String(s.action)}: ${String(s.before)} -> ${String(s.after)}`)).toEqual([
       'register-version: null -> registered',
       'evaluate: registered -> evaluated',
@@ -188,9 +252,15 @@ describe('records', () => {
     const get = async (path: string): Promise<unknown> => (await fetch(`${registry.service.httpUrl}${path}`)).json();
     expect(await get('/models?project=other')).toMatchObject({ models: [{ name: 'mine', definitionVersion: 1 }] });
     expect(await get('/models/small')).toMatchObject({ name: 'small', aliases: { champion: 1 } });
-    expect(await get('/models/small/versions/champion')).toMatchObject({ version: 1, state: 'VERSION_STATE_CHAMPION', blessing: { blessed: true } });
+    expect(await get('/models/small/versions/champion')).toMatchObject({
+      version: 1,
+      state: 'VERSION_STATE_CHAMPION',
+      blessing: { blessed: true },
+    });
     expect(await get('/models/small/versions/1')).toMatchObject({ version: 1 });
-    expect(await get('/models/small/versions')).toMatchObject({ versions: expect.arrayContaining([expect.objectContaining({ version: 2 })]) as unknown });
+    expect(await get('/models/small/versions')).toMatchObject({
+      versions: expect.arrayContaining([expect.objectContaining({ version: 2 })]) as unknown,
+    });
     expect(await get('/models/nobody')).toMatchObject({ status: 404, code: 'MODEL_UNKNOWN' });
   });
 });

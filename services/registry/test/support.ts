@@ -27,7 +27,13 @@ export function sha256(bytes: Uint8Array): string {
 }
 
 const column = (name: string, type: string, categorical = false) => ({ name, reference: `person:${name}`, type, categorical });
-const features = [column('age', 'int64'), column('income', 'float64'), column('member', 'bool', true), column('sector', 'int64', true), column('town', 'string', true)];
+const features = [
+  column('age', 'int64'),
+  column('income', 'float64'),
+  column('member', 'bool', true),
+  column('sector', 'int64', true),
+  column('town', 'string', true),
+];
 
 export const smallSpec = {
   entity: 'person',
@@ -50,7 +56,13 @@ export function registration(runId: string, more: Partial<RegisterVersionRequest
     model: 'small',
     runId,
     artifactSha256: onnxSha256,
-    signature: { features, protectedFeatures: [column('group', 'int64')], entityKeys: ['person_id'], threshold: 0.5, outputs: ['label', 'probabilities'] },
+    signature: {
+      features,
+      protectedFeatures: [column('group', 'int64')],
+      entityKeys: ['person_id'],
+      threshold: 0.5,
+      outputs: ['label', 'probabilities'],
+    },
     evaluation,
     baseline: json('baseline.json'),
     golden: json('golden.json'),
@@ -94,7 +106,16 @@ export async function openRegistry(overrides: Partial<Config> = {}): Promise<Reg
   const database = await freshDatabase('registry');
   const topicPrefix = freshTopicPrefix('registry');
   const stateDir = mkdtempSync(join(tmpdir(), 'headrace-registry-'));
-  const config: Partial<Config> = { httpPort: 0, grpcPort: 0, postgresUrl: database.url, kafkaBrokers: engines.kafkaBrokers, topicPrefix, stateDir, logLevel: 'error', ...overrides };
+  const config: Partial<Config> = {
+    httpPort: 0,
+    grpcPort: 0,
+    postgresUrl: database.url,
+    kafkaBrokers: engines.kafkaBrokers,
+    topicPrefix,
+    stateDir,
+    logLevel: 'error',
+    ...overrides,
+  };
   const log = Log.create('registry', 'silent');
   const kafka = new KafkaClients({ brokers: engines.kafkaBrokers, client: 'kafkajs', clientId: 'test', topicPrefix }, log);
   await kafka.admin().ensureTopics([modelChanged]);
@@ -122,8 +143,13 @@ export async function openRegistry(overrides: Partial<Config> = {}): Promise<Reg
     },
     stateDir,
     upload: (bytes, name = sha256(bytes)) =>
-      fetch(`${service.httpUrl}/artifacts/${name}`, { method: 'PUT', body: new Uint8Array(bytes), headers: { 'content-type': 'application/octet-stream' } }),
-    apply: (name = 'small', spec = smallSpec, options = {}) => client.applyModel({ definitions: [{ kind: 'Model', name, spec: spec as Record<string, unknown> }], ...options }),
+      fetch(`${service.httpUrl}/artifacts/${name}`, {
+        method: 'PUT',
+        body: new Uint8Array(bytes),
+        headers: { 'content-type': 'application/octet-stream' },
+      }),
+    apply: (name = 'small', spec = smallSpec, options = {}) =>
+      client.applyModel({ definitions: [{ kind: 'Model', name, spec: spec as Record<string, unknown> }], ...options }),
     events: () => Promise.resolve([...seen]),
     sql: (statement) => service.app.get(Postgres).query(statement),
     restart: async () => {

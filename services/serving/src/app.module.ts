@@ -40,7 +40,8 @@ export class AppModule implements OnModuleInit {
 
   /** Before any door opens: what the last run served is served again, whoever else is down. */
   async onModuleInit(): Promise<void> {
-    if (!directBinding.native) this.log.warn('ONNX Runtime is called by its public API, some microseconds slower', { reason: directBinding.reason });
+    if (!directBinding.native)
+      this.log.warn('ONNX Runtime is called by its public API, some microseconds slower', { reason: directBinding.reason });
     await this.host.restore(await this.file.read());
   }
 
@@ -61,29 +62,46 @@ function io(config: Config): Provider[] {
       provide: RedisClient,
       inject: [Log, Resources],
       // Its own client, because a prediction waits far less for Redis than other work does.
-      useFactory: (log: Log, resources: Resources) => resources.add('redis', new RedisClient({ url: config.redisUrl, name: 'headrace-serving', commandTimeoutMs: config.redisTimeoutMs }, log)),
+      useFactory: (log: Log, resources: Resources) =>
+        resources.add(
+          'redis',
+          new RedisClient({ url: config.redisUrl, name: 'headrace-serving', commandTimeoutMs: config.redisTimeoutMs }, log),
+        ),
     },
     {
       provide: RegistryClient,
       inject: [Resources],
-      useFactory: (resources: Resources) => resources.add('registry', new RegistryClient(config.registryGrpc, apiKey, config.peerTimeoutMs)),
+      useFactory: (resources: Resources) =>
+        resources.add('registry', new RegistryClient(config.registryGrpc, apiKey, config.peerTimeoutMs)),
     },
     {
       provide: FeatureViews,
       inject: [Resources],
-      useFactory: (resources: Resources) => resources.add('feature store', new FeatureViews(config.featureStoreGrpc, apiKey, config.peerTimeoutMs)),
+      useFactory: (resources: Resources) =>
+        resources.add('feature store', new FeatureViews(config.featureStoreGrpc, apiKey, config.peerTimeoutMs)),
     },
     {
       provide: ArtifactCache,
-      useFactory: () => new ArtifactCache(resolve(config.stateDir, 'serving', 'artifacts'), new HttpArtifacts(config.registryHttp, apiKey, config.artifactTimeoutMs)),
+      useFactory: () =>
+        new ArtifactCache(
+          resolve(config.stateDir, 'serving', 'artifacts'),
+          new HttpArtifacts(config.registryHttp, apiKey, config.artifactTimeoutMs),
+        ),
     },
-    { provide: RoutingFile, inject: [Log], useFactory: (log: Log) => new RoutingFile(resolve(config.stateDir, 'serving', 'routing.json'), log) },
+    {
+      provide: RoutingFile,
+      inject: [Log],
+      useFactory: (log: Log) => new RoutingFile(resolve(config.stateDir, 'serving', 'routing.json'), log),
+    },
     {
       provide: PredictionLog,
       inject: [KafkaClients, Log, Resources],
       useFactory: (clients: KafkaClients, log: Log, resources: Resources) => {
         const { logFlushMs: flushMs, logBatchRows: batchRows, logPendingRows: pendingRowsMax, logSampleRate: sampleRate } = config;
-        return resources.add('prediction log', new PredictionLog({ instance, flushMs, batchRows, pendingRowsMax, sampleRate, closeMs }, () => clients.hotProducer(), log));
+        return resources.add(
+          'prediction log',
+          new PredictionLog({ instance, flushMs, batchRows, pendingRowsMax, sampleRate, closeMs }, () => clients.hotProducer(), log),
+        );
       },
     },
     {
@@ -118,15 +136,38 @@ function app(config: Config): Provider[] {
       provide: RegistryFollower,
       inject: [ModelHost, RegistryClient, FeatureViews, Log],
       useFactory: (host: ModelHost, registry: RegistryClient, views: FeatureViews, log: Log) =>
-        new RegistryFollower(host, registry, views, { projects: config.projects, pollMs: config.pollMs, viewsRefreshMs: VIEWS_REFRESH_MS, nowMs }, log),
+        new RegistryFollower(
+          host,
+          registry,
+          views,
+          { projects: config.projects, pollMs: config.pollMs, viewsRefreshMs: VIEWS_REFRESH_MS, nowMs },
+          log,
+        ),
     },
     {
       provide: Predictor,
       inject: [RouteFinder, Admission, RedisClient, PredictionLog, Telemetry, RegistryFollower, Resources],
-      useFactory: (routes: RouteFinder, admission: Admission, store: RedisClient, log: PredictionLog, metrics: Telemetry, follower: RegistryFollower, resources: Resources) => {
+      useFactory: (
+        routes: RouteFinder,
+        admission: Admission,
+        store: RedisClient,
+        log: PredictionLog,
+        metrics: Telemetry,
+        follower: RegistryFollower,
+        resources: Resources,
+      ) => {
         metrics.watch(admission, log.account);
         const refreshViews = (projects: ReadonlySet<string>): Promise<boolean> => follower.refreshViews(projects);
-        const predictor = new Predictor({ routes, admission, ids: new PredictionIds(randomBytes(5)), store, log, metrics, refreshViews, nowMs });
+        const predictor = new Predictor({
+          routes,
+          admission,
+          ids: new PredictionIds(randomBytes(5)),
+          store,
+          log,
+          metrics,
+          refreshViews,
+          nowMs,
+        });
         // Resources close in reverse order: the last answers go out, then the log that tells of them, then the connections.
         resources.add('predictor', { close: () => predictor.drain(config.shutdownTimeoutMs) });
         return predictor;

@@ -5,19 +5,43 @@ export const configKeys = {
   ...platformKeys({ httpPort: 7040, grpcPort: 7041, database: 'serving', grpcTransport: 'wire' }),
   registryGrpc: key('HEADRACE_REGISTRY_GRPC', text('127.0.0.1:7021'), 'address of the registry'),
   registryHttp: key('HEADRACE_REGISTRY_HTTP', text('http://127.0.0.1:7020'), 'URL that artefacts are fetched from'),
-  featureStoreGrpc: key('HEADRACE_FEATURE_STORE_GRPC', text('127.0.0.1:7011'), 'address of the feature store, asked for view schemas when a version is loaded'),
+  featureStoreGrpc: key(
+    'HEADRACE_FEATURE_STORE_GRPC',
+    text('127.0.0.1:7011'),
+    'address of the feature store, asked for view schemas when a version is loaded',
+  ),
   projects: key('HEADRACE_SERVING_PROJECTS', list('default'), 'projects whose champions are loaded at start; events add others'),
   pollMs: key('HEADRACE_SERVING_POLL_MS', int(100, 3_600_000, 10_000), 'how often the registry is asked without an event', 'ms'),
-  peerTimeoutMs: key('HEADRACE_SERVING_PEER_TIMEOUT_MS', int(100, 60_000, 5_000), 'longest wait for an answer of the registry or the feature store', 'ms'),
+  peerTimeoutMs: key(
+    'HEADRACE_SERVING_PEER_TIMEOUT_MS',
+    int(100, 60_000, 5_000),
+    'longest wait for an answer of the registry or the feature store',
+    'ms',
+  ),
   artifactTimeoutMs: key('HEADRACE_SERVING_ARTIFACT_TIMEOUT_MS', int(100, 3_600_000, 120_000), 'longest download of an artefact', 'ms'),
   redisTimeoutMs: key('HEADRACE_SERVING_REDIS_TIMEOUT_MS', int(1, 10_000, 100), 'longest wait for online features', 'ms'),
   batchRowsMax: key('HEADRACE_SERVING_BATCH_ROWS', int(1, 4096, 128), 'most rows of one native run; a run blocks the event loop', 'rows'),
-  requestsMax: key('HEADRACE_SERVING_REQUESTS_MAX', int(1, 1_000_000, 1_000), 'requests inside at once; more are refused with OVERLOADED', 'requests'),
+  requestsMax: key(
+    'HEADRACE_SERVING_REQUESTS_MAX',
+    int(1, 1_000_000, 1_000),
+    'requests inside at once; more are refused with OVERLOADED',
+    'requests',
+  ),
   rowsMax: key('HEADRACE_SERVING_ROWS_MAX', int(1, 10_000_000, 40_000), 'rows inside at once; more are refused with OVERLOADED', 'rows'),
   logFlushMs: key('HEADRACE_PREDICTION_LOG_FLUSH_MS', int(1, 60_000, 200), 'longest wait of a logged row for its batch', 'ms'),
   logBatchRows: key('HEADRACE_PREDICTION_LOG_BATCH_ROWS', int(1, 10_000, 2_000), 'most rows of one message of the prediction log', 'rows'),
-  logPendingRows: key('HEADRACE_PREDICTION_LOG_PENDING_ROWS', int(1, 100_000_000, 200_000), 'rows that wait for Kafka at the most; more are dropped and counted', 'rows'),
-  logSampleRate: key('HEADRACE_PREDICTION_LOG_SAMPLE_RATE', z.coerce.number().min(0).max(1).default(1), 'share of requests that are logged', '0..1'),
+  logPendingRows: key(
+    'HEADRACE_PREDICTION_LOG_PENDING_ROWS',
+    int(1, 100_000_000, 200_000),
+    'rows that wait for Kafka at the most; more are dropped and counted',
+    'rows',
+  ),
+  logSampleRate: key(
+    'HEADRACE_PREDICTION_LOG_SAMPLE_RATE',
+    z.coerce.number().min(0).max(1).default(1),
+    'share of requests that are logged',
+    '0..1',
+  ),
 };
 
 export type Config = ConfigOf<typeof configKeys>;

@@ -48,7 +48,11 @@ function topics(app: INestApplication): Background {
   return {
     name: 'topics',
     start: () => {
-      app.get(KafkaClients).admin().ensureTopics([modelChanged, rolloutChanged, predictionsLogged]).catch((error: unknown) => log.warn('topics could not be made yet', { error: messageOf(error) }));
+      app
+        .get(KafkaClients)
+        .admin()
+        .ensureTopics([modelChanged, rolloutChanged, predictionsLogged])
+        .catch((error: unknown) => log.warn('topics could not be made yet', { error: messageOf(error) }));
       return Promise.resolve();
     },
     stop: () => Promise.resolve(),

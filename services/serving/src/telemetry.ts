@@ -37,15 +37,42 @@ export class Telemetry implements PredictMetrics {
     private readonly log: Log,
   ) {
     const labels = ['model', 'version'] as const;
-    this.#predictions = platform.counter({ name: 'headrace_serving_predictions_total', help: 'Answered requests by outcome: ok, or the error code', labels: [...labels, 'outcome'] });
+    this.#predictions = platform.counter({
+      name: 'headrace_serving_predictions_total',
+      help: 'Answered requests by outcome: ok, or the error code',
+      labels: [...labels, 'outcome'],
+    });
     this.#rows = platform.counter({ name: 'headrace_serving_rows_total', help: 'Rows answered', labels });
-    this.#seconds = platform.histogram({ name: 'headrace_serving_predict_seconds', help: 'Time from the read request to its answer, without the transport', labels, buckets: LATENCY_BUCKETS });
+    this.#seconds = platform.histogram({
+      name: 'headrace_serving_predict_seconds',
+      help: 'Time from the read request to its answer, without the transport',
+      labels,
+      buckets: LATENCY_BUCKETS,
+    });
     this.#batchRows = platform.histogram({ name: 'headrace_serving_batch_rows', help: 'Rows of one native run', buckets: BATCH_BUCKETS });
-    this.#runSeconds = platform.histogram({ name: 'headrace_serving_run_seconds', help: 'Time of one native run', buckets: LATENCY_BUCKETS });
-    this.#rollouts = platform.counter({ name: 'headrace_serving_rollouts_total', help: 'What became of versions here', labels: ['model', 'step'] });
-    this.#swapSeconds = platform.histogram({ name: 'headrace_serving_swap_seconds', help: 'Time from the decision for a version to its first routed request' });
-    this.#badBlobs = platform.counter({ name: 'headrace_serving_unreadable_blobs_total', help: 'Online rows that could not be read and counted as missing', labels: ['reason'] });
-    this.#lostEvents = platform.counter({ name: 'headrace_serving_lost_rollout_events_total', help: 'Rollout events that never reached Kafka' });
+    this.#runSeconds = platform.histogram({
+      name: 'headrace_serving_run_seconds',
+      help: 'Time of one native run',
+      buckets: LATENCY_BUCKETS,
+    });
+    this.#rollouts = platform.counter({
+      name: 'headrace_serving_rollouts_total',
+      help: 'What became of versions here',
+      labels: ['model', 'step'],
+    });
+    this.#swapSeconds = platform.histogram({
+      name: 'headrace_serving_swap_seconds',
+      help: 'Time from the decision for a version to its first routed request',
+    });
+    this.#badBlobs = platform.counter({
+      name: 'headrace_serving_unreadable_blobs_total',
+      help: 'Online rows that could not be read and counted as missing',
+      labels: ['reason'],
+    });
+    this.#lostEvents = platform.counter({
+      name: 'headrace_serving_lost_rollout_events_total',
+      help: 'Rollout events that never reached Kafka',
+    });
   }
 
   answered(model: ServedModel, requests: number, rows: number): void {
@@ -76,7 +103,15 @@ export class Telemetry implements PredictMetrics {
   rollout({ step, model, previousVersion, detail, seconds }: RolloutStep): void {
     this.#rollouts.inc({ model: model.model, step });
     if (seconds !== undefined) this.#swapSeconds.observe(seconds);
-    const fields = { project: model.project, model: model.model, version: model.version, step, previousVersion, ...(detail ? { detail } : {}), ...(seconds === undefined ? {} : { seconds }) };
+    const fields = {
+      project: model.project,
+      model: model.model,
+      version: model.version,
+      step,
+      previousVersion,
+      ...(detail ? { detail } : {}),
+      ...(seconds === undefined ? {} : { seconds }),
+    };
     if (step === 'failed') this.log.warn('version failed to load; the old one keeps serving', fields);
     else this.log.info(`version ${step}`, fields);
   }
@@ -88,14 +123,25 @@ export class Telemetry implements PredictMetrics {
   /** Gauges that read the live objects when Prometheus asks. */
   watch(admission: Admission, account: LogAccount): void {
     const inside = this.platform.gauge({ name: 'headrace_serving_inside', help: 'Work inside now, by unit', labels: ['unit'] });
-    const log = this.platform.gauge({ name: 'headrace_serving_prediction_log_rows', help: 'Account of the prediction log since the start: answered = logged + sampled_out + dropped + pending', labels: ['fate'] });
+    const log = this.platform.gauge({
+      name: 'headrace_serving_prediction_log_rows',
+      help: 'Account of the prediction log since the start: answered = logged + sampled_out + dropped + pending',
+      labels: ['fate'],
+    });
     const collect = (gauge: object, read: () => void): void => void Object.assign(gauge, { collect: read });
     collect(inside, () => {
       inside.set({ unit: 'requests' }, admission.requests);
       inside.set({ unit: 'rows' }, admission.rows);
     });
     collect(log, () => {
-      for (const [fate, rows] of Object.entries({ answered: account.answered, logged: account.logged, sampled_out: account.sampledOut, dropped: account.dropped, pending: account.pending })) log.set({ fate }, rows);
+      for (const [fate, rows] of Object.entries({
+        answered: account.answered,
+        logged: account.logged,
+        sampled_out: account.sampledOut,
+        dropped: account.dropped,
+        pending: account.pending,
+      }))
+        log.set({ fate }, rows);
     });
   }
 
@@ -103,7 +149,11 @@ export class Telemetry implements PredictMetrics {
     let bound = this.#bound.get(model);
     if (!bound) {
       const labels = { model: model.model, version: String(model.version) };
-      bound = { ok: this.#predictions.labels({ ...labels, outcome: 'ok' }), rows: this.#rows.labels(labels), seconds: this.#seconds.labels(labels) };
+      bound = {
+        ok: this.#predictions.labels({ ...labels, outcome: 'ok' }),
+        rows: this.#rows.labels(labels),
+        seconds: this.#seconds.labels(labels),
+      };
       this.#bound.set(model, bound);
     }
     return bound;

@@ -47,7 +47,9 @@ export class Harness {
     const redis = await freshRedis();
     const topicPrefix = freshTopicPrefix('serving');
     const kafka = new KafkaClients({ brokers: engines.kafkaBrokers, client: 'auto', clientId: 'test', topicPrefix }, quiet);
-    await kafka.admin().ensureTopics(CATALOG.filter((e) => [modelChanged, rolloutChanged, predictionsLogged].some((wanted) => wanted.topic === e.topic)));
+    await kafka
+      .admin()
+      .ensureTopics(CATALOG.filter((e) => [modelChanged, rolloutChanged, predictionsLogged].some((wanted) => wanted.topic === e.topic)));
     const harness = new Harness(peers, kafka, new Redis(redis.url), {
       httpPort: 0,
       grpcPort: 0,
@@ -103,21 +105,33 @@ export class Harness {
   }
 
   async sayAliasSet(model: string, version: number): Promise<void> {
-    const event: ModelChanged = { project: 'default', model, version, change: { $case: 'aliasSet', value: { alias: 'champion', previousVersion: 0, reason: 'test' } } };
+    const event: ModelChanged = {
+      project: 'default',
+      model,
+      version,
+      change: { $case: 'aliasSet', value: { alias: 'champion', previousVersion: 0, reason: 'test' } },
+    };
     const id = randomBytes(8).toString('hex');
-    await this.kafka.producer().send([toRecord(modelChanged, event, { id, source: '/test', timeMs: Date.now(), correlationId: 'chain-1' })]);
+    await this.kafka
+      .producer()
+      .send([toRecord(modelChanged, event, { id, source: '/test', timeMs: Date.now(), correlationId: 'chain-1' })]);
   }
 
   /** Promotes and waits until it answers. */
   async serve(model: string, version: number): Promise<void> {
     await this.promote(model, version);
-    await eventually(`${model}/${version} is champion`, async () => (await this.admin.listLoaded({})).loaded.some((l) => l.model === model && l.version === version && l.champion));
+    await eventually(`${model}/${version} is champion`, async () =>
+      (await this.admin.listLoaded({})).loaded.some((l) => l.model === model && l.version === version && l.champion),
+    );
   }
 
   /** Writes one row of a view to the online store, as the feature store would. */
   async online(view: keyof typeof VIEWS, id: string, values: FeatureValue[], eventTimeMs = Date.now()): Promise<void> {
     const schema = compileBlobSchema(VIEWS[view].features.map(({ name, type }) => ({ name, type })));
-    await this.redis.set(onlineKey('default', 'person', joinEntityKey([id]), view), encodeBlob(schema, values, { eventTimeMs, ingestTimeMs: eventTimeMs, tieBreak: 0 }));
+    await this.redis.set(
+      onlineKey('default', 'person', joinEntityKey([id]), view),
+      encodeBlob(schema, values, { eventTimeMs, ingestTimeMs: eventTimeMs, tieBreak: 0 }),
+    );
   }
 
   async #listen<T>(type: EventType<T>, message: { decode(bytes: Uint8Array): T }, into: T[]): Promise<void> {

@@ -21,7 +21,9 @@ describe.each(TRANSPORTS)('serving over %s', (grpcTransport) => {
     return { version: answer.version, arm: answer.arm, score: answer.rows[0]!.score };
   };
   const failed = (model: string, version: number, detail: RegExp): Promise<unknown> =>
-    eventually(`the failure of ${model}/${version} is published`, () => h.rollouts.some((r) => r.model === model && r.version === version && r.step === 'failed' && detail.test(r.detail)));
+    eventually(`the failure of ${model}/${version} is published`, () =>
+      h.rollouts.some((r) => r.model === model && r.version === version && r.step === 'failed' && detail.test(r.detail)),
+    );
   const artifactPath = (sha256: string): string => join(h.config.stateDir!, 'serving', 'artifacts', sha256);
 
   describe('a hot swap', () => {
@@ -34,7 +36,10 @@ describe.each(TRANSPORTS)('serving over %s', (grpcTransport) => {
         const row = [(i % 7) - 3, i % 5, (i % 3) - 1] as const;
         const isEntity = i % 8 < 2;
         const client = i % 2 === 0 ? h.client : wire;
-        const { version, rows } = await client.predict({ model: 'swap', ...(isEntity ? { entities: [`nobody-${i}`], columns: { a: [row[0]], b: [row[1]], c: [row[2]] } } : { dense: [[...row]] }) });
+        const { version, rows } = await client.predict({
+          model: 'swap',
+          ...(isEntity ? { entities: [`nobody-${i}`], columns: { a: [row[0]], b: [row[1]], c: [row[2]] } } : { dense: [[...row]] }),
+        });
         expect(rows[0]!.score).toBeCloseTo(logistic(...row, biases[version % 5]!), 5);
         return version;
       });
@@ -53,7 +58,9 @@ describe.each(TRANSPORTS)('serving over %s', (grpcTransport) => {
       });
       await eventually('each swap and each unloading is published', () => {
         const steps = h.rollouts.filter((r) => r.model === 'swap');
-        expect(steps.filter((r) => r.step === 'swapped').map((r) => [r.version, r.previousVersion])).toEqual(Array.from({ length: 51 }, (_, i) => [i + 1, i]));
+        expect(steps.filter((r) => r.step === 'swapped').map((r) => [r.version, r.previousVersion])).toEqual(
+          Array.from({ length: 51 }, (_, i) => [i + 1, i]),
+        );
         expect(steps.filter((r) => r.step === 'unloaded')).toHaveLength(50);
       });
     });
@@ -75,7 +82,8 @@ describe.each(TRANSPORTS)('serving over %s', (grpcTransport) => {
       h.peers.addLogistic('m', 1, 0.5);
       await h.serve('m', 1);
     });
-    const stillOne = async (): Promise<void> => expect(await scoreOf('m')).toEqual({ version: 1, arm: 'champion', score: expect.closeTo(logistic(1, 2, 3, 0.5), 5) });
+    const stillOne = async (): Promise<void> =>
+      expect(await scoreOf('m')).toEqual({ version: 1, arm: 'champion', score: expect.closeTo(logistic(1, 2, 3, 0.5), 5) });
     const bytes = biased(3);
 
     it('whose bytes do not match their hash is fetched once more, refused, and keeps the old one', async () => {
@@ -91,12 +99,37 @@ describe.each(TRANSPORTS)('serving over %s', (grpcTransport) => {
     });
 
     it.each<[string, number, Parameters<Harness['peers']['add']>[0], RegExp]>([
-      ['that is no model', 3, { model: 'm', version: 3, bytes: Buffer.from('not a model'), golden: goldenFor(3) }, /^ARTIFACT_REFUSED: .*not an ONNX file/],
-      ['that keeps weights in another file', 4, { model: 'm', version: 4, bytes: fixture('external'), golden: goldenFor(3) }, /^ARTIFACT_REFUSED: .*external data/],
-      ['that answers its golden rows differently', 5, { model: 'm', version: 5, bytes, golden: goldenFor(-3) }, /^MODEL_LOAD_FAILED: m\/5 answers golden row 0/],
+      [
+        'that is no model',
+        3,
+        { model: 'm', version: 3, bytes: Buffer.from('not a model'), golden: goldenFor(3) },
+        /^ARTIFACT_REFUSED: .*not an ONNX file/,
+      ],
+      [
+        'that keeps weights in another file',
+        4,
+        { model: 'm', version: 4, bytes: fixture('external'), golden: goldenFor(3) },
+        /^ARTIFACT_REFUSED: .*external data/,
+      ],
+      [
+        'that answers its golden rows differently',
+        5,
+        { model: 'm', version: 5, bytes, golden: goldenFor(-3) },
+        /^MODEL_LOAD_FAILED: m\/5 answers golden row 0/,
+      ],
       ['without golden rows', 6, { model: 'm', version: 6, bytes, golden: {} }, /^MODEL_LOAD_FAILED: .*no usable golden rows/],
-      ['whose graph does not fit its signature', 7, { model: 'm', version: 7, bytes: fixture('text'), golden: goldenFor(3) }, /^MODEL_LOAD_FAILED: .*does not fit its signature/],
-      ['that only the runtime finds broken', 8, { model: 'm', version: 8, bytes: brokenInside(), golden: goldenFor(3) }, /^MODEL_LOAD_FAILED: m\/8 did not survive its first load/],
+      [
+        'whose graph does not fit its signature',
+        7,
+        { model: 'm', version: 7, bytes: fixture('text'), golden: goldenFor(3) },
+        /^MODEL_LOAD_FAILED: .*does not fit its signature/,
+      ],
+      [
+        'that only the runtime finds broken',
+        8,
+        { model: 'm', version: 8, bytes: brokenInside(), golden: goldenFor(3) },
+        /^MODEL_LOAD_FAILED: m\/8 did not survive its first load/,
+      ],
     ])('%s is refused and keeps the old one', async (_name, number, version, detail) => {
       h.peers.add(version);
       await h.promote('m', number);
@@ -107,9 +140,18 @@ describe.each(TRANSPORTS)('serving over %s', (grpcTransport) => {
 
   describe('a pinned version', () => {
     it('is loaded beside the champion, answers by its number, and outlives swaps', async () => {
-      for (const [version, bias] of [[1, 0], [2, 1], [3, 2]] as const) h.peers.addLogistic('pins', version, bias);
+      for (const [version, bias] of [
+        [1, 0],
+        [2, 1],
+        [3, 2],
+      ] as const)
+        h.peers.addLogistic('pins', version, bias);
       await h.serve('pins', 1);
-      expect(await h.admin.loadVersion({ model: 'pins', version: 2 })).toMatchObject({ version: 2, champion: false, state: 'LOAD_STATE_LOADED' });
+      expect(await h.admin.loadVersion({ model: 'pins', version: 2 })).toMatchObject({
+        version: 2,
+        champion: false,
+        state: 'LOAD_STATE_LOADED',
+      });
       expect(await scoreOf('pins', 2)).toEqual({ version: 2, arm: 'pinned', score: expect.closeTo(logistic(1, 2, 3, 1), 5) });
       await h.serve('pins', 3);
       expect(await scoreOf('pins')).toMatchObject({ version: 3, arm: 'champion' });
@@ -142,13 +184,17 @@ describe.each(TRANSPORTS)('serving over %s', (grpcTransport) => {
             }
           }
         };
-        const load = Array.from({ length: 64 }, (_, i) => caller(i % 2 === 0 ? own.client : wire, i % 4 < 2 ? { dense: [[1, 2, 3]] } : { entities: ['e'] }));
+        const load = Array.from({ length: 64 }, (_, i) =>
+          caller(i % 2 === 0 ? own.client : wire, i % 4 < 2 ? { dense: [[1, 2, 3]] } : { entities: ['e'] }),
+        );
         await eventually('the load runs', () => counts.answered > 500);
         await own.service.close();
         await Promise.all(load);
         wire.close();
         // grpc-js: our code for UNAVAILABLE; our own client: its number.
-        expect(counts.refused.filter((error) => !['DEPENDENCY_UNAVAILABLE', 14].includes((error as { code: string | number }).code))).toEqual([]);
+        expect(
+          counts.refused.filter((error) => !['DEPENDENCY_UNAVAILABLE', 14].includes((error as { code: string | number }).code)),
+        ).toEqual([]);
         await eventually('the last batch is here', () => {
           expect(own.logged.reduce((sum, batch) => sum + batch.predictionIds.length, 0)).toBe(counts.answered);
         });
@@ -207,8 +253,12 @@ describe.each(TRANSPORTS)('serving over %s', (grpcTransport) => {
     const health = createClient(HealthDefinition, h.service.grpcAddress);
     expect(await health.check({ service: PredictionDefinition.fullName })).toMatchObject({ status: ServingStatus.SERVING });
     health.close();
-    const answers = Promise.allSettled(Array.from({ length: 20 }, () => h.client.predict({ model: 'bye', dense: new Float32Array(30_000) })));
-    await eventually('they are inside', async () => /headrace_serving_inside\{unit="requests",service="serving"\} [1-9]/.test(await (await fetch(`${h.service.httpUrl}/metrics`)).text()));
+    const answers = Promise.allSettled(
+      Array.from({ length: 20 }, () => h.client.predict({ model: 'bye', dense: new Float32Array(30_000) })),
+    );
+    await eventually('they are inside', async () =>
+      /headrace_serving_inside\{unit="requests",service="serving"\} [1-9]/.test(await (await fetch(`${h.service.httpUrl}/metrics`)).text()),
+    );
     const closing = h.service.close();
     const codes = (await answers).map((answer) => (answer.status === 'fulfilled' ? 'answered' : (answer.reason as { code: string }).code));
     await closing;
@@ -231,7 +281,10 @@ function brokenInside(): Buffer {
 }
 
 /** Callers that send one request after the other until they are stopped. */
-function startLoad(callers: number, call: (i: number) => Promise<number>): { stop(): Promise<{ answered: number; failures: unknown[]; seen: Set<number> }> } {
+function startLoad(
+  callers: number,
+  call: (i: number) => Promise<number>,
+): { stop(): Promise<{ answered: number; failures: unknown[]; seen: Set<number> }> } {
   let isStopped = false;
   let answered = 0;
   let next = 0;

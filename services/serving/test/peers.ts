@@ -12,8 +12,22 @@ import type { AddressInfo } from 'node:net';
 
 /** Views that the small feature store knows. */
 export const VIEWS = {
-  person: { entity: 'person', features: [{ name: 'a', type: 'float64' }, { name: 'b', type: 'int64' }, { name: 'sex', type: 'string' }] },
-  account: { entity: 'person', ttl: '1h', features: [{ name: 'c', type: 'float64' }, { name: 'city', type: 'string' }] },
+  person: {
+    entity: 'person',
+    features: [
+      { name: 'a', type: 'float64' },
+      { name: 'b', type: 'int64' },
+      { name: 'sex', type: 'string' },
+    ],
+  },
+  account: {
+    entity: 'person',
+    ttl: '1h',
+    features: [
+      { name: 'c', type: 'float64' },
+      { name: 'city', type: 'string' },
+    ],
+  },
 } as const;
 
 export const LOGISTIC_SIGNATURE: Signature = Signature.fromPartial({
@@ -79,7 +93,10 @@ export class Peers {
   /** Requests for artefacts so far, by hash. */
   readonly fetched = new Map<string, number>();
   isDown = false;
-  views: Record<string, { readonly entity: string; readonly ttl?: string; readonly features: readonly { readonly name: string; readonly type: string }[] }> = { ...VIEWS };
+  views: Record<
+    string,
+    { readonly entity: string; readonly ttl?: string; readonly features: readonly { readonly name: string; readonly type: string }[] }
+  > = { ...VIEWS };
   listedViews = 0;
 
   constructor(
@@ -88,9 +105,24 @@ export class Peers {
     readonly close: () => Promise<void>,
   ) {}
 
-  add({ model, version, bytes, golden, signature = LOGISTIC_SIGNATURE, state = VersionState.BLESSED, sha256 = hashOf(bytes) }: NewVersion): string {
+  add({
+    model,
+    version,
+    bytes,
+    golden,
+    signature = LOGISTIC_SIGNATURE,
+    state = VersionState.BLESSED,
+    sha256 = hashOf(bytes),
+  }: NewVersion): string {
     this.artifacts.set(sha256, bytes);
-    const message = Version.fromPartial({ project: 'default', model, version, state, artifactSha256: sha256, blessing: { blessed: state === VersionState.BLESSED } });
+    const message = Version.fromPartial({
+      project: 'default',
+      model,
+      version,
+      state,
+      artifactSha256: sha256,
+      blessing: { blessed: state === VersionState.BLESSED },
+    });
     // The deep copy of fromPartial would not take plain Struct objects.
     this.#versions.set(`${model}/${version}`, { ...message, signature, golden: golden as Record<string, unknown> });
     return sha256;
@@ -144,7 +176,9 @@ export class Peers {
       listViews: async () => {
         this.#refuseWhenDown();
         this.listedViews++;
-        return { views: Object.entries(this.views).map(([name, spec]): View => ({ name, version: 1, contentHash: '', offlineRows: 0, spec })) };
+        return {
+          views: Object.entries(this.views).map(([name, spec]): View => ({ name, version: 1, contentHash: '', offlineRows: 0, spec })),
+        };
       },
     };
   }

@@ -57,12 +57,28 @@ export class PredictClient {
   static overWire(address: string): PredictClient {
     const { hostname, port } = new URL(`http://${address}`);
     const client = new WireClient({ host: hostname, port: Number(port) });
-    return new PredictClient({ predict: (request) => client.unary(PREDICT, request, { timeoutMs: 10_000 }), close: () => client.destroy() });
+    return new PredictClient({
+      predict: (request) => client.unary(PREDICT, request, { timeoutMs: 10_000 }),
+      close: () => client.destroy(),
+    });
   }
 
-  async predict({ model, version = 0, entities = [], columns = {}, dense = [], predictionId = '' }: PredictInput, options?: CallOptions): Promise<Predicted> {
+  async predict(
+    { model, version = 0, entities = [], columns = {}, dense = [], predictionId = '' }: PredictInput,
+    options?: CallOptions,
+  ): Promise<Predicted> {
     const flat = dense instanceof Float32Array ? [...dense] : dense.flat();
-    const answer = await this.#channel.predict(PredictRequest.fromPartial({ model, version, entities: [...entities], columns: Object.entries(columns).map(toColumn), dense: flat, predictionId }), options);
+    const answer = await this.#channel.predict(
+      PredictRequest.fromPartial({
+        model,
+        version,
+        entities: [...entities],
+        columns: Object.entries(columns).map(toColumn),
+        dense: flat,
+        predictionId,
+      }),
+      options,
+    );
     const rows = answer.labels.map((label, i) => ({
       id: answer.labels.length === 1 ? answer.predictionId : `${answer.predictionId}/${i}`,
       label,
@@ -82,5 +98,10 @@ export class PredictClient {
 function toColumn([name, values]: [string, readonly (number | string)[]]): NamedColumn {
   const numbers = values.filter((value) => typeof value === 'number');
   const isWhole = numbers.length > 0 && numbers.every((value) => Number.isSafeInteger(value));
-  return { name, floats: isWhole ? [] : numbers, ints: isWhole ? numbers : [], strings: values.filter((value) => typeof value === 'string') };
+  return {
+    name,
+    floats: isWhole ? [] : numbers,
+    ints: isWhole ? numbers : [],
+    strings: values.filter((value) => typeof value === 'string'),
+  };
 }

@@ -16,11 +16,22 @@ describe.each(TRANSPORTS)('serving over %s', (grpcTransport) => {
   });
   afterAll(() => h.close());
 
-  const refusal = (input: Parameters<Harness['client']['predict']>[0]): Promise<unknown> => h.client.predict(input).then(() => 'answered', (error: { code: string; message: string }) => `${error.code}: ${error.message}`);
+  const refusal = (input: Parameters<Harness['client']['predict']>[0]): Promise<unknown> =>
+    h.client.predict(input).then(
+      () => 'answered',
+      (error: { code: string; message: string }) => `${error.code}: ${error.message}`,
+    );
 
   describe('predict by values', () => {
     it('answers dense rows, with the version, the arm and an id for each row', async () => {
-      const answer = await h.client.predict({ model: 'm', dense: [[1, 2, 3], [NaN, NaN, -3]], predictionId: 'req-1' });
+      const answer = await h.client.predict({
+        model: 'm',
+        dense: [
+          [1, 2, 3],
+          [NaN, NaN, -3],
+        ],
+        predictionId: 'req-1',
+      });
       expect(answer).toMatchObject({ model: 'm', version: 1, arm: 'champion', predictionId: 'req-1' });
       expect(answer.rows).toEqual([
         { id: 'req-1/0', label: 1, score: expect.closeTo(logistic(1, 2, 3, BIAS), 5), featureTime: undefined, stale: false },
@@ -29,7 +40,13 @@ describe.each(TRANSPORTS)('serving over %s', (grpcTransport) => {
     });
 
     it('answers named columns of floats and integers like the dense rows they stand for', async () => {
-      const dense = await h.client.predict({ model: 'm', dense: [[1, 2, 3], [4, 5, 6]] });
+      const dense = await h.client.predict({
+        model: 'm',
+        dense: [
+          [1, 2, 3],
+          [4, 5, 6],
+        ],
+      });
       const columns = await h.client.predict({ model: 'm', columns: { c: [3, 6], b: [2, 5], a: [1, 4], sex: ['f', 'm'] } });
       expect(columns.rows.map((r) => r.score)).toEqual(dense.rows.map((r) => r.score));
       expect(columns.predictionId).toMatch(/^[0-9a-f-]{36}$/);
@@ -42,18 +59,28 @@ describe.each(TRANSPORTS)('serving over %s', (grpcTransport) => {
 
     it('answers ten thousand rows, and small requests beside them', async () => {
       const dense = new Float32Array(30_000).map((_, i) => (i % 13) - 6);
-      const [large, ...small] = await Promise.all([h.client.predict({ model: 'm', dense }), ...[1, 2, 3].map((a) => h.client.predict({ model: 'm', dense: [[a, 0, 0]] }))]);
+      const [large, ...small] = await Promise.all([
+        h.client.predict({ model: 'm', dense }),
+        ...[1, 2, 3].map((a) => h.client.predict({ model: 'm', dense: [[a, 0, 0]] })),
+      ]);
       expect(large!.rows).toHaveLength(10_000);
-      for (const row of [0, 127, 128, 9_999]) expect(large!.rows[row]!.score).toBeCloseTo(logistic(dense[row * 3]!, dense[row * 3 + 1]!, dense[row * 3 + 2]!, BIAS), 5);
+      for (const row of [0, 127, 128, 9_999])
+        expect(large!.rows[row]!.score).toBeCloseTo(logistic(dense[row * 3]!, dense[row * 3 + 1]!, dense[row * 3 + 2]!, BIAS), 5);
       small.forEach((answer, i) => expect(answer.rows[0]!.score).toBeCloseTo(logistic(i + 1, 0, 0, BIAS), 5));
     });
 
     it('answers a model with a text input', async () => {
       const signature = Signature.fromPartial({
-        features: [{ name: 'a', reference: 'person:a', type: 'float64' }, { name: 'city', reference: 'account:city', type: 'string' }],
+        features: [
+          { name: 'a', reference: 'person:a', type: 'float64' },
+          { name: 'city', reference: 'account:city', type: 'string' },
+        ],
         threshold: 0.5,
       });
-      const rows = [{ features: { a: 2, city: 'Bern' }, label: 1, probability: 1 / (1 + Math.exp(-3)) }, { features: { a: null, city: null }, label: 1, probability: 0.5 }];
+      const rows = [
+        { features: { a: 2, city: 'Bern' }, label: 1, probability: 1 / (1 + Math.exp(-3)) },
+        { features: { a: null, city: null }, label: 1, probability: 0.5 },
+      ];
       h.peers.add({ model: 'texts', version: 1, bytes: fixture('text'), golden: { rows }, signature });
       await h.serve('texts', 1);
       const answer = await h.client.predict({ model: 'texts', columns: { a: [0, 0, 2], city: ['Bern', 'Basel', 'Chur'] } });
@@ -66,27 +93,72 @@ describe.each(TRANSPORTS)('serving over %s', (grpcTransport) => {
   describe('a bad request', () => {
     it.each<[string, Parameters<Harness['client']['predict']>[0], RegExp]>([
       ['for an unknown model', { model: 'nobody', dense: [[1, 2, 3]] }, /^MODEL_NOT_LOADED: no version of model nobody/],
-      ['for a version that is not loaded', { model: 'm', version: 9, dense: [[1, 2, 3]] }, /^VERSION_UNKNOWN: version 9 of model m is not loaded/],
+      [
+        'for a version that is not loaded',
+        { model: 'm', version: 9, dense: [[1, 2, 3]] },
+        /^VERSION_UNKNOWN: version 9 of model m is not loaded/,
+      ],
       ['without a model', { model: '', dense: [[1]] }, /^REQUEST_INVALID: `model` is empty/],
       ['without rows', { model: 'm' }, /^INPUT_INVALID: .*no rows/],
       ['of a wrong shape', { model: 'm', dense: [[1, 2]] }, /^INPUT_INVALID: m\/1 has 3 numeric features; 2 dense values/],
-      ['with more rows than one request may have', { model: 'm', dense: new Float32Array(30_003) }, /^INPUT_INVALID: 10001 rows in one request; at most 10000/],
-      ['with an infinity', { model: 'm', dense: [[1, 2, 3], [1, Infinity, 3]] }, /^INPUT_INVALID: row 1: b is infinite/],
+      [
+        'with more rows than one request may have',
+        { model: 'm', dense: new Float32Array(30_003) },
+        /^INPUT_INVALID: 10001 rows in one request; at most 10000/,
+      ],
+      [
+        'with an infinity',
+        {
+          model: 'm',
+          dense: [
+            [1, 2, 3],
+            [1, Infinity, 3],
+          ],
+        },
+        /^INPUT_INVALID: row 1: b is infinite/,
+      ],
       ['with an infinity in a column', { model: 'm', columns: { a: [-Infinity], b: [1], c: [1] } }, /^INPUT_INVALID: row 0: a is infinite/],
-      ['with an unknown column', { model: 'm', columns: { a: [1], b: [1], c: [1], d: [1] } }, /^INPUT_INVALID: m\/1 has no column "d"; it has a, b, c, sex/],
+      [
+        'with an unknown column',
+        { model: 'm', columns: { a: [1], b: [1], c: [1], d: [1] } },
+        /^INPUT_INVALID: m\/1 has no column "d"; it has a, b, c, sex/,
+      ],
       ['with a forgotten column', { model: 'm', columns: { a: [1], b: [1] } }, /^INPUT_INVALID: m\/1 needs c/],
-      ['with texts for a number', { model: 'm', columns: { a: ['x'], b: [1], c: [1] } }, /^INPUT_INVALID: column a is float64; it was sent as strings/],
-      ['with numbers for a text', { model: 'm', columns: { a: [1], b: [1], c: [1], sex: [1] } }, /^INPUT_INVALID: column sex is string; it was sent as numbers/],
-      ['with columns of unequal length', { model: 'm', columns: { a: [1, 2], b: [1], c: [1, 2] } }, /^INPUT_INVALID: column b has 1 values for 2 row/],
-      ['with entities and dense rows that do not match', { model: 'm', entities: ['1', '2'], dense: [[1, 2, 3]] }, /^INPUT_INVALID: .*1 dense rows and 2 entities/],
+      [
+        'with texts for a number',
+        { model: 'm', columns: { a: ['x'], b: [1], c: [1] } },
+        /^INPUT_INVALID: column a is float64; it was sent as strings/,
+      ],
+      [
+        'with numbers for a text',
+        { model: 'm', columns: { a: [1], b: [1], c: [1], sex: [1] } },
+        /^INPUT_INVALID: column sex is string; it was sent as numbers/,
+      ],
+      [
+        'with columns of unequal length',
+        { model: 'm', columns: { a: [1, 2], b: [1], c: [1, 2] } },
+        /^INPUT_INVALID: column b has 1 values for 2 row/,
+      ],
+      [
+        'with entities and dense rows that do not match',
+        { model: 'm', entities: ['1', '2'], dense: [[1, 2, 3]] },
+        /^INPUT_INVALID: .*1 dense rows and 2 entities/,
+      ],
       ['with an empty entity key', { model: 'm', entities: [''] }, /^INPUT_INVALID: an entity key is empty/],
-      ['with an endless prediction id', { model: 'm', dense: [[1, 2, 3]], predictionId: 'x'.repeat(201) }, /^INPUT_INVALID: the prediction id has 201/],
+      [
+        'with an endless prediction id',
+        { model: 'm', dense: [[1, 2, 3]], predictionId: 'x'.repeat(201) },
+        /^INPUT_INVALID: the prediction id has 201/,
+      ],
     ])('%s is refused, and says why', async (_name, input, message) => {
       expect(await refusal(input)).toMatch(message);
     });
 
     it('leaves its neighbours of the same tick untouched', async () => {
-      const inputs = Array.from({ length: 60 }, (_, i) => ({ model: 'm', dense: i % 3 === 0 ? [[1, 2]] : i % 3 === 1 ? [[i, 0, Infinity]] : [[i / 10, 1, 0]] }));
+      const inputs = Array.from({ length: 60 }, (_, i) => ({
+        model: 'm',
+        dense: i % 3 === 0 ? [[1, 2]] : i % 3 === 1 ? [[i, 0, Infinity]] : [[i / 10, 1, 0]],
+      }));
       const answers = await Promise.allSettled(inputs.map((input) => h.client.predict(input)));
       answers.forEach((answer, i) => {
         if (i % 3 !== 2) expect(answer).toMatchObject({ status: 'rejected', reason: { code: 'INPUT_INVALID' } });
@@ -97,13 +169,20 @@ describe.each(TRANSPORTS)('serving over %s', (grpcTransport) => {
     it('whose missing values the model cannot take is refused by name, alone', async () => {
       h.peers.add({ model: 'strict', version: 1, bytes: biased(BIAS, 'strict'), golden: goldenFor(BIAS) });
       await h.serve('strict', 1);
-      const [bad, good] = await Promise.allSettled([h.client.predict({ model: 'strict', dense: [[1, NaN, 1]] }), h.client.predict({ model: 'strict', dense: [[1, 1, 1]] })]);
-      expect(bad).toMatchObject({ reason: { code: 'INPUT_INVALID', message: expect.stringContaining('does not accept all of the missing values') } });
+      const [bad, good] = await Promise.allSettled([
+        h.client.predict({ model: 'strict', dense: [[1, NaN, 1]] }),
+        h.client.predict({ model: 'strict', dense: [[1, 1, 1]] }),
+      ]);
+      expect(bad).toMatchObject({
+        reason: { code: 'INPUT_INVALID', message: expect.stringContaining('does not accept all of the missing values') },
+      });
       expect(good.status).toBe('fulfilled');
     });
 
     it('past its deadline is not begun', async () => {
-      await expect(h.client.predict({ model: 'm', dense: [[1, 2, 3]] }, { timeoutMs: 0 })).rejects.toMatchObject({ code: 'DEADLINE_EXCEEDED' });
+      await expect(h.client.predict({ model: 'm', dense: [[1, 2, 3]] }, { timeoutMs: 0 })).rejects.toMatchObject({
+        code: 'DEADLINE_EXCEEDED',
+      });
     });
 
     it('past the bound of what is inside is refused at once, and the others are answered', async () => {
@@ -111,7 +190,9 @@ describe.each(TRANSPORTS)('serving over %s', (grpcTransport) => {
       try {
         h2.peers.addLogistic('m', 1, BIAS);
         await h2.serve('m', 1);
-        const answers = await Promise.allSettled(Array.from({ length: 200 }, () => h2.client.predict({ model: 'm', entities: ['nobody'] })));
+        const answers = await Promise.allSettled(
+          Array.from({ length: 200 }, () => h2.client.predict({ model: 'm', entities: ['nobody'] })),
+        );
         const refused = answers.filter((a) => a.status === 'rejected');
         expect(new Set(refused.map((a) => (a as PromiseRejectedResult).reason.code))).toEqual(new Set(['OVERLOADED']));
         expect(answers.length - refused.length).toBeGreaterThanOrEqual(8);
@@ -129,7 +210,9 @@ describe.each(TRANSPORTS)('serving over %s', (grpcTransport) => {
       await h.online('account', 'p|1', [0.5, 'Bern'], now - 1_000);
       await h.online('person', 'p2', [null, 4, null], now);
       const { rows } = await h.client.predict({ model: 'm', entities: ['p|1', 'p2', 'nobody'] });
-      expect(rows.map((r) => r.score)).toEqual([logistic(2, 4, 0.5, BIAS), logistic(NaN, 4, NaN, BIAS), logistic(NaN, NaN, NaN, BIAS)].map((p) => expect.closeTo(p, 5)));
+      expect(rows.map((r) => r.score)).toEqual(
+        [logistic(2, 4, 0.5, BIAS), logistic(NaN, 4, NaN, BIAS), logistic(NaN, NaN, NaN, BIAS)].map((p) => expect.closeTo(p, 5)),
+      );
       expect(rows.map((r) => r.stale)).toEqual([false, true, true]);
       expect(rows.map((r) => r.featureTime?.getTime())).toEqual([now - 60_000, now, undefined]);
     });
@@ -155,8 +238,17 @@ describe.each(TRANSPORTS)('serving over %s', (grpcTransport) => {
       await h.serve('careful', 1);
       await h.online('person', 'here', [1, 1, 'f']);
       await h.online('account', 'here', [1, 'Bern']);
-      const [missing, there] = await Promise.allSettled([h.client.predict({ model: 'careful', entities: ['here', 'nobody'] }), h.client.predict({ model: 'careful', entities: ['here'] })]);
-      expect(missing).toMatchObject({ reason: { code: 'ENTITY_NOT_FOUND', message: expect.stringContaining('row 1: entity "nobody"'), details: { entity: 'nobody', row: '1' } } });
+      const [missing, there] = await Promise.allSettled([
+        h.client.predict({ model: 'careful', entities: ['here', 'nobody'] }),
+        h.client.predict({ model: 'careful', entities: ['here'] }),
+      ]);
+      expect(missing).toMatchObject({
+        reason: {
+          code: 'ENTITY_NOT_FOUND',
+          message: expect.stringContaining('row 1: entity "nobody"'),
+          details: { entity: 'nobody', row: '1' },
+        },
+      });
       expect(there.status).toBe('fulfilled');
     });
 
@@ -165,7 +257,10 @@ describe.each(TRANSPORTS)('serving over %s', (grpcTransport) => {
       h.peers.views = { ...VIEWS, person: { ...person, features: [{ name: 'extra', type: 'int64' }, ...person.features] } };
       const { compileBlobSchema, encodeBlob } = await import('@headrace/codec/feature-blob');
       const schema = compileBlobSchema([{ name: 'extra', type: 'int64' }, ...person.features]);
-      await h.redis.set('hr:{default/person/new}:person', encodeBlob(schema, [7, 1, 2, 'm'], { eventTimeMs: Date.now(), ingestTimeMs: 0, tieBreak: 0 }));
+      await h.redis.set(
+        'hr:{default/person/new}:person',
+        encodeBlob(schema, [7, 1, 2, 'm'], { eventTimeMs: Date.now(), ingestTimeMs: 0, tieBreak: 0 }),
+      );
       await h.online('account', 'new', [3, 'Bern']);
       const asked = h.peers.listedViews;
       const { rows } = await h.client.predict({ model: 'm', entities: ['new'] });
@@ -186,9 +281,14 @@ describe.each(TRANSPORTS)('serving over %s', (grpcTransport) => {
     try {
       own.peers.addLogistic('m', 1, BIAS);
       await own.serve('m', 1);
-      const [dense, entity] = await Promise.allSettled([own.client.predict({ model: 'm', dense: [[1, 2, 3]] }), own.client.predict({ model: 'm', entities: ['1'] })]);
+      const [dense, entity] = await Promise.allSettled([
+        own.client.predict({ model: 'm', dense: [[1, 2, 3]] }),
+        own.client.predict({ model: 'm', entities: ['1'] }),
+      ]);
       expect(dense.status).toBe('fulfilled');
-      expect(entity).toMatchObject({ reason: { code: 'DEPENDENCY_UNAVAILABLE', message: expect.stringContaining('the online store did not answer') } });
+      expect(entity).toMatchObject({
+        reason: { code: 'DEPENDENCY_UNAVAILABLE', message: expect.stringContaining('the online store did not answer') },
+      });
       expect((await fetch(`${own.service.httpUrl}/health/ready`)).status).toBe(200);
     } finally {
       await own.close();
@@ -197,20 +297,34 @@ describe.each(TRANSPORTS)('serving over %s', (grpcTransport) => {
 
   describe('over HTTP', () => {
     const post = async (body: unknown): Promise<{ status: number; json: Record<string, unknown> }> => {
-      const response = await fetch(`${h.service.httpUrl}/predict`, { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) });
+      const response = await fetch(`${h.service.httpUrl}/predict`, {
+        method: 'POST',
+        headers: { 'content-type': 'application/json' },
+        body: JSON.stringify(body),
+      });
       return { status: response.status, json: (await response.json()) as Record<string, unknown> };
     };
 
     it('takes the same path in JSON, null being the missing value', async () => {
       const { status, json } = await post({ model: 'm', rows: [[1, null, 3]], predictionId: 'http-1' });
       expect(status).toBe(200);
-      expect(json).toMatchObject({ model: 'm', version: 1, predictionId: 'http-1', scores: [expect.closeTo(logistic(1, NaN, 3, BIAS), 5)] });
-      expect((await post({ model: 'm', columns: { a: [1], b: [2], c: [3], sex: ['f'] } })).json).toMatchObject({ scores: [expect.closeTo(logistic(1, 2, 3, BIAS), 5)] });
+      expect(json).toMatchObject({
+        model: 'm',
+        version: 1,
+        predictionId: 'http-1',
+        scores: [expect.closeTo(logistic(1, NaN, 3, BIAS), 5)],
+      });
+      expect((await post({ model: 'm', columns: { a: [1], b: [2], c: [3], sex: ['f'] } })).json).toMatchObject({
+        scores: [expect.closeTo(logistic(1, 2, 3, BIAS), 5)],
+      });
     });
 
     it('refuses with problem+json', async () => {
       expect(await post({ model: 'm', rows: [[1, 2]] })).toMatchObject({ status: 400, json: { code: 'INPUT_INVALID' } });
-      expect(await post({ model: 'm', rows: [[1, 2, 3], [1]] })).toMatchObject({ status: 400, json: { code: 'REQUEST_INVALID', detail: 'rows.1 has 1 values, row 0 has 3' } });
+      expect(await post({ model: 'm', rows: [[1, 2, 3], [1]] })).toMatchObject({
+        status: 400,
+        json: { code: 'REQUEST_INVALID', detail: 'rows.1 has 1 values, row 0 has 3' },
+      });
       expect(await post({ model: 'nobody', rows: [[1]] })).toMatchObject({ status: 404, json: { code: 'MODEL_NOT_LOADED' } });
       expect(await post({ modle: 'm' })).toMatchObject({ status: 400, json: { code: 'REQUEST_INVALID' } });
     });
@@ -236,9 +350,28 @@ describe.each(TRANSPORTS)('serving over %s', (grpcTransport) => {
         const batch = batches.find((b) => b.predictionIds.includes(id))!;
         const i = batch.predictionIds.indexOf(id);
         const columns = batch.columns.map((c) => [c.name, c.numbers.length > 0 ? c.numbers[i] : c.missing[i] ? undefined : c.texts[i]]);
-        return { version: batch.version, arm: batch.arm, score: batch.scores[i], entity: batch.entities[i], trace: batch.traceIds[i], stale: batch.stale[i], ...Object.fromEntries(columns) };
+        return {
+          version: batch.version,
+          arm: batch.arm,
+          score: batch.scores[i],
+          entity: batch.entities[i],
+          trace: batch.traceIds[i],
+          stale: batch.stale[i],
+          ...Object.fromEntries(columns),
+        };
       };
-      expect(row('log-1/0')).toMatchObject({ version: 1, arm: 'champion', a: 2, b: 4, c: 0.5, sex: 'f', entity: 'logged', stale: false, trace: '0af7651916cd43dd8448eb211c80319c', score: expect.closeTo(logistic(2, 4, 0.5, BIAS), 5) });
+      expect(row('log-1/0')).toMatchObject({
+        version: 1,
+        arm: 'champion',
+        a: 2,
+        b: 4,
+        c: 0.5,
+        sex: 'f',
+        entity: 'logged',
+        stale: false,
+        trace: '0af7651916cd43dd8448eb211c80319c',
+        score: expect.closeTo(logistic(2, 4, 0.5, BIAS), 5),
+      });
       expect(row('log-1/1')).toMatchObject({ a: NaN, sex: undefined, entity: 'nobody', stale: true });
       expect(row('log-2')).toMatchObject({ a: 1, b: NaN, c: 3, sex: undefined });
       expect(h.logged.every((b) => b.instance === h.config.instance && b.project === 'default')).toBe(true);
@@ -249,12 +382,19 @@ describe.each(TRANSPORTS)('serving over %s', (grpcTransport) => {
       try {
         own.peers.addLogistic('m', 1, BIAS);
         await own.serve('m', 1);
-        await Promise.all(Array.from({ length: 300 }, (_, i) => own.client.predict({ model: 'm', dense: new Float32Array(3 * (1 + (i % 4))) })));
+        await Promise.all(
+          Array.from({ length: 300 }, (_, i) => own.client.predict({ model: 'm', dense: new Float32Array(3 * (1 + (i % 4))) })),
+        );
         await own.stopService();
         const rows = await eventually('the last batch is here', () => {
           const account = own.logged.at(-1)?.account;
           const received = own.logged.reduce((sum, batch) => sum + batch.predictionIds.length, 0);
-          return account?.answered === 750 && account.logged + account.sampledOut + account.dropped === 750 && received === account.logged && received;
+          return (
+            account?.answered === 750 &&
+            account.logged + account.sampledOut + account.dropped === 750 &&
+            received === account.logged &&
+            received
+          );
         });
         // 375 expected, standard deviation 24.
         expect(rows).toBeGreaterThan(250);
@@ -268,10 +408,22 @@ describe.each(TRANSPORTS)('serving over %s', (grpcTransport) => {
   });
 
   it('refuses a version that was not blessed, whoever asks for it', async () => {
-    h.peers.add({ model: 'm', version: 66, bytes: biased(9), golden: goldenFor(9), signature: LOGISTIC_SIGNATURE, state: VersionState.REJECTED });
-    await expect(h.admin.loadVersion({ model: 'm', version: 66 })).rejects.toMatchObject({ code: 'VERSION_NOT_BLESSED', message: expect.stringContaining('version 66 of m is rejected') });
+    h.peers.add({
+      model: 'm',
+      version: 66,
+      bytes: biased(9),
+      golden: goldenFor(9),
+      signature: LOGISTIC_SIGNATURE,
+      state: VersionState.REJECTED,
+    });
+    await expect(h.admin.loadVersion({ model: 'm', version: 66 })).rejects.toMatchObject({
+      code: 'VERSION_NOT_BLESSED',
+      message: expect.stringContaining('version 66 of m is rejected'),
+    });
     await h.sayAliasSet('m', 66);
-    await eventually('the refusal is published', () => h.rollouts.some((r) => r.version === 66 && r.step === 'failed' && r.detail.startsWith('VERSION_NOT_BLESSED')));
+    await eventually('the refusal is published', () =>
+      h.rollouts.some((r) => r.version === 66 && r.step === 'failed' && r.detail.startsWith('VERSION_NOT_BLESSED')),
+    );
     expect((await h.client.predict({ model: 'm', dense: [[1, 2, 3]] })).version).toBe(1);
   });
 });

@@ -9,10 +9,20 @@ export const configKeys = {
   registryHttp: key('HEADRACE_REGISTRY_HTTP', text('http://127.0.0.1:7020'), 'HTTP address of the registry'),
   queueMax: key('HEADRACE_TRAINER_QUEUE_MAX', int(1, 100_000, 1_000), 'most runs of one project that may wait', 'runs'),
   attemptsMax: key('HEADRACE_TRAINER_ATTEMPTS', int(1, 100, 4), 'most attempts at one run', 'attempts'),
-  backoffMs: key('HEADRACE_TRAINER_BACKOFF_MS', int(0, 600_000, 2_000), 'wait before the second attempt; doubles with each further one', 'ms'),
+  backoffMs: key(
+    'HEADRACE_TRAINER_BACKOFF_MS',
+    int(0, 600_000, 2_000),
+    'wait before the second attempt; doubles with each further one',
+    'ms',
+  ),
   leaseMs: key('HEADRACE_TRAINER_LEASE_MS', int(500, 600_000, 10_000), 'a worker that is silent for so long has lost its run', 'ms'),
   pollMs: key('HEADRACE_TRAINER_POLL_MS', int(10, 60_000, 500), 'how often an idle worker looks for a run', 'ms'),
-  runLimitMs: key('HEADRACE_TRAINER_RUN_LIMIT_MS', int(1_000, 7 * 86_400_000, 3_600_000), 'longest time of one attempt; then it is killed', 'ms'),
+  runLimitMs: key(
+    'HEADRACE_TRAINER_RUN_LIMIT_MS',
+    int(1_000, 7 * 86_400_000, 3_600_000),
+    'longest time of one attempt; then it is killed',
+    'ms',
+  ),
   keepRuns: key('HEADRACE_TRAINER_KEEP_RUNS', int(0, 10_000, 20), 'work folders of finished runs that stay on disk', 'folders'),
   pythonHome: key('HEADRACE_PYTHON_HOME', text(''), 'folder of the Python environment; empty = `python` in the state folder'),
 };

@@ -14,12 +14,24 @@ export class Telemetry {
     private readonly platform: PlatformTelemetry,
     private readonly log: Log,
   ) {
-    this.#requests = platform.counter({ name: 'headrace_trainer_requests_total', help: 'Requests for a run by what became of them', labels: ['reason', 'outcome'] });
-    this.#attempts = platform.counter({ name: 'headrace_trainer_attempts_total', help: 'Attempts at runs by outcome', labels: ['outcome'] });
+    this.#requests = platform.counter({
+      name: 'headrace_trainer_requests_total',
+      help: 'Requests for a run by what became of them',
+      labels: ['reason', 'outcome'],
+    });
+    this.#attempts = platform.counter({
+      name: 'headrace_trainer_attempts_total',
+      help: 'Attempts at runs by outcome',
+      labels: ['outcome'],
+    });
   }
 
   /** @param outcome queued | known | cooling */
-  requested(request: { model: string; reason: string; requestId: string; alertId: string }, outcome: string, runId: string | undefined): void {
+  requested(
+    request: { model: string; reason: string; requestId: string; alertId: string },
+    outcome: string,
+    runId: string | undefined,
+  ): void {
     const { model, reason, requestId, alertId } = request;
     this.#requests.inc({ reason, outcome });
     this.log.info('run requested', { model, reason, requestId, alertId, outcome, ...(runId ? { runId } : {}) });

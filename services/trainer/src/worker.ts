@@ -45,7 +45,12 @@ export async function startWorker(overrides: Partial<Config> = {}): Promise<Runn
   const runtime = await ensurePython({ home: pythonHomeOf(config), environment: installerEnvironment(), report: (text) => log.info(text) });
   const machine = await machineResources();
 
-  const platformTelemetry = new PlatformTelemetry({ service: 'trainer', instance: workerId, otlpEndpoint: config.otlpEndpoint, sampleRatio: config.traceSampleRatio });
+  const platformTelemetry = new PlatformTelemetry({
+    service: 'trainer',
+    instance: workerId,
+    otlpEndpoint: config.otlpEndpoint,
+    sampleRatio: config.traceSampleRatio,
+  });
   const postgres = new Postgres({ url: config.postgresUrl, poolMax: 3, name: 'headrace-trainer-worker' }, log);
   const publisher = new EventPublisher(NO_KAFKA, '/headrace/trainer', platformTelemetry);
   const steps = new RunSteps(publisher);

@@ -1,6 +1,11 @@
 import { AppError } from '@headrace/base/errors';
 import { contentHash } from '@headrace/base/canonical-json';
-import { FeatureStoreDefinition, type BuildTrainingSetRequest, type TrainingSet, type View } from '@headrace/contracts/features/v1/features';
+import {
+  FeatureStoreDefinition,
+  type BuildTrainingSetRequest,
+  type TrainingSet,
+  type View,
+} from '@headrace/contracts/features/v1/features';
 import { RegistryDefinition, Version, VersionState, type RegisterVersionRequest } from '@headrace/contracts/registry/v1/registry';
 import { bindGrpc, startGrpcServer, type GrpcService } from '@headrace/platform/grpc/server';
 import { Guard, type Permission } from '@headrace/platform/guard';
@@ -40,7 +45,15 @@ export async function fakeFeatureStore(parquet: Buffer, views: View[], columns: 
   const builds: BuildTrainingSetRequest[] = [];
   const fake = { builds, parquet, views, hold: Promise.resolve() };
   const hash = sha256(parquet);
-  const set: TrainingSet = { hash, rows: 1, bytes: parquet.length, columns: [...columns], path: `/training-sets/${hash}.parquet`, query: 'SELECT the small set', viewHashes: { person: 'p'.repeat(64) } };
+  const set: TrainingSet = {
+    hash,
+    rows: 1,
+    bytes: parquet.length,
+    columns: [...columns],
+    path: `/training-sets/${hash}.parquet`,
+    query: 'SELECT the small set',
+    viewHashes: { person: 'p'.repeat(64) },
+  };
   const absent = (): Promise<never> => Promise.reject(new AppError('NOT_FOUND', 'not in this twin'));
   const service = bindGrpc(FeatureStoreDefinition, {
     listViews: () => Promise.resolve({ views: fake.views }),
@@ -88,7 +101,12 @@ export async function fakeRegistry(): Promise<FakeRegistry> {
       if (known) return known;
       if (!artifacts.has(request.artifactSha256)) throw new AppError('ARTIFACT_UNKNOWN', `no artefact ${request.artifactSha256}`);
       const version = versions.filter((v) => v.model === request.model).length + 1;
-      const made = Version.create({ ...request, version, state: VersionState.CHAMPION, blessing: { blessed: true, gates: [], championVersion: 0 } });
+      const made = Version.create({
+        ...request,
+        version,
+        state: VersionState.CHAMPION,
+        blessing: { blessed: true, gates: [], championVersion: 0 },
+      });
       versions.push(made);
       return made;
     },
@@ -112,7 +130,14 @@ export async function fakeRegistry(): Promise<FakeRegistry> {
 async function open(services: GrpcService[], listener: RequestListener): Promise<{ grpc: string; http: string; close(): Promise<void> }> {
   const paths = services.flatMap((s) => s.methods.map((m) => [m.path, 'public'] as [string, Permission]));
   const telemetry = new Telemetry({ service: 'fake', instance: 'fake', otlpEndpoint: '', sampleRatio: 0 });
-  const grpc = await startGrpcServer({ host: '127.0.0.1', port: 0, services, guard: new Guard({ http: {}, grpc: Object.fromEntries(paths), topics: {} }, ''), telemetry, log: Log.create('fake', 'silent') });
+  const grpc = await startGrpcServer({
+    host: '127.0.0.1',
+    port: 0,
+    services,
+    guard: new Guard({ http: {}, grpc: Object.fromEntries(paths), topics: {} }, ''),
+    telemetry,
+    log: Log.create('fake', 'silent'),
+  });
   const http = createServer(listener);
   await new Promise<void>((resolve) => http.listen(0, '127.0.0.1', resolve));
   return {

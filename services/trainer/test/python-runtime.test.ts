@@ -31,8 +31,14 @@ it('is built by one of two that start together after a builder that crashed, and
   writeFileSync(stale, '');
   utimesSync(stale, new Date(0), new Date(0));
   const said: string[] = [];
-  const tries = await Promise.allSettled([1, 2].map(() => ensurePython({ home, lockFile, environment, report: (text) => said.push(text) })));
-  for (const attempt of tries) expect(attempt).toMatchObject({ status: 'rejected', reason: { code: 'ENGINE_MISSING', message: expect.stringMatching(/pip install .* failed with code 1/s) as string } });
+  const tries = await Promise.allSettled(
+    [1, 2].map(() => ensurePython({ home, lockFile, environment, report: (text) => said.push(text) })),
+  );
+  for (const attempt of tries)
+    expect(attempt).toMatchObject({
+      status: 'rejected',
+      reason: { code: 'ENGINE_MISSING', message: expect.stringMatching(/pip install .* failed with code 1/s) as string },
+    });
   expect(said.filter((line) => line.includes('making an environment with'))).toHaveLength(2);
   expect(said.filter((line) => line.includes('waiting for it')).length).toBeGreaterThan(0);
   expect(readdirSync(home).some((name) => name.endsWith('.lock'))).toBe(false);
@@ -44,5 +50,8 @@ it('says the one command when there is no Python to build with', async () => {
   const lockFile = join(folder, 'other.lock');
   writeFileSync(lockFile, '# nothing\n');
   const attempt = ensurePython({ home: join(folder, 'none'), lockFile, environment: { PATH: tools } });
-  await expect(attempt).rejects.toMatchObject({ code: 'ENGINE_MISSING', message: expect.stringContaining('run: sudo apt-get install -y python3-venv') as string });
+  await expect(attempt).rejects.toMatchObject({
+    code: 'ENGINE_MISSING',
+    message: expect.stringContaining('run: sudo apt-get install -y python3-venv') as string,
+  });
 });

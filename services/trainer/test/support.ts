@@ -27,7 +27,17 @@ const feature = (name: string, type: string, categorical = false) => ({ name, ty
 const VIEWS = [
   {
     name: 'person',
-    spec: { entity: 'person', features: [feature('age', 'int64'), feature('income', 'float64'), feature('member', 'bool', true), feature('sector', 'int64', true), feature('town', 'string', true), feature('group', 'int64', true)] },
+    spec: {
+      entity: 'person',
+      features: [
+        feature('age', 'int64'),
+        feature('income', 'float64'),
+        feature('member', 'bool', true),
+        feature('sector', 'int64', true),
+        feature('town', 'string', true),
+        feature('group', 'int64', true),
+      ],
+    },
   },
   { name: 'outcome', spec: { entity: 'person', online: false, features: [feature('label', 'int64', true)] } },
 ].map((view) => ({ ...view, version: 1, contentHash: 'v'.repeat(64), offlineRows: 1 }));
@@ -42,7 +52,17 @@ export const smallSpec = {
   retrain: { on: ['bias'], mitigation: 'reweighing', cooldown: '10m' },
 };
 
-const COLUMNS = ['person_id', 'event_time', 'person__age', 'person__income', 'person__member', 'person__sector', 'person__town', 'person__group', 'label'];
+const COLUMNS = [
+  'person_id',
+  'event_time',
+  'person__age',
+  'person__income',
+  'person__member',
+  'person__sector',
+  'person__town',
+  'person__group',
+  'label',
+];
 
 export interface Trainer {
   readonly service: RunningService;
@@ -71,22 +91,45 @@ export async function openTrainer(overrides: Partial<Config> = {}): Promise<Trai
   const topicPrefix = freshTopicPrefix('trainer');
   const stateDir = mkdtempSync(join(tmpdir(), 'headrace-trainer-'));
   const python = await ensurePython({ home: pythonHome, environment: installerEnvironment(), report: (text) => console.info(text) });
-  execFileSync(python.python, [join(python.packageDir, 'tests', 'make_small_set.py'), '--out', join(stateDir, 'small'), '--rows', '600'], { env: { ...installerEnvironment(), PYTHONPATH: python.sourceDir, PYTHONDONTWRITEBYTECODE: '1' } });
+  execFileSync(python.python, [join(python.packageDir, 'tests', 'make_small_set.py'), '--out', join(stateDir, 'small'), '--rows', '600'], {
+    env: { ...installerEnvironment(), PYTHONPATH: python.sourceDir, PYTHONDONTWRITEBYTECODE: '1' },
+  });
   const featureStore = await fakeFeatureStore(readFileSync(join(stateDir, 'small', 'training-set.parquet')), VIEWS, COLUMNS);
   const registry = await fakeRegistry();
   registry.models.set('small', smallSpec);
 
   const config: Partial<Config> = {
-    ...{ httpPort: 0, grpcPort: 0, postgresUrl: database.url, kafkaBrokers: engines.kafkaBrokers, topicPrefix, stateDir, pythonHome, logLevel: 'error' },
-    ...{ featureStoreGrpc: featureStore.grpc, featureStoreHttp: featureStore.http, registryGrpc: registry.grpc, registryHttp: registry.http },
+    ...{
+      httpPort: 0,
+      grpcPort: 0,
+      postgresUrl: database.url,
+      kafkaBrokers: engines.kafkaBrokers,
+      topicPrefix,
+      stateDir,
+      pythonHome,
+      logLevel: 'error',
+    },
+    ...{
+      featureStoreGrpc: featureStore.grpc,
+      featureStoreHttp: featureStore.http,
+      registryGrpc: registry.grpc,
+      registryHttp: registry.http,
+    },
     ...{ leaseMs: 1_500, pollMs: 50, backoffMs: 50, attemptsMax: 4, ...overrides },
   };
-  const kafka = new KafkaClients({ brokers: engines.kafkaBrokers, client: 'kafkajs', clientId: 'test', topicPrefix }, Log.create('trainer', 'silent'));
+  const kafka = new KafkaClients(
+    { brokers: engines.kafkaBrokers, client: 'kafkajs', clientId: 'test', topicPrefix },
+    Log.create('trainer', 'silent'),
+  );
   await kafka.admin().ensureTopics([trainingRequested, trainingRunChanged]);
   const seen: Envelope<TrainingRunChanged>[] = [];
   const dead: Record<string, string>[] = [];
   const consumers = [
-    await follow(kafka, trainingRunChanged.topic, (value, headers) => void seen.push(fromRecord(trainingRunChanged as EventType<TrainingRunChanged>, value, headers, ''))),
+    await follow(
+      kafka,
+      trainingRunChanged.topic,
+      (value, headers) => void seen.push(fromRecord(trainingRunChanged as EventType<TrainingRunChanged>, value, headers, '')),
+    ),
     await follow(kafka, deadLetterTopic(trainingRequested.topic), (_value, headers) => void dead.push(headers)),
   ];
   const service = await start(config);
@@ -111,15 +154,21 @@ export async function openTrainer(overrides: Partial<Config> = {}): Promise<Trai
     },
     request: (model, requestId, more = {}) => client.requestRun({ model, requestId, ...more }),
     until: (runId, state) =>
-      eventually(`run ${runId} is ${state}`, async () => {
-        const run = await client.getRun({ runId });
-        if (run.state !== state) throw new Error(`it is ${run.state} at ${run.step}: ${run.failure}`);
-        return run;
-      }, { withinMs: 60_000, everyMs: 50 }),
-    states: (runId) => seen.filter((e) => e.event.run?.runId === runId).map((e) => e.event.run!.state.replace('RUN_STATE_', '').toLowerCase()),
+      eventually(
+        `run ${runId} is ${state}`,
+        async () => {
+          const run = await client.getRun({ runId });
+          if (run.state !== state) throw new Error(`it is ${run.state} at ${run.step}: ${run.failure}`);
+          return run;
+        },
+        { withinMs: 60_000, everyMs: 50 },
+      ),
+    states: (runId) =>
+      seen.filter((e) => e.event.run?.runId === runId).map((e) => e.event.run!.state.replace('RUN_STATE_', '').toLowerCase()),
     events: () => seen,
     deadLetters: () => dead,
-    sendRaw: (value, headers = {}) => kafka.producer().send([{ topic: trainingRequested.topic, key: 'test', value: Buffer.from(value), headers }]),
+    sendRaw: (value, headers = {}) =>
+      kafka.producer().send([{ topic: trainingRequested.topic, key: 'test', value: Buffer.from(value), headers }]),
     close: async () => {
       for (const child of children) child.kill('SIGKILL');
       for (const worker of workers) await worker.close();
@@ -135,7 +184,11 @@ export async function openTrainer(overrides: Partial<Config> = {}): Promise<Trai
   };
 }
 
-async function follow(kafka: KafkaClients, topic: string, onRecord: (value: Uint8Array, headers: Record<string, string>) => void): Promise<{ stop(): Promise<void> }> {
+async function follow(
+  kafka: KafkaClients,
+  topic: string,
+  onRecord: (value: Uint8Array, headers: Record<string, string>) => void,
+): Promise<{ stop(): Promise<void> }> {
   const consumer = kafka.consumer({
     ...{ topic, group: `test-${topic}`, from: 'earliest', concurrency: 1, sessionTimeoutMs: 10_000 },
     onBatch: async (batch) => {
@@ -164,5 +217,8 @@ function spawnWorker(config: Partial<Config>): ChildProcess {
     HEADRACE_TRAINER_BACKOFF_MS: String(config.backoffMs),
     HEADRACE_LOG_LEVEL: 'error',
   };
-  return spawn(process.execPath, ['--conditions=source', '--import', at('./from-source.mjs'), at('../src/worker.ts')], { env: environment, stdio: ['ignore', 'pipe', 'inherit'] });
+  return spawn(process.execPath, ['--conditions=source', '--import', at('./from-source.mjs'), at('../src/worker.ts')], {
+    env: environment,
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
 }

@@ -20,16 +20,36 @@ const sql = (statement: string): Promise<Record<string, unknown>[]> => trainer.s
 
 describe('a run', () => {
   it('goes from request to registered version with all its evidence, and every state is an event', async () => {
-    const queued = await trainer.request('small', 'first', { alertId: 'alert-1', reason: 'alert', mitigation: { method: 'reweighing', attribute: 'group' } });
+    const queued = await trainer.request('small', 'first', {
+      alertId: 'alert-1',
+      reason: 'alert',
+      mitigation: { method: 'reweighing', attribute: 'group' },
+    });
     expect(queued).toMatchObject({ state: RunState.QUEUED, requestId: 'first', reason: 'alert', attempt: 0 });
     await trainer.worker();
     const run = await trainer.until(queued.runId, RunState.SUCCEEDED);
-    expect(run).toMatchObject({ version: 1, attempt: 1, failure: '', step: 'done', mitigation: { method: 'reweighing', attribute: 'group' } });
-    expect(run.metrics).toMatchObject({ accuracy: expect.any(Number) as number, equal_opportunity_difference: { group: expect.any(Number) as number }, verdict: 'blessed' });
+    expect(run).toMatchObject({
+      version: 1,
+      attempt: 1,
+      failure: '',
+      step: 'done',
+      mitigation: { method: 'reweighing', attribute: 'group' },
+    });
+    expect(run.metrics).toMatchObject({
+      accuracy: expect.any(Number) as number,
+      equal_opportunity_difference: { group: expect.any(Number) as number },
+      verdict: 'blessed',
+    });
 
     const { registry, featureStore } = trainer;
     const registered = registry.registrations.find((r) => r.runId === run.runId)!;
-    expect(featureStore.builds[0]).toMatchObject({ labelView: 'outcome', labelFeature: 'label', features: [...smallSpec.features, 'person:group'], from: new Date('2015-01-01T00:00:00Z'), to: new Date('2016-01-01T00:00:00Z') });
+    expect(featureStore.builds[0]).toMatchObject({
+      labelView: 'outcome',
+      labelFeature: 'label',
+      features: [...smallSpec.features, 'person:group'],
+      from: new Date('2015-01-01T00:00:00Z'),
+      to: new Date('2016-01-01T00:00:00Z'),
+    });
     expect(registered.signature).toEqual({
       features: [
         { name: 'age', reference: 'person:age', type: 'int64', categorical: false },
@@ -54,10 +74,16 @@ describe('a run', () => {
       requestId: 'first',
       mitigation: { method: 'reweighing', attribute: 'group' },
     });
-    expect(registered.evaluation).toMatchObject({ runId: run.runId, mitigation: { method: 'reweighing' }, parity: { label_mismatches: 0 } });
+    expect(registered.evaluation).toMatchObject({
+      runId: run.runId,
+      mitigation: { method: 'reweighing' },
+      parity: { label_mismatches: 0 },
+    });
     expect([registered.baseline, registered.golden].every((document) => (document as { rows: unknown }).rows)).toBe(true);
     expect(sha256(registry.artifacts.get(registered.artifactSha256)!)).toBe(registered.artifactSha256);
-    await eventually('the whole life is on Kafka', () => expect(trainer.states(run.runId)).toEqual(['queued', 'admitted', 'running', 'succeeded']));
+    await eventually('the whole life is on Kafka', () =>
+      expect(trainer.states(run.runId)).toEqual(['queued', 'admitted', 'running', 'succeeded']),
+    );
     const events = trainer.events().filter((e) => e.event.run?.runId === run.runId);
     expect(new Set(events.map((e) => e.correlationId))).toEqual(new Set(['alert-1']));
     expect(events.at(-1)!.event.run).toMatchObject({ version: 1, metrics: run.metrics });
@@ -84,7 +110,11 @@ describe('a run', () => {
   it.each<[string, object, RegExp]>([
     ['a view that is not there', { features: ['nowhere:age'] }, /VIEW_UNKNOWN.*nowhere:age.*apply it first/],
     ['a feature that its view lacks', { features: ['person:shoe'] }, /DEFINITION_INVALID.*no feature shoe; it has age, income/],
-    ['a learner parameter that is not known', { learner: { kind: 'lightgbm', params: { tree_count: 5 } } }, /DEFINITION_INVALID.*tree_count is not a parameter/],
+    [
+      'a learner parameter that is not known',
+      { learner: { kind: 'lightgbm', params: { tree_count: 5 } } },
+      /DEFINITION_INVALID.*tree_count is not a parameter/,
+    ],
     ['a label that is never positive', { label: { view: 'outcome', feature: 'label', positive: 9 } }, /TRAINING_FAILED.*DATA_INVALID/],
   ])('fails at once and for good with a readable reason when the definition asks for %s', async (name, more, reason) => {
     model('wrong', more);
@@ -106,7 +136,11 @@ describe('a run', () => {
     const repeated = await trainer.until(second.runId, RunState.SUCCEEDED);
     trainer.registry.failNext = 0;
     expect(repeated.attempt).toBeGreaterThan(1);
-    await eventually('the repetition is on Kafka', () => expect(trainer.states(second.runId)).toEqual(expect.arrayContaining(['queued', 'admitted', 'running', 'queued', 'admitted', 'running', 'succeeded'])));
+    await eventually('the repetition is on Kafka', () =>
+      expect(trainer.states(second.runId)).toEqual(
+        expect.arrayContaining(['queued', 'admitted', 'running', 'queued', 'admitted', 'running', 'succeeded']),
+      ),
+    );
   });
 
   it('fails on a training set that arrives damaged, after its attempts, and registers nothing', async () => {
@@ -125,7 +159,10 @@ describe('a run', () => {
     model('long', { learner: { kind: 'lightgbm', params: { n_estimators: 500, min_child_samples: 2 } } });
     const { runId } = await trainer.request('long', 'long');
     await eventually('the process runs', async () => (await trainer.client.getRun({ runId })).step === 'train', { withinMs: 20_000 });
-    const pid = await eventually('its pid is known', async () => (await sql(`select child_pid from runs where run_id = '${runId}'`))[0]!.child_pid as number | false);
+    const pid = await eventually(
+      'its pid is known',
+      async () => (await sql(`select child_pid from runs where run_id = '${runId}'`))[0]!.child_pid as number | false,
+    );
     expect(await trainer.client.cancelRun({ runId })).toMatchObject({ state: RunState.CANCELLED });
     await eventually('the process is gone', () => expect(() => process.kill(pid, 0)).toThrow());
     expect(await trainer.client.cancelRun({ runId })).toMatchObject({ state: RunState.CANCELLED });
@@ -174,20 +211,32 @@ describe('a training event', () => {
     await trainer.sendRaw(json);
     await trainer.sendRaw(json);
     const publisher = trainer.service.app.get(EventPublisher);
-    await publisher.publish(trainingRequested, [{ project: 'default', model: 'events', reason: 'event', requestId: 'proto-1', alertId: '', mitigation: undefined }]);
-    await eventually('both runs are there', async () => expect((await trainer.client.listRuns({ model: 'events' })).runs.map((r) => r.requestId).sort()).toEqual(['json-1', 'proto-1']));
+    await publisher.publish(trainingRequested, [
+      { project: 'default', model: 'events', reason: 'event', requestId: 'proto-1', alertId: '', mitigation: undefined },
+    ]);
+    await eventually('both runs are there', async () =>
+      expect((await trainer.client.listRuns({ model: 'events' })).runs.map((r) => r.requestId).sort()).toEqual(['json-1', 'proto-1']),
+    );
     for (const run of (await trainer.client.listRuns({ model: 'events' })).runs) await trainer.until(run.runId, RunState.SUCCEEDED);
   });
 
   it('without a request id is known by its own id', async () => {
     for (let i = 0; i < 2; i++) await trainer.sendRaw('{"model":"events"}', { ce_id: 'event-7' });
-    await eventually('one run is there', async () => expect((await trainer.client.listRuns({ model: 'events' })).runs.map((r) => r.requestId)).toContain('event-7'));
+    await eventually('one run is there', async () =>
+      expect((await trainer.client.listRuns({ model: 'events' })).runs.map((r) => r.requestId)).toContain('event-7'),
+    );
     expect((await trainer.client.listRuns({ model: 'events' })).runs.filter((r) => r.requestId === 'event-7')).toHaveLength(1);
   });
 
   it('that is wrong goes to the dead-letter topic with the reason, and its good neighbours are untouched', async () => {
     const before = await runsOf('events');
-    const wrong = ['{"model":"nobody","requestId":"w1"}', '{"model":"../up","requestId":"w2"}', '{"model":"events","reason":"mood","requestId":"w3"}', '{"model":', '{"model":"events","requestId":"w4","mitigation":{"method":"reweighing","attribute":"shoe"}}'];
+    const wrong = [
+      '{"model":"nobody","requestId":"w1"}',
+      '{"model":"../up","requestId":"w2"}',
+      '{"model":"events","reason":"mood","requestId":"w3"}',
+      '{"model":',
+      '{"model":"events","requestId":"w4","mitigation":{"method":"reweighing","attribute":"shoe"}}',
+    ];
     await trainer.sendRaw('{"model":"events","requestId":"good-1"}');
     for (const value of wrong) await trainer.sendRaw(value);
     await trainer.sendRaw('{"model":"events","requestId":"good-2"}');
@@ -204,8 +253,13 @@ describe('a training event', () => {
     await eventually('the first alert has its run', async () => expect(await runsOf('calm')).toBe(1));
     await trainer.sendRaw(alert('a2'));
     await trainer.sendRaw('{"model":"calm","requestId":"after"}');
-    await eventually('the event behind the second alert has its run', async () => expect((await trainer.client.listRuns({ model: 'calm' })).runs.map((r) => r.requestId).sort()).toEqual(['after', 'request-a1']));
-    await expect(trainer.request('calm', 'rpc-alert', { reason: 'alert', alertId: 'a3' })).rejects.toMatchObject({ code: 'OVERLOADED', message: expect.stringMatching(/retrain policy takes the next one from/) as string });
+    await eventually('the event behind the second alert has its run', async () =>
+      expect((await trainer.client.listRuns({ model: 'calm' })).runs.map((r) => r.requestId).sort()).toEqual(['after', 'request-a1']),
+    );
+    await expect(trainer.request('calm', 'rpc-alert', { reason: 'alert', alertId: 'a3' })).rejects.toMatchObject({
+      code: 'OVERLOADED',
+      message: expect.stringMatching(/retrain policy takes the next one from/) as string,
+    });
     expect((await trainer.request('calm', 'request-a1', { reason: 'alert' })).requestId).toBe('request-a1');
   });
 });
@@ -213,5 +267,8 @@ describe('a training event', () => {
 it('a request for an unknown model, with a wrong reason or mitigation is refused at the door', async () => {
   await expect(trainer.request('nobody', 'r1')).rejects.toMatchObject({ code: 'MODEL_UNKNOWN' });
   await expect(trainer.request('small', 'r2', { reason: 'mood' })).rejects.toMatchObject({ code: 'REQUEST_INVALID' });
-  await expect(trainer.request('small', 'r3', { mitigation: { method: 'magic', attribute: 'group' } })).rejects.toMatchObject({ code: 'REQUEST_INVALID', message: expect.stringContaining('reweighing') as string });
+  await expect(trainer.request('small', 'r3', { mitigation: { method: 'magic', attribute: 'group' } })).rejects.toMatchObject({
+    code: 'REQUEST_INVALID',
+    message: expect.stringContaining('reweighing') as string,
+  });
 });

@@ -1,7 +1,9 @@
 import { readFile } from 'node:fs/promises';
 
 /** Resident memory of each process, whole megabytes; absent where the system has no /proc. */
-export async function residentMegabytes(processes: readonly { readonly name: string; readonly pid: number }[]): Promise<Record<string, number>> {
+export async function residentMegabytes(
+  processes: readonly { readonly name: string; readonly pid: number }[],
+): Promise<Record<string, number>> {
   const entries = await Promise.all(
     processes.map(async ({ name, pid }) => {
       const status = await readFile(`/proc/${pid}/status`, 'utf8').catch(() => '');

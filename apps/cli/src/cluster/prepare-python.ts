@@ -11,7 +11,10 @@ const ENTRY = fileURLToPath(new URL('../../../../services/trainer/dist/prepare-p
 /** The trainer's Python environment, made while the engines start. */
 export async function preparePython(stateDir: string, progress: Progress): Promise<void> {
   const begin = performance.now();
-  const child = spawn(process.execPath, [ENTRY], { env: { ...inheritedEnvironment(), HEADRACE_STATE: resolve(stateDir) }, stdio: ['ignore', 'ignore', 'pipe'] });
+  const child = spawn(process.execPath, [ENTRY], {
+    env: { ...inheritedEnvironment(), HEADRACE_STATE: resolve(stateDir) },
+    stdio: ['ignore', 'ignore', 'pipe'],
+  });
   let last = '';
   createInterface({ input: child.stderr }).on('line', (line) => {
     last = line;

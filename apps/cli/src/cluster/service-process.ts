@@ -32,7 +32,11 @@ export async function launch(options: Launch): Promise<ServiceProcess> {
   const begin = performance.now();
   mkdirSync(dirname(options.logFile), { recursive: true });
   const log = openSync(options.logFile, 'a');
-  const child = spawn(process.execPath, ['--enable-source-maps', options.entry], { env: options.env, stdio: ['ignore', 'pipe', log], detached: true });
+  const child = spawn(process.execPath, ['--enable-source-maps', options.entry], {
+    env: options.env,
+    stdio: ['ignore', 'pipe', log],
+    detached: true,
+  });
   closeSync(log);
   try {
     await ready(child, options);
@@ -58,7 +62,8 @@ export async function launch(options: Launch): Promise<ServiceProcess> {
 
 function ready(child: ChildProcess, { name, logFile, readyTimeoutMs }: Launch): Promise<void> {
   return new Promise((resolve, reject) => {
-    const fail = (what: string): void => reject(new AppError('DEPENDENCY_UNAVAILABLE', `${name} ${what}; its log (${logFile}) ends with:\n${lastLines(logFile)}`));
+    const fail = (what: string): void =>
+      reject(new AppError('DEPENDENCY_UNAVAILABLE', `${name} ${what}; its log (${logFile}) ends with:\n${lastLines(logFile)}`));
     const timer = setTimeout(() => fail(`was not ready within ${readyTimeoutMs} ms`), readyTimeoutMs);
     child.once('error', (error) => fail(`could not be started: ${error.message}`));
     child.once('exit', (code, signal) => {

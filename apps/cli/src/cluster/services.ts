@@ -8,7 +8,8 @@ export interface ServiceSpec {
   readonly database?: string;
 }
 
-const entryOf = (service: string, file: string): string => fileURLToPath(new URL(`../../../../services/${service}/dist/${file}.js`, import.meta.url));
+const entryOf = (service: string, file: string): string =>
+  fileURLToPath(new URL(`../../../../services/${service}/dist/${file}.js`, import.meta.url));
 
 /** In the order of start; the worker comes last because it talks to the others. */
 export const SERVICES: readonly ServiceSpec[] = [

@@ -6,7 +6,8 @@ import { readRuntime, type Runtime } from './runtime-file.js';
 /** The running cluster of this state folder. @throws AppError DEPENDENCY_UNAVAILABLE */
 export function runningSite(config: CliConfig): Runtime {
   const runtime = readRuntime(resolve(config.stateDir));
-  if (!runtime) throw new AppError('DEPENDENCY_UNAVAILABLE', `no cluster runs from ${resolve(config.stateDir)}; start one with \`npm start\``);
+  if (!runtime)
+    throw new AppError('DEPENDENCY_UNAVAILABLE', `no cluster runs from ${resolve(config.stateDir)}; start one with \`npm start\``);
   return runtime;
 }
 

@@ -47,12 +47,26 @@ export async function startCluster(config: CliConfig, progress: Progress, prepar
       prepare(),
     ]);
     engines = running;
-    await ensureDatabases(running.postgresUrl, SERVICES.flatMap((service) => service.database ?? []));
+    await ensureDatabases(
+      running.postgresUrl,
+      SERVICES.flatMap((service) => service.database ?? []),
+    );
     const launches = SERVICES.map(async (service) => {
-      const process = await launch({ name: service.name, entry: service.entry, logFile: join(stateDir, 'logs', `${service.name}.log`), readyTimeoutMs: config.readyTimeoutMs, env: environmentOf(service.name, service.database, config, running, endpoints) });
+      const process = await launch({
+        name: service.name,
+        entry: service.entry,
+        logFile: join(stateDir, 'logs', `${service.name}.log`),
+        readyTimeoutMs: config.readyTimeoutMs,
+        env: environmentOf(service.name, service.database, config, running, endpoints),
+      });
       progress.line(`${service.name}: ready`, process.readyMs);
       services.push(process);
-      writeRuntime(stateDir, { endpoints, kafkaBrokers: running.kafkaBrokers, services: services.map(recordOf), startedAt: new Date().toISOString() });
+      writeRuntime(stateDir, {
+        endpoints,
+        kafkaBrokers: running.kafkaBrokers,
+        services: services.map(recordOf),
+        startedAt: new Date().toISOString(),
+      });
     });
     const failed = (await Promise.allSettled(launches)).find((result) => result.status === 'rejected');
     if (failed) throw failed.reason;
@@ -68,14 +82,21 @@ export async function stopCluster(stateDir: string): Promise<string[]> {
   const stopped = await stopServices(readRuntime(stateDir)?.services ?? []);
   const engines = await stopEngines(stateDir);
   removeRuntime(stateDir);
-  return [...stopped, ...Object.entries(engines).filter(([, outcome]) => outcome.how !== 'was not running').map(([name]) => name)];
+  return [
+    ...stopped,
+    ...Object.entries(engines)
+      .filter(([, outcome]) => outcome.how !== 'was not running')
+      .map(([name]) => name),
+  ];
 }
 
 /** Longest that a service may take to end its calls and flush its logs before it is killed. */
 const STOP_WAIT_MS = 15_000;
 
 async function stopServices(services: readonly ServiceRecord[]): Promise<string[]> {
-  const outcomes = await Promise.all(services.map(async (service) => ({ service, ...(await stopProcess(service, [{ signal: 'SIGTERM', waitMs: STOP_WAIT_MS }])) })));
+  const outcomes = await Promise.all(
+    services.map(async (service) => ({ service, ...(await stopProcess(service, [{ signal: 'SIGTERM', waitMs: STOP_WAIT_MS }])) })),
+  );
   return outcomes.filter(({ how }) => how !== 'was not running').map(({ service }) => service.name);
 }
 
@@ -115,5 +136,8 @@ function recordOf({ name, pid, identity, command, logFile }: ServiceProcess): Se
 async function pickPort(wanted: number): Promise<number> {
   if (wanted === 0) return freePort();
   if (await isPortFree(wanted)) return wanted;
-  throw new AppError('CONFIG_INVALID', `port ${wanted} is taken; stop what listens there (\`npm run down\` if it is an earlier run), or set HEADRACE_PORT_BASE to another base (0 = any free ports)`);
+  throw new AppError(
+    'CONFIG_INVALID',
+    `port ${wanted} is taken; stop what listens there (\`npm run down\` if it is an earlier run), or set HEADRACE_PORT_BASE to another base (0 = any free ports)`,
+  );
 }

@@ -17,15 +17,20 @@ export function applyCommand(): Command {
       const config = loadConfig();
       const definitions = files.flatMap((file) => parseDefinitionsFile(readFileSync(file, 'utf8'), file));
       const wire = (ofModel: boolean): Definition[] =>
-        definitions.filter((d) => (d.kind === 'Model') === ofModel).map(({ kind, name, spec }) => ({ kind, name, spec: structuredClone(spec) as Record<string, unknown> }));
+        definitions
+          .filter((d) => (d.kind === 'Model') === ofModel)
+          .map(({ kind, name, spec }) => ({ kind, name, spec: structuredClone(spec) as Record<string, unknown> }));
       const { endpoints } = runningSite(config);
       const features = createClient(FeatureStoreDefinition, endpoints['feature-store'].grpc, clientOptions(config));
       const registry = createClient(RegistryDefinition, endpoints.registry.grpc, clientOptions(config));
       try {
         const applied: AppliedDefinition[] = [];
-        if (wire(false).length > 0) applied.push(...(await features.apply({ project, definitions: wire(false), dryRun: dryRun === true })).applied);
-        if (wire(true).length > 0) applied.push(...(await registry.applyModel({ project, definitions: wire(true), dryRun: dryRun === true })).applied);
-        for (const { kind, name, version, change } of applied) process.stdout.write(`${kind} ${name} version ${version} ${change.replace('CHANGE_', '').toLowerCase()}\n`);
+        if (wire(false).length > 0)
+          applied.push(...(await features.apply({ project, definitions: wire(false), dryRun: dryRun === true })).applied);
+        if (wire(true).length > 0)
+          applied.push(...(await registry.applyModel({ project, definitions: wire(true), dryRun: dryRun === true })).applied);
+        for (const { kind, name, version, change } of applied)
+          process.stdout.write(`${kind} ${name} version ${version} ${change.replace('CHANGE_', '').toLowerCase()}\n`);
       } finally {
         features.close();
         registry.close();

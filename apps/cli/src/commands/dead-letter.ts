@@ -17,9 +17,17 @@ export function deadLetterCommand(): Command {
     .option('--group <group>', 'only letters of this consumer group')
     .option('--event <id>', 'only this event')
     .action(async (topic: string, options: { code?: string; group?: string; event?: string }) => {
-      if (!CATALOG.some((event) => event.topic === topic)) throw new AppError('REQUEST_INVALID', `${topic} is no topic of the catalogue; known: ${CATALOG.map((event) => event.topic).join(', ')}`);
-      if (options.code !== undefined && !Object.hasOwn(ERROR_CODES, options.code)) throw new AppError('REQUEST_INVALID', `${options.code} is no error code`);
-      const clients = new KafkaClients({ brokers: runningSite(loadConfig()).kafkaBrokers, client: 'auto', clientId: 'headrace-cli' }, Log.create('cli', 'warn'));
+      if (!CATALOG.some((event) => event.topic === topic))
+        throw new AppError(
+          'REQUEST_INVALID',
+          `${topic} is no topic of the catalogue; known: ${CATALOG.map((event) => event.topic).join(', ')}`,
+        );
+      if (options.code !== undefined && !Object.hasOwn(ERROR_CODES, options.code))
+        throw new AppError('REQUEST_INVALID', `${options.code} is no error code`);
+      const clients = new KafkaClients(
+        { brokers: runningSite(loadConfig()).kafkaBrokers, client: 'auto', clientId: 'headrace-cli' },
+        Log.create('cli', 'warn'),
+      );
       try {
         const sent = await replay(clients, topic, {
           ...(options.code === undefined ? {} : { code: options.code as ErrorCode }),

@@ -15,19 +15,43 @@ export function listCommands(): Command[] {
   return [
     list('views', 'feature views and how many rows each holds', 'feature-store', FeatureStoreDefinition, async (client, { project }) => {
       const { views } = await client.listViews({ project });
-      return { items: views, table: formatTable(['view', 'version', 'rows', 'definition'], views.map((v) => [v.name, v.version, v.offlineRows, v.contentHash.slice(0, 12)])) };
+      return {
+        items: views,
+        table: formatTable(
+          ['view', 'version', 'rows', 'definition'],
+          views.map((v) => [v.name, v.version, v.offlineRows, v.contentHash.slice(0, 12)]),
+        ),
+      };
     }),
     list('versions', 'versions of a model, with their state', 'registry', RegistryDefinition, async (client, { project, model }) => {
       const { versions } = await client.listVersions({ project, model });
-      return { items: versions, table: formatTable(['version', 'state', 'aliases', 'run'], versions.map((v) => [v.version, plain(v.state, 'VERSION_STATE_'), v.aliases.join(','), v.runId])) };
+      return {
+        items: versions,
+        table: formatTable(
+          ['version', 'state', 'aliases', 'run'],
+          versions.map((v) => [v.version, plain(v.state, 'VERSION_STATE_'), v.aliases.join(','), v.runId]),
+        ),
+      };
     }),
     list('runs', 'training runs', 'trainer', TrainerDefinition, async (client, { project, model }) => {
       const { runs } = await client.listRuns({ project, model });
-      return { items: runs, table: formatTable(['run', 'model', 'state', 'reason', 'step', 'version'], runs.map((r) => [r.runId, r.model, plain(r.state, 'RUN_STATE_'), r.reason, r.step, r.version])) };
+      return {
+        items: runs,
+        table: formatTable(
+          ['run', 'model', 'state', 'reason', 'step', 'version'],
+          runs.map((r) => [r.runId, r.model, plain(r.state, 'RUN_STATE_'), r.reason, r.step, r.version]),
+        ),
+      };
     }),
     list('alerts', 'alerts of the monitor', 'monitor', MonitorDefinition, async (client, { project, model }) => {
       const { alerts } = await client.listAlerts({ project, model });
-      return { items: alerts, table: formatTable(['alert', 'model', 'version', 'state', 'what'], alerts.map((a) => [a.alertId, a.model, a.version, plain(a.state, 'ALERT_STATE_'), a.sentence])) };
+      return {
+        items: alerts,
+        table: formatTable(
+          ['alert', 'model', 'version', 'state', 'what'],
+          alerts.map((a) => [a.alertId, a.model, a.version, plain(a.state, 'ALERT_STATE_'), a.sentence]),
+        ),
+      };
     }),
   ];
 }

@@ -17,7 +17,13 @@ export function retrainCommand(): Command {
       const client = createClient(TrainerDefinition, runningSite(config).endpoints.trainer.grpc, clientOptions(config));
       try {
         const mitigation = options.mitigate ? { mitigation: { method: 'reweighing', attribute: options.mitigate } } : {};
-        const run = await client.requestRun({ project: options.project, model, reason: 'manual', requestId: options.requestId ?? newId(), ...mitigation });
+        const run = await client.requestRun({
+          project: options.project,
+          model,
+          reason: 'manual',
+          requestId: options.requestId ?? newId(),
+          ...mitigation,
+        });
         process.stdout.write(`${run.runId}\n`);
       } finally {
         client.close();

@@ -51,14 +51,23 @@ async function start(config: CliConfig, options: { readonly exit: boolean; reado
 }
 
 async function runExample(config: CliConfig, cluster: Cluster, progress: Progress): Promise<LoopReport> {
-  const grpc = Object.fromEntries(Object.entries(cluster.endpoints).map(([name, doors]) => [name, doors.grpc])) as Parameters<typeof connect>[0]['grpc'];
+  const grpc = Object.fromEntries(Object.entries(cluster.endpoints).map(([name, doors]) => [name, doors.grpc])) as Parameters<
+    typeof connect
+  >[0]['grpc'];
   const connections = connect({ kafkaBrokers: cluster.kafkaBrokers, apiKey: config.apiKey, grpc });
   try {
     const report = await runLoop(connections, progress);
     const file = join(resolve(config.stateDir), 'report.json');
-    const memory = await residentMegabytes([...cluster.services, ...cluster.engines.processes.map(({ engine, pid }) => ({ name: engine, pid }))]);
+    const memory = await residentMegabytes([
+      ...cluster.services,
+      ...cluster.engines.processes.map(({ engine, pid }) => ({ name: engine, pid })),
+    ]);
     writeFileSync(file, `${JSON.stringify({ ...report, memoryMb: memory }, null, 2)}\n`);
-    process.stdout.write(`${formatReport(report)}\n\n  memory (MB)   ${Object.entries(memory).map(([name, mb]) => `${name} ${mb}`).join(', ')}\n  report        ${file}\n`);
+    process.stdout.write(
+      `${formatReport(report)}\n\n  memory (MB)   ${Object.entries(memory)
+        .map(([name, mb]) => `${name} ${mb}`)
+        .join(', ')}\n  report        ${file}\n`,
+    );
     return report;
   } finally {
     await connections.close();
@@ -67,7 +76,8 @@ async function runExample(config: CliConfig, cluster: Cluster, progress: Progres
 
 /** A service that dies is said at once, with the file that tells why. */
 function watchForCrashes(cluster: Cluster, progress: Progress, expected: () => boolean): void {
-  for (const service of cluster.services) service.onExit((code) => expected() || progress.line(`${service.name} ended (code ${code}); its log: ${service.logFile}`));
+  for (const service of cluster.services)
+    service.onExit((code) => expected() || progress.line(`${service.name} ended (code ${code}); its log: ${service.logFile}`));
 }
 
 function banner({ endpoints, kafkaBrokers }: Cluster): string {

@@ -16,10 +16,26 @@ export function statusCommand(): Command {
         services.map(async (service) => {
           const alive = identityOf(service.pid) === service.identity;
           const doors = service.name in endpoints ? endpoints[service.name as keyof typeof endpoints] : undefined;
-          return { name: service.name, pid: service.pid, health: alive ? await health(doors?.http) : 'gone', memoryMb: memory[service.name] ?? 0, http: doors?.http ?? '', grpc: doors?.grpc ?? '' };
+          return {
+            name: service.name,
+            pid: service.pid,
+            health: alive ? await health(doors?.http) : 'gone',
+            memoryMb: memory[service.name] ?? 0,
+            http: doors?.http ?? '',
+            grpc: doors?.grpc ?? '',
+          };
         }),
       );
-      process.stdout.write(`${json ? JSON.stringify(rows, null, 2) : formatTable(['service', 'pid', 'health', 'MB', 'http', 'grpc'], rows.map((r) => [r.name, r.pid, r.health, r.memoryMb, r.http, r.grpc]))}\n`);
+      process.stdout.write(
+        `${
+          json
+            ? JSON.stringify(rows, null, 2)
+            : formatTable(
+                ['service', 'pid', 'health', 'MB', 'http', 'grpc'],
+                rows.map((r) => [r.name, r.pid, r.health, r.memoryMb, r.http, r.grpc]),
+              )
+        }\n`,
+      );
       if (rows.some((row) => row.health !== 'ready' && row.health !== 'running')) process.exitCode = 1;
     });
 }

@@ -1,6 +1,13 @@
 import { AppError } from '@headrace/base/errors';
 import { Client as GrpcJsClient, credentials, Metadata, type ServiceError } from '@grpc/grpc-js';
-import { erase, type CodecOverrides, type MethodDefinition, type RequestOf, type ResponseOf, type ServiceDefinition } from './definition.js';
+import {
+  erase,
+  type CodecOverrides,
+  type MethodDefinition,
+  type RequestOf,
+  type ResponseOf,
+  type ServiceDefinition,
+} from './definition.js';
 import { fromStatus } from './status.js';
 
 export interface CallOptions {
@@ -11,14 +18,23 @@ export interface CallOptions {
 }
 
 /** Fields of a request that are not given take proto3 defaults. */
-type Partially<T> = T extends readonly (infer U)[] ? readonly Partially<U>[] : T extends Date | Uint8Array ? T : T extends object ? { readonly [P in keyof T]?: Partially<T[P]> | undefined } : T;
+type Partially<T> = T extends readonly (infer U)[]
+  ? readonly Partially<U>[]
+  : T extends Date | Uint8Array
+    ? T
+    : T extends object
+      ? { readonly [P in keyof T]?: Partially<T[P]> | undefined }
+      : T;
 
 /** One promise-returning function for each unary RPC. */
 export type Client<D extends ServiceDefinition> = {
-  readonly [M in keyof D['methods'] as D['methods'][M]['requestStream'] extends true ? never : D['methods'][M]['responseStream'] extends true ? never : M]: (
-    request: Partially<RequestOf<D['methods'][M]>>,
-    options?: CallOptions,
-  ) => Promise<ResponseOf<D['methods'][M]>>;
+  readonly [
+    M in keyof D['methods'] as D['methods'][M]['requestStream'] extends true
+      ? never
+      : D['methods'][M]['responseStream'] extends true
+        ? never
+        : M
+  ]: (request: Partially<RequestOf<D['methods'][M]>>, options?: CallOptions) => Promise<ResponseOf<D['methods'][M]>>;
 } & { close(): void };
 
 export interface ClientOptions<D extends ServiceDefinition> {
@@ -30,7 +46,18 @@ export interface ClientOptions<D extends ServiceDefinition> {
 
 /** Retries at the transport, only where the server cannot have begun the work: UNAVAILABLE, four tries, backoff with jitter. */
 const SERVICE_CONFIG = JSON.stringify({
-  methodConfig: [{ name: [{}], retryPolicy: { maxAttempts: 4, initialBackoff: '0.1s', maxBackoff: '2s', backoffMultiplier: 2, retryableStatusCodes: ['UNAVAILABLE'] } }],
+  methodConfig: [
+    {
+      name: [{}],
+      retryPolicy: {
+        maxAttempts: 4,
+        initialBackoff: '0.1s',
+        maxBackoff: '2s',
+        backoffMultiplier: 2,
+        retryableStatusCodes: ['UNAVAILABLE'],
+      },
+    },
+  ],
 });
 
 /** @param address `host:port`. Errors arrive as the AppError that the server threw, with the same code. */

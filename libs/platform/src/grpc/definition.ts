@@ -81,20 +81,36 @@ export type HotMethod = (replies: HotReplies, refuse: (reply: ReplyHandle, error
 
 /** Hand-made codecs for hot messages, in place of the generated ones. */
 export type CodecOverrides<D extends ServiceDefinition> = {
-  readonly [M in keyof D['methods']]?: { readonly request?: Codec<RequestOf<D['methods'][M]>>; readonly response?: Codec<ResponseOf<D['methods'][M]>> };
+  readonly [M in keyof D['methods']]?: {
+    readonly request?: Codec<RequestOf<D['methods'][M]>>;
+    readonly response?: Codec<ResponseOf<D['methods'][M]>>;
+  };
 };
 
 /** Joins a definition with its implementation. */
-export function bindGrpc<D extends ServiceDefinition>(definition: D, implementation: Implementation<D>, codecs: CodecOverrides<D> = {}): GrpcService {
+export function bindGrpc<D extends ServiceDefinition>(
+  definition: D,
+  implementation: Implementation<D>,
+  codecs: CodecOverrides<D> = {},
+): GrpcService {
   const methods = Object.entries(definition.methods).map(([name, method]): GrpcMethod => {
     const handler = implementation[name as keyof D['methods']] as GrpcMethod['handle'];
-    return { ...erase(definition, name, codecs), requestStream: method.requestStream, responseStream: method.responseStream, handle: (request, call) => handler.call(implementation, request, call) };
+    return {
+      ...erase(definition, name, codecs),
+      requestStream: method.requestStream,
+      responseStream: method.responseStream,
+      handle: (request, call) => handler.call(implementation, request, call),
+    };
   });
   return { fullName: definition.fullName, methods };
 }
 
 /** Path and codecs of one method, for servers and clients alike. */
-export function erase<D extends ServiceDefinition>(definition: D, name: string, codecs: CodecOverrides<D>): Pick<GrpcMethod, 'path' | 'request' | 'response'> {
+export function erase<D extends ServiceDefinition>(
+  definition: D,
+  name: string,
+  codecs: CodecOverrides<D>,
+): Pick<GrpcMethod, 'path' | 'request' | 'response'> {
   const method = definition.methods[name]!;
   const own = codecs[name as keyof D['methods']] as { request?: Codec<unknown>; response?: Codec<unknown> } | undefined;
   return {

@@ -1,5 +1,9 @@
 import { AppError } from '@headrace/base/errors';
-import { HealthCheckResponse_ServingStatus as ServingStatus, HealthDefinition, type HealthCheckResponse } from '@headrace/contracts/grpc/health/v1/health';
+import {
+  HealthCheckResponse_ServingStatus as ServingStatus,
+  HealthDefinition,
+  type HealthCheckResponse,
+} from '@headrace/contracts/grpc/health/v1/health';
 import { EventEmitter, once } from 'node:events';
 import { bindGrpc, type GrpcService } from './definition.js';
 
@@ -20,7 +24,10 @@ export class GrpcHealth {
   }
 
   service(): GrpcService {
-    const { answer, watch } = { answer: (name: string) => this.#answer(name), watch: (name: string, signal: AbortSignal) => this.#watch(name, signal) };
+    const { answer, watch } = {
+      answer: (name: string) => this.#answer(name),
+      watch: (name: string, signal: AbortSignal) => this.#watch(name, signal),
+    };
     return bindGrpc(HealthDefinition, {
       check: async ({ service }) => {
         if (!this.#names.has(service)) throw new AppError('NOT_FOUND', `no service ${service} here`);

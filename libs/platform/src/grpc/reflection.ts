@@ -1,5 +1,9 @@
 import { DESCRIPTOR_SET_BASE64 } from '@headrace/contracts/descriptor-set';
-import { ServerReflectionDefinition, type ServerReflectionRequest, type ServerReflectionResponse } from '@headrace/contracts/grpc/reflection/v1/reflection';
+import {
+  ServerReflectionDefinition,
+  type ServerReflectionRequest,
+  type ServerReflectionResponse,
+} from '@headrace/contracts/grpc/reflection/v1/reflection';
 import { status as Status } from '@grpc/grpc-js';
 import { bindGrpc, type GrpcService } from './definition.js';
 import { lengthDelimited, textOf } from './proto-fields.js';
@@ -9,7 +13,8 @@ export function reflectionServices(serviceNames: readonly string[]): GrpcService
   const index = descriptorIndex();
   const implementation = {
     async *serverReflectionInfo(requests: AsyncIterable<ServerReflectionRequest>): AsyncIterable<ServerReflectionResponse> {
-      for await (const request of requests) yield { validHost: request.host, originalRequest: request, messageResponse: respond(index, serviceNames, request) };
+      for await (const request of requests)
+        yield { validHost: request.host, originalRequest: request, messageResponse: respond(index, serviceNames, request) };
     },
   };
   const alpha = { ...ServerReflectionDefinition, fullName: 'grpc.reflection.v1alpha.ServerReflection' };
@@ -45,7 +50,10 @@ function files(index: DescriptorIndex, name: string | undefined): Answer {
     index.files.get(file)?.imports.forEach(visit);
   };
   visit(name);
-  return { $case: 'fileDescriptorResponse', value: { fileDescriptorProto: [...wanted].flatMap((f) => index.files.get(f)?.bytes ?? []).map((b) => Buffer.from(b)) } };
+  return {
+    $case: 'fileDescriptorResponse',
+    value: { fileDescriptorProto: [...wanted].flatMap((f) => index.files.get(f)?.bytes ?? []).map((b) => Buffer.from(b)) },
+  };
 }
 
 function refusal(errorMessage: string): Answer {

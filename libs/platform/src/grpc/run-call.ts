@@ -22,7 +22,13 @@ export interface RunningGrpcServer {
 }
 
 /** Bounds that hold whichever transport carries the calls. Bytes, counts and milliseconds. */
-export const GRPC_LIMITS = { receivedMessageBytes: 16 * 1024 * 1024, streams: 1000, connectionIdleMs: 300_000, keepaliveMs: 60_000, keepaliveTimeoutMs: 20_000 } as const;
+export const GRPC_LIMITS = {
+  receivedMessageBytes: 16 * 1024 * 1024,
+  streams: 1000,
+  connectionIdleMs: 300_000,
+  keepaliveMs: 60_000,
+  keepaliveTimeoutMs: 20_000,
+} as const;
 
 /** A call without a deadline may not live longer than this. */
 const LONGEST_CALL_MS = 600_000;
@@ -49,7 +55,11 @@ export class CallRunner {
     this.#guard = guard;
     this.#telemetry = telemetry;
     this.#log = log;
-    this.#seconds = telemetry.histogram({ name: 'headrace_grpc_server_seconds', help: 'Time from request to answer', labels: ['method', 'code'] });
+    this.#seconds = telemetry.histogram({
+      name: 'headrace_grpc_server_seconds',
+      help: 'Time from request to answer',
+      labels: ['method', 'code'],
+    });
   }
 
   /** A call with one answer. @throws AppError */
@@ -58,7 +68,12 @@ export class CallRunner {
   }
 
   /** A call with many answers; `emit` resolves when the peer has room for the next. @throws AppError */
-  stream(method: GrpcMethod, call: IncomingCall, request: () => unknown, emit: (message: unknown, signal: AbortSignal) => Promise<void> | undefined): Promise<void> {
+  stream(
+    method: GrpcMethod,
+    call: IncomingCall,
+    request: () => unknown,
+    emit: (message: unknown, signal: AbortSignal) => Promise<void> | undefined,
+  ): Promise<void> {
     return this.#run(method, call, async (context) => {
       for await (const message of method.handle(request(), context) as AsyncIterable<unknown>) {
         context.signal.throwIfAborted();
@@ -75,7 +90,10 @@ export class CallRunner {
   async #run<T>({ path }: GrpcMethod, call: IncomingCall, work: (context: CallContext) => Promise<T>): Promise<T> {
     const startedAt = performance.now();
     const abort = new AbortController();
-    const timer = setTimeout(() => abort.abort(new AppError('DEADLINE_EXCEEDED', `${path}: no answer within the deadline`)), remainingMs(call.deadlineMs));
+    const timer = setTimeout(
+      () => abort.abort(new AppError('DEADLINE_EXCEEDED', `${path}: no answer within the deadline`)),
+      remainingMs(call.deadlineMs),
+    );
     call.onGone((why) => abort.abort(why));
     let code = 'OK';
     try {
@@ -108,7 +126,11 @@ export function decodeRequest(method: GrpcMethod, bytes: Uint8Array): unknown {
   try {
     return method.request.decode(bytes);
   } catch (error) {
-    return new Undecodable(error instanceof AppError ? error : new AppError('REQUEST_INVALID', `${method.path}: the request is not a valid message`, { cause: error }));
+    return new Undecodable(
+      error instanceof AppError
+        ? error
+        : new AppError('REQUEST_INVALID', `${method.path}: the request is not a valid message`, { cause: error }),
+    );
   }
 }
 

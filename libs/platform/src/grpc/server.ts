@@ -11,7 +11,17 @@ import {
   type UntypedHandleCall,
 } from '@grpc/grpc-js';
 import type { GrpcMethod } from './definition.js';
-import { bracket, CallRunner, decodeRequest, GRPC_LIMITS, requestOf, requestsOf, type GrpcServerOptions, type IncomingCall, type RunningGrpcServer } from './run-call.js';
+import {
+  bracket,
+  CallRunner,
+  decodeRequest,
+  GRPC_LIMITS,
+  requestOf,
+  requestsOf,
+  type GrpcServerOptions,
+  type IncomingCall,
+  type RunningGrpcServer,
+} from './run-call.js';
 import { toStatus } from './status.js';
 
 export { bindGrpc, type CallContext, type Codec, type GrpcMethod, type GrpcService, type Implementation } from './definition.js';
@@ -53,20 +63,34 @@ export async function startGrpcServer(options: GrpcServerOptions): Promise<Runni
     server.addService(definition, handlers);
   }
   const port = await new Promise<number>((resolve, reject) => {
-    server.bindAsync(`${bracket(options.host)}:${options.port}`, ServerCredentials.createInsecure(), (error, bound) => (error ? reject(error) : resolve(bound)));
+    server.bindAsync(`${bracket(options.host)}:${options.port}`, ServerCredentials.createInsecure(), (error, bound) =>
+      error ? reject(error) : resolve(bound),
+    );
   });
   return { address: `${bracket(options.host)}:${port}`, close: (timeoutMs) => drain(server, timeoutMs) };
 }
 
-type AnyCall = ServerUnaryCall<unknown, unknown> & ServerReadableStream<unknown, unknown> & ServerWritableStream<unknown, unknown> & ServerDuplexStream<unknown, unknown>;
+type AnyCall = ServerUnaryCall<unknown, unknown> &
+  ServerReadableStream<unknown, unknown> &
+  ServerWritableStream<unknown, unknown> &
+  ServerDuplexStream<unknown, unknown>;
 
 function handlerOf(method: GrpcMethod, runner: CallRunner): UntypedHandleCall {
   const request = (call: AnyCall) => (): unknown => (method.requestStream ? requestsOf(call) : requestOf(call.request));
   if (method.responseStream) {
-    return ((call: AnyCall) => void runner.stream(method, incoming(method, call), request(call), (message, signal) => write(call, message, signal)).then(() => call.end(), (error: unknown) => call.emit('error', toStatus(error)))) as UntypedHandleCall;
+    return ((call: AnyCall) =>
+      void runner
+        .stream(method, incoming(method, call), request(call), (message, signal) => write(call, message, signal))
+        .then(
+          () => call.end(),
+          (error: unknown) => call.emit('error', toStatus(error)),
+        )) as UntypedHandleCall;
   }
   return ((call: AnyCall, callback: (error: unknown, value?: unknown) => void) =>
-    void runner.unary(method, incoming(method, call), request(call)).then((value) => callback(null, value), (error: unknown) => callback(toStatus(error)))) as UntypedHandleCall;
+    void runner.unary(method, incoming(method, call), request(call)).then(
+      (value) => callback(null, value),
+      (error: unknown) => callback(toStatus(error)),
+    )) as UntypedHandleCall;
 }
 
 /** Backpressure: waits for the peer to read before the next message is made. */

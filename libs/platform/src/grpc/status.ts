@@ -65,7 +65,9 @@ function decodeErrorInfo(bytes: Uint8Array): ErrorInfo | undefined {
       const any = lengthDelimited(detail.bytes);
       if (textOf(any, 1) !== ERROR_INFO) continue;
       const info = lengthDelimited(any.find((f) => f.number === 2)?.bytes ?? new Uint8Array());
-      const metadata = Object.fromEntries(info.filter((f) => f.number === 3).map((f) => [textOf(lengthDelimited(f.bytes), 1), textOf(lengthDelimited(f.bytes), 2)]));
+      const metadata = Object.fromEntries(
+        info.filter((f) => f.number === 3).map((f) => [textOf(lengthDelimited(f.bytes), 1), textOf(lengthDelimited(f.bytes), 2)]),
+      );
       return { reason: textOf(info, 1), metadata };
     }
   } catch {

@@ -1,9 +1,29 @@
 import { AppError, toAppError } from '@headrace/base/errors';
-import { bidi, clientStream, hotUnary, serverStream, unary, type CallContext as WireCall, type MethodDefinition, type MethodEntry, type MethodKind } from '@headrace/wire/handler';
+import {
+  bidi,
+  clientStream,
+  hotUnary,
+  serverStream,
+  unary,
+  type CallContext as WireCall,
+  type MethodDefinition,
+  type MethodEntry,
+  type MethodKind,
+} from '@headrace/wire/handler';
 import { WireServer, type WireServerOptions } from '@headrace/wire/server';
 import { GrpcError, Status } from '@headrace/wire/status';
 import type { GrpcMethod } from './definition.js';
-import { bracket, CallRunner, decodeRequest, GRPC_LIMITS, requestOf, requestsOf, type GrpcServerOptions, type IncomingCall, type RunningGrpcServer } from './run-call.js';
+import {
+  bracket,
+  CallRunner,
+  decodeRequest,
+  GRPC_LIMITS,
+  requestOf,
+  requestsOf,
+  type GrpcServerOptions,
+  type IncomingCall,
+  type RunningGrpcServer,
+} from './run-call.js';
 import { statusOf } from './status.js';
 
 const LIMITS: NonNullable<WireServerOptions['limits']> = {
@@ -21,9 +41,17 @@ export async function startWireServer(options: GrpcServerOptions): Promise<Runni
   const methods = options.services.flatMap((service) => service.methods);
   const server = new WireServer(
     methods.map((method) => (method.hot ? hotEntry(method, method.hot, runner) : ordinaryEntry(method, runner))),
-    { limits: LIMITS, ...hotGuard(methods, options), onDefect: (error) => log.error('a defect in the gRPC transport or in a hot handler', { error }) },
+    {
+      limits: LIMITS,
+      ...hotGuard(methods, options),
+      onDefect: (error) => log.error('a defect in the gRPC transport or in a hot handler', { error }),
+    },
   );
-  const gauge = telemetry.gauge({ name: 'headrace_grpc_wire', help: 'Counters of the wire transport since its start; connectionsOpen and bufferedBytes are what is there now', labels: ['what'] });
+  const gauge = telemetry.gauge({
+    name: 'headrace_grpc_wire',
+    help: 'Counters of the wire transport since its start; connectionsOpen and bufferedBytes are what is there now',
+    labels: ['what'],
+  });
   Object.assign(gauge, { collect: () => Object.entries(server.stats).forEach(([what, value]) => gauge.set({ what }, value as number)) });
   const { port } = await server.listen({ host, port: options.port });
   return { address: `${bracket(host)}:${port}`, close: (timeoutMs) => server.drain(timeoutMs) };
@@ -60,8 +88,10 @@ function hotEntry(method: GrpcMethod, hot: NonNullable<GrpcMethod['hot']>, runne
 }
 
 function ordinaryEntry(method: GrpcMethod, runner: CallRunner): MethodEntry {
-  const one = (request: unknown, call: WireCall): Promise<unknown> => runner.unary(method, incoming(method, call), () => requestOf(request)).catch(rethrow);
-  const many = (request: () => unknown, call: WireCall): AsyncIterable<unknown> => pulled((emit) => runner.stream(method, incoming(method, call), request, emit).catch(rethrow));
+  const one = (request: unknown, call: WireCall): Promise<unknown> =>
+    runner.unary(method, incoming(method, call), () => requestOf(request)).catch(rethrow);
+  const many = (request: () => unknown, call: WireCall): AsyncIterable<unknown> =>
+    pulled((emit) => runner.stream(method, incoming(method, call), request, emit).catch(rethrow));
   switch (kindOf(method)) {
     case 'unary':
       return unary(definitionOf(method), one);
@@ -95,7 +125,12 @@ function incoming({ path }: GrpcMethod, call: WireCall): IncomingCall {
   const onGone = (callback: (why: AppError) => void): void => {
     const { signal } = call;
     const isLate = (): boolean => signal.reason instanceof GrpcError && signal.reason.code === Status.DEADLINE_EXCEEDED;
-    const gone = (): void => callback(isLate() ? new AppError('DEADLINE_EXCEEDED', `${path}: no answer within the deadline`) : new AppError('CANCELLED', `${path}: cancelled by the caller`));
+    const gone = (): void =>
+      callback(
+        isLate()
+          ? new AppError('DEADLINE_EXCEEDED', `${path}: no answer within the deadline`)
+          : new AppError('CANCELLED', `${path}: cancelled by the caller`),
+      );
     if (signal.aborted) gone();
     else signal.addEventListener('abort', gone, { once: true });
   };

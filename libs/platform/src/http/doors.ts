@@ -10,7 +10,11 @@ export class HttpDoors {
   readonly routes: string[] = [];
 
   install(server: FastifyInstance, guard: Guard, telemetry: Telemetry, log: Log): void {
-    const seconds = telemetry.histogram({ name: 'headrace_http_server_seconds', help: 'Time from request to answer', labels: ['route', 'status'] });
+    const seconds = telemetry.histogram({
+      name: 'headrace_http_server_seconds',
+      help: 'Time from request to answer',
+      labels: ['route', 'status'],
+    });
     server.addHook('onRoute', ({ method, url }) => {
       for (const one of [method].flat()) if (one !== 'HEAD' && one !== 'OPTIONS') this.routes.push(`${one} ${url}`);
     });
@@ -25,7 +29,10 @@ export class HttpDoors {
       telemetry.runIn(header(request, 'traceparent'), done);
     });
     server.addHook('onResponse', (request, reply, done) => {
-      seconds.observe({ route: request.routeOptions.url ? door(request) : 'unknown', status: String(reply.statusCode) }, reply.elapsedTime / 1000);
+      seconds.observe(
+        { route: request.routeOptions.url ? door(request) : 'unknown', status: String(reply.statusCode) },
+        reply.elapsedTime / 1000,
+      );
       done();
     });
   }

@@ -12,12 +12,19 @@ const CHECK_TIMEOUT_MS = 2_000;
  * Liveness says only that the event loop turns: a restart does not mend a broken database, so it never looks at one.
  * Readiness looks at every dependency that the service named, and turns false first when the service stops.
  */
-export function addHealthRoutes(server: FastifyInstance, state: () => 'starting' | 'ready' | 'stopping', checks: Checks, telemetry: Telemetry): void {
+export function addHealthRoutes(
+  server: FastifyInstance,
+  state: () => 'starting' | 'ready' | 'stopping',
+  checks: Checks,
+  telemetry: Telemetry,
+): void {
   server.get('/health/live', () => ({ status: 'live' }));
   server.get('/health/ready', async (_request, reply) => {
     const results = await Promise.all(Object.entries(checks).map(async ([name, check]) => [name, await outcome(check)] as const));
     const ready = state() === 'ready' && results.every(([, result]) => result === 'up');
-    return reply.status(ready ? 200 : 503).send({ status: ready ? 'ready' : state() === 'ready' ? 'degraded' : state(), checks: Object.fromEntries(results) });
+    return reply
+      .status(ready ? 200 : 503)
+      .send({ status: ready ? 'ready' : state() === 'ready' ? 'degraded' : state(), checks: Object.fromEntries(results) });
   });
   server.get('/metrics', async (_request, reply) => reply.type(telemetry.registry.contentType).send(await telemetry.metricsText()));
 }

@@ -92,8 +92,15 @@ export class BatchHandler {
   /** One call of the handler, timed, inside a span that continues the first event's trace. */
   #call(events: readonly Received<unknown>[], context: BatchContext): ReturnType<Subscription['handle']> {
     const end = this.#metrics.batchSeconds.startTimer(this.#labels);
-    const attributes = { 'messaging.system': 'kafka', 'messaging.destination.name': context.topic, 'messaging.consumer.group.name': context.group, 'messaging.batch.message_count': events.length };
-    return this.#parts.telemetry.span(`handle ${context.topic}`, attributes, async () => this.#subscription.handle(events, context), events[0]?.traceparent).finally(end);
+    const attributes = {
+      'messaging.system': 'kafka',
+      'messaging.destination.name': context.topic,
+      'messaging.consumer.group.name': context.group,
+      'messaging.batch.message_count': events.length,
+    };
+    return this.#parts.telemetry
+      .span(`handle ${context.topic}`, attributes, async () => this.#subscription.handle(events, context), events[0]?.traceparent)
+      .finally(end);
   }
 
   /** Without its dead letters a batch must not be committed, so a broker that is away is waited for. */
@@ -109,7 +116,15 @@ export class BatchHandler {
       }
     }
     for (const { topic, headers } of letters) {
-      this.#parts.log.warn('event dead-lettered', { topic, group: headers[DEAD.group], code: headers[DEAD.code], reason: headers[DEAD.reason], partition: headers[DEAD.partition], offset: headers[DEAD.offset], traceId: headers[DEAD.traceId] });
+      this.#parts.log.warn('event dead-lettered', {
+        topic,
+        group: headers[DEAD.group],
+        code: headers[DEAD.code],
+        reason: headers[DEAD.reason],
+        partition: headers[DEAD.partition],
+        offset: headers[DEAD.offset],
+        traceId: headers[DEAD.traceId],
+      });
     }
   }
 

@@ -45,7 +45,12 @@ export function toDeadLetter(received: ReceivedRecord, code: ErrorCode, reason: 
 
 /** One bad part of an event; its own event id, so that a replay is not taken for the event that was handled already. */
 export function toQuarantine(received: ReceivedRecord, part: Quarantined, index: number, eventId: string, group = ''): OutgoingRecord {
-  const rawHeaders: WireHeaders = { ...received.rawHeaders, ce_id: `${eventId}/quarantined/${index}`, ce_causationid: eventId, 'content-type': part.contentType };
+  const rawHeaders: WireHeaders = {
+    ...received.rawHeaders,
+    ce_id: `${eventId}/quarantined/${index}`,
+    ce_causationid: eventId,
+    'content-type': part.contentType,
+  };
   return toDeadLetter({ ...received, rawValue: part.value, rawHeaders }, part.code, part.reason, group);
 }
 
@@ -56,11 +61,17 @@ function fitting(letter: OutgoingRecord): OutgoingRecord {
     return letter;
   } catch (error) {
     if (!(error instanceof AppError && error.code === 'MESSAGE_TOO_LARGE')) throw error;
-    return { ...letter, key: letter.key.slice(0, 1_000), value: new Uint8Array(), headers: { ...clipped(letter.headers), [DEAD.droppedBytes]: String(letter.value.byteLength) } };
+    return {
+      ...letter,
+      key: letter.key.slice(0, 1_000),
+      value: new Uint8Array(),
+      headers: { ...clipped(letter.headers), [DEAD.droppedBytes]: String(letter.value.byteLength) },
+    };
   }
 }
 
-const clipped = (headers: WireHeaders): WireHeaders => Object.fromEntries(Object.entries(headers).map(([name, value]) => [name, value.slice(0, REASON_MAX)]));
+const clipped = (headers: WireHeaders): WireHeaders =>
+  Object.fromEntries(Object.entries(headers).map(([name, value]) => [name, value.slice(0, REASON_MAX)]));
 
 /** Which letters to send again; every given field must match. */
 export interface ReplayFilter {
@@ -99,7 +110,9 @@ export async function replay(clients: ReplayClients, topic: string, filter: Repl
     const end = ends.get(batch.partition);
     if (end === undefined) return;
     progressAtMs = Date.now();
-    const due = batch.records.filter((record) => BigInt(record.offset) < end && matches(record, filter)).map((record) => toOriginal(topic, record));
+    const due = batch.records
+      .filter((record) => BigInt(record.offset) < end && matches(record, filter))
+      .map((record) => toOriginal(topic, record));
     const sendable = due.filter((record) => recordBytes(record) <= MAX_MESSAGE_BYTES);
     await clients.producer().send(sendable);
     sent += sendable.length;
@@ -112,7 +125,11 @@ export async function replay(clients: ReplayClients, topic: string, filter: Repl
   let watch: NodeJS.Timeout | undefined;
   try {
     await consumer.start();
-    await Promise.race([finished, consumer.ended.then((error) => Promise.reject(error)), new Promise<never>((_, reject) => (watch = watchIdle(() => progressAtMs, source, reject)))]);
+    await Promise.race([
+      finished,
+      consumer.ended.then((error) => Promise.reject(error)),
+      new Promise<never>((_, reject) => (watch = watchIdle(() => progressAtMs, source, reject))),
+    ]);
   } finally {
     clearInterval(watch);
     await consumer.stop();
@@ -123,7 +140,8 @@ export async function replay(clients: ReplayClients, topic: string, filter: Repl
 
 function watchIdle(progressAtMs: () => number, topic: string, reject: (error: AppError) => void): NodeJS.Timeout {
   return setInterval(() => {
-    if (Date.now() - progressAtMs() > REPLAY_IDLE_MS) reject(new AppError('DEADLINE_EXCEEDED', `replay of ${topic}: nothing came for ${REPLAY_IDLE_MS} ms; run it again`));
+    if (Date.now() - progressAtMs() > REPLAY_IDLE_MS)
+      reject(new AppError('DEADLINE_EXCEEDED', `replay of ${topic}: nothing came for ${REPLAY_IDLE_MS} ms; run it again`));
   }, 1_000);
 }
 

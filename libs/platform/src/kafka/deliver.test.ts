@@ -53,19 +53,34 @@ it('retries only the events that ask for it, then gives them up with their reaso
     batchOf('a', 'later', 'never'),
     (batch, { attempt }) => {
       seen.push(batch.map((e) => e.event));
-      return Promise.resolve(batch.map(({ event }): Verdict => (event === 'never' || (event === 'later' && attempt < 2) ? { kind: 'retry', reason: `${event}: no prediction yet` } : { kind: 'done' })));
+      return Promise.resolve(
+        batch.map(({ event }): Verdict =>
+          event === 'never' || (event === 'later' && attempt < 2)
+            ? { kind: 'retry', reason: `${event}: no prediction yet` }
+            : { kind: 'done' },
+        ),
+      );
     },
     policy,
     hooks(),
   );
   expect(seen).toEqual([['a', 'later', 'never'], ['later', 'never'], ['never']]);
-  expect(verdicts).toEqual([{ kind: 'done' }, { kind: 'done' }, { kind: 'dead', code: 'DEADLINE_EXCEEDED', reason: 'not handled after 3 tries: never: no prediction yet' }]);
+  expect(verdicts).toEqual([
+    { kind: 'done' },
+    { kind: 'done' },
+    { kind: 'dead', code: 'DEADLINE_EXCEEDED', reason: 'not handled after 3 tries: never: no prediction yet' },
+  ]);
 });
 
 it('waits out an outage however long it lasts: no event dies for a database that is away', async () => {
   let calls = 0;
   const h = hooks();
-  const verdicts = await deliver(batchOf('a', 'b'), () => (++calls <= 200 ? Promise.reject(new AppError('DEPENDENCY_UNAVAILABLE', 'Postgres is away')) : Promise.resolve()), policy, h);
+  const verdicts = await deliver(
+    batchOf('a', 'b'),
+    () => (++calls <= 200 ? Promise.reject(new AppError('DEPENDENCY_UNAVAILABLE', 'Postgres is away')) : Promise.resolve()),
+    policy,
+    h,
+  );
   expect(kinds(verdicts)).toEqual(['done', 'done']);
   expect(h.outages).toHaveLength(200);
   expect(Math.max(...h.waits)).toBeLessThanOrEqual(10_000);
@@ -78,7 +93,11 @@ it('leaves the batch when the wait is stopped', async () => {
 
 it('takes a wrong number of verdicts as a defect of the handler', async () => {
   const [verdict] = await deliver(batchOf('a'), () => Promise.resolve([]), policy, hooks());
-  expect(verdict).toMatchObject({ kind: 'dead', code: 'INTERNAL', reason: expect.stringContaining('one verdict for each of the 1 events, got 0') });
+  expect(verdict).toMatchObject({
+    kind: 'dead',
+    code: 'INTERNAL',
+    reason: expect.stringContaining('one verdict for each of the 1 events, got 0'),
+  });
 });
 
 it('backs off by doubling, with a ceiling and jitter', () => {

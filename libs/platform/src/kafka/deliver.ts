@@ -26,7 +26,11 @@ export function isOutage(error: unknown): boolean {
 }
 
 /** Doubles with each attempt (the first is 1), with a quarter of jitter so that members do not strike together. */
-export function backoffMs(attempt: number, { initialDelayMs, maxDelayMs }: Pick<RetryPolicy, 'initialDelayMs' | 'maxDelayMs'>, random: () => number = Math.random): number {
+export function backoffMs(
+  attempt: number,
+  { initialDelayMs, maxDelayMs }: Pick<RetryPolicy, 'initialDelayMs' | 'maxDelayMs'>,
+  random: () => number = Math.random,
+): number {
   return Math.min(maxDelayMs, initialDelayMs * 2 ** (attempt - 1)) * (0.75 + 0.25 * random());
 }
 
@@ -34,13 +38,24 @@ export function backoffMs(attempt: number, { initialDelayMs, maxDelayMs }: Pick<
  * Hands a batch to a handler until every event has a final verdict. Outages wait without an end of their own; everything else
  * has `tries`, first for the batch, then for each event alone, so that only the poison event dies.
  */
-export async function deliver<T>(batch: readonly Received<T>[], handle: SubscribeOptions<T>['handle'], retry: RetryPolicy, hooks: DeliveryHooks): Promise<FinalVerdict[]> {
+export async function deliver<T>(
+  batch: readonly Received<T>[],
+  handle: SubscribeOptions<T>['handle'],
+  retry: RetryPolicy,
+  hooks: DeliveryHooks,
+): Promise<FinalVerdict[]> {
   const final = new Array<FinalVerdict | undefined>(batch.length).fill(undefined);
   let open = batch.map((_, index) => index);
-  for (let attempt = 1, outages = 0; open.length > 0; ) {
+  for (let attempt = 1, outages = 0; open.length > 0;) {
     let reason: string;
     try {
-      const verdicts = checked(await handle(open.map((index) => batch[index]!), { ...hooks.context, attempt }), open.length);
+      const verdicts = checked(
+        await handle(
+          open.map((index) => batch[index]!),
+          { ...hooks.context, attempt },
+        ),
+        open.length,
+      );
       const again: number[] = [];
       reason = '';
       for (const [position, index] of open.entries()) {
@@ -82,4 +97,9 @@ function checked(verdicts: readonly Verdict[] | void, events: number): readonly 
 /** An unexpected error is a defect, yet the dead letter is read by those who mend it: it keeps the real words. */
 const deadBy = (error: unknown): FinalVerdict => dead(toAppError(error).code, messageOf(error));
 
-const dead = (code: ErrorCode, reason: string, { quarantine }: Pick<Verdict, 'quarantine'> = {}): FinalVerdict => ({ kind: 'dead', code, reason, ...(quarantine ? { quarantine } : {}) });
+const dead = (code: ErrorCode, reason: string, { quarantine }: Pick<Verdict, 'quarantine'> = {}): FinalVerdict => ({
+  kind: 'dead',
+  code,
+  reason,
+  ...(quarantine ? { quarantine } : {}),
+});

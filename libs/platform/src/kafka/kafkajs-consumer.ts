@@ -48,7 +48,12 @@ export class KafkajsConsumer implements EventConsumer {
         });
       });
       joined.catch(() => undefined); // awaited below, unless `run` throws first
-      await this.#consumer.run({ autoCommit: false, eachBatchAutoResolve: false, partitionsConsumedConcurrently: concurrency, eachBatch: (payload) => this.#eachBatch(payload) });
+      await this.#consumer.run({
+        autoCommit: false,
+        eachBatchAutoResolve: false,
+        partitionsConsumedConcurrently: concurrency,
+        eachBatch: (payload) => this.#eachBatch(payload),
+      });
       await joined;
     } catch (error) {
       await this.stop();
@@ -91,7 +96,13 @@ export class KafkajsConsumer implements EventConsumer {
 }
 
 function toRawRecord(message: KafkaMessage): RawRecord {
-  return { offset: message.offset, key: message.key, value: message.value, headers: decodeHeaders(entriesOf(message.headers)), timestampMs: Number(message.timestamp) };
+  return {
+    offset: message.offset,
+    key: message.key,
+    value: message.value,
+    headers: decodeHeaders(entriesOf(message.headers)),
+    timestampMs: Number(message.timestamp),
+  };
 }
 
 function* entriesOf(headers: IHeaders | undefined): Iterable<readonly [string, Uint8Array | string]> {

@@ -59,5 +59,7 @@ export class KafkajsProducer implements EventProducer {
   }
 }
 
-const asBuffer = (bytes: Uint8Array): Buffer => (Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength));
-const asBytes = (key: Buffer | string | null | undefined): Uint8Array => (typeof key === 'string' ? Buffer.from(key) : (key ?? new Uint8Array()));
+const asBuffer = (bytes: Uint8Array): Buffer =>
+  Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+const asBytes = (key: Buffer | string | null | undefined): Uint8Array =>
+  typeof key === 'string' ? Buffer.from(key) : (key ?? new Uint8Array());

@@ -97,7 +97,8 @@ export class PartitionQueues {
 
   #run(partition: number, lane: Lane): void {
     const records = lane.records.splice(0, BATCH_MAX);
-    const bytes = lane.records.length === 0 ? lane.bytes : Math.round((lane.bytes * records.length) / (records.length + lane.records.length));
+    const bytes =
+      lane.records.length === 0 ? lane.bytes : Math.round((lane.bytes * records.length) / (records.length + lane.records.length));
     lane.bytes -= bytes;
     this.#queuedRecords -= records.length;
     this.#queuedBytes -= bytes;

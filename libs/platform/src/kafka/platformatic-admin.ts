@@ -38,8 +38,13 @@ export class PlatformaticAdmin implements TopicAdmin {
   offsets(topic: string): Promise<PartitionOffsets[]> {
     return this.#do(`reading the offsets of ${topic}`, async () => {
       const name = this.#prefix + topic;
-      const [low, high] = await Promise.all([this.#offsetsAt(name, ListOffsetTimestamps.EARLIEST), this.#offsetsAt(name, ListOffsetTimestamps.LATEST)]);
-      return [...high].map(([partition, end]) => ({ partition, low: low.get(partition) ?? 0n, high: end })).sort((a, b) => a.partition - b.partition);
+      const [low, high] = await Promise.all([
+        this.#offsetsAt(name, ListOffsetTimestamps.EARLIEST),
+        this.#offsetsAt(name, ListOffsetTimestamps.LATEST),
+      ]);
+      return [...high]
+        .map(([partition, end]) => ({ partition, low: low.get(partition) ?? 0n, high: end }))
+        .sort((a, b) => a.partition - b.partition);
     });
   }
 
@@ -47,8 +52,12 @@ export class PlatformaticAdmin implements TopicAdmin {
     const ends = await this.offsets(topic);
     return this.#do(`reading the lag of ${group}`, async () => {
       const partitionIndexes = ends.map(({ partition }) => partition);
-      const [found] = await this.#admin.listConsumerGroupOffsets({ groups: [{ groupId: this.#prefix + group, topics: [{ name: this.#prefix + topic, partitionIndexes }] }] });
-      const byPartition = new Map(found?.topics[0]?.partitions.map(({ partitionIndex, committedOffset }) => [partitionIndex, committedOffset]));
+      const [found] = await this.#admin.listConsumerGroupOffsets({
+        groups: [{ groupId: this.#prefix + group, topics: [{ name: this.#prefix + topic, partitionIndexes }] }],
+      });
+      const byPartition = new Map(
+        found?.topics[0]?.partitions.map(({ partitionIndex, committedOffset }) => [partitionIndex, committedOffset]),
+      );
       return ends.map(({ partition, low, high }) => {
         const next = byPartition.get(partition) ?? -1n;
         return { partition, lag: high - (next < low ? low : next) };
@@ -70,7 +79,9 @@ export class PlatformaticAdmin implements TopicAdmin {
 
   async #offsetsAt(topic: string, timestamp: bigint): Promise<Map<number, bigint>> {
     const partitions = (await this.#admin.metadata({ topics: [topic], forceUpdate: true })).topics.get(topic)?.partitionsCount ?? 0;
-    const [listed] = await this.#admin.listOffsets({ topics: [{ name: topic, partitions: Array.from({ length: partitions }, (_, partitionIndex) => ({ partitionIndex, timestamp })) }] });
+    const [listed] = await this.#admin.listOffsets({
+      topics: [{ name: topic, partitions: Array.from({ length: partitions }, (_, partitionIndex) => ({ partitionIndex, timestamp })) }],
+    });
     return new Map(listed?.partitions.map(({ partitionIndex, offset }) => [partitionIndex, offset]));
   }
 

@@ -153,5 +153,11 @@ export class PlatformaticConsumer implements EventConsumer {
 
 function toRawRecord({ offset, key, value, headers, timestamp }: Message): RawRecord {
   const entries = [...headers].map(([name, bytes]) => [name.toString('utf8'), bytes ?? new Uint8Array()] as const);
-  return { offset: offset.toString(), key: key ?? null, value: value ?? null, headers: decodeHeaders(entries), timestampMs: Number(timestamp) };
+  return {
+    offset: offset.toString(),
+    key: key ?? null,
+    value: value ?? null,
+    headers: decodeHeaders(entries),
+    timestampMs: Number(timestamp),
+  };
 }

@@ -11,11 +11,13 @@ const HEADER_OVERHEAD_BYTES = 10;
 
 export function recordBytes(record: OutgoingRecord): number {
   let bytes = record.value.byteLength + Buffer.byteLength(record.key) + RECORD_OVERHEAD_BYTES;
-  for (const [name, value] of Object.entries(record.headers)) bytes += Buffer.byteLength(name) + Buffer.byteLength(value) + HEADER_OVERHEAD_BYTES;
+  for (const [name, value] of Object.entries(record.headers))
+    bytes += Buffer.byteLength(name) + Buffer.byteLength(value) + HEADER_OVERHEAD_BYTES;
   return bytes;
 }
 
-const limitOf = (topic: string, maxBytes: number): number => (topic.endsWith('.dead') ? Math.max(maxBytes, DEAD_LETTER_MAX_BYTES) : maxBytes);
+const limitOf = (topic: string, maxBytes: number): number =>
+  topic.endsWith('.dead') ? Math.max(maxBytes, DEAD_LETTER_MAX_BYTES) : maxBytes;
 
 /**
  * Slices in order, each small enough for the broker even when all of it lands in one partition: the broker's limit is for a

@@ -49,7 +49,13 @@ export class EventRunner implements Background {
   #lagReading: Promise<void> = Promise.resolve();
   #stopped: Promise<void> | undefined;
 
-  constructor(clients: RunnerClients, publisher: Pick<EventPublisher, 'send'>, telemetry: Telemetry, log: Pick<Log, 'info' | 'warn' | 'error'>, options: EventRunnerOptions) {
+  constructor(
+    clients: RunnerClients,
+    publisher: Pick<EventPublisher, 'send'>,
+    telemetry: Telemetry,
+    log: Pick<Log, 'info' | 'warn' | 'error'>,
+    options: EventRunnerOptions,
+  ) {
     this.name = options.name ?? 'event runner';
     this.#clients = clients;
     this.#telemetry = telemetry;
@@ -59,7 +65,10 @@ export class EventRunner implements Background {
     assert(new Set(groups).size === groups.length, `each subscription has a group of its own, got ${groups.join(', ')}`);
     this.#options = { startWaitMs: 5_000, stopWaitMs: 10_000, lagEveryMs: 10_000, ...options };
     this.#supervisors = options.subscriptions.map((subscription) =>
-      this.#supervise(subscription, new BatchHandler(subscription, { publisher, telemetry, log, stopping: this.#stopping.signal, abort: this.#abort.signal })),
+      this.#supervise(
+        subscription,
+        new BatchHandler(subscription, { publisher, telemetry, log, stopping: this.#stopping.signal, abort: this.#abort.signal }),
+      ),
     );
   }
 
@@ -90,7 +99,14 @@ export class EventRunner implements Background {
     const labels = { topic: type.topic, group };
     const open = async (): Promise<EventConsumer> => {
       await this.#clients.admin().ensureTopics([type]);
-      return this.#clients.consumer({ topic: type.topic, group, from, concurrency, sessionTimeoutMs, onBatch: (batch) => handler.onBatch(batch) });
+      return this.#clients.consumer({
+        topic: type.topic,
+        group,
+        from,
+        concurrency,
+        sessionTimeoutMs,
+        onBatch: (batch) => handler.onBatch(batch),
+      });
     };
     return new Supervisor(open, {
       onJoined: () => this.#log.info('consumer joined', labels),

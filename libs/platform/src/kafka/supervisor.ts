@@ -36,7 +36,13 @@ export class Supervisor {
     this.#stopping.abort();
     const patience = new AbortController();
     const stopped = this.#stopAll().then(() => true);
-    const inTime = await Promise.race([stopped, sleep(waitMs, patience.signal).then(() => false, () => true)]);
+    const inTime = await Promise.race([
+      stopped,
+      sleep(waitMs, patience.signal).then(
+        () => false,
+        () => true,
+      ),
+    ]);
     patience.abort();
     if (!inTime) this.#hooks.onStuck();
   }
@@ -47,7 +53,7 @@ export class Supervisor {
   }
 
   async #keepOpen(): Promise<void> {
-    for (let failures = 0; !this.#stopping.signal.aborted; ) {
+    for (let failures = 0; !this.#stopping.signal.aborted;) {
       const startedAtMs = Date.now();
       let reason: unknown;
       try {

@@ -27,7 +27,8 @@ const TOO_LONG = new Map([
 ]);
 /** Socket errors of Node, and the texts of pg for which it has no code. */
 const SOCKET = /^(ECONN|EPIPE|ETIMEDOUT|ENOTFOUND|EHOSTUNREACH|ENETUNREACH|EAI_AGAIN)/;
-const PG_TEXTS = /^(Connection terminated|timeout exceeded when trying to connect|Query read timeout|Client has encountered a connection error|Client was closed|Cannot use a pool after|Client has already been)/;
+const PG_TEXTS =
+  /^(Connection terminated|timeout exceeded when trying to connect|Query read timeout|Client has encountered a connection error|Client was closed|Cannot use a pool after|Client has already been)/;
 
 /**
  * Postgres away -> DEPENDENCY_UNAVAILABLE, too slow -> DEADLINE_EXCEEDED, disk full -> OVERLOADED. Everything else comes
@@ -39,11 +40,17 @@ export function toPostgresError(error: unknown, doing = 'query'): unknown {
   const details = { dependency: 'postgres', ...(state === undefined ? {} : { sqlState: state }) };
   const tooLong = TOO_LONG.get(state ?? '');
   if (tooLong !== undefined) return new AppError('DEADLINE_EXCEEDED', `Postgres: ${tooLong}`, { details, cause: error });
-  if (state === '53100') return new AppError('OVERLOADED', 'Postgres: its disk is full; free space and try again', { details, cause: error });
+  if (state === '53100')
+    return new AppError('OVERLOADED', 'Postgres: its disk is full; free space and try again', { details, cause: error });
   const code = (error as { code?: unknown } | null)?.code;
-  const socket = state === undefined && (SOCKET.test(String(code)) || PG_TEXTS.test(messageOf(error)) || (error instanceof AggregateError && SOCKET.test(String(code))));
+  const socket =
+    state === undefined &&
+    (SOCKET.test(String(code)) || PG_TEXTS.test(messageOf(error)) || (error instanceof AggregateError && SOCKET.test(String(code))));
   if (socket || AWAY.test(state ?? '')) {
-    return new AppError('DEPENDENCY_UNAVAILABLE', `Postgres cannot be reached (${doing}): ${messageOf(error) || String(code)}`, { details, cause: error });
+    return new AppError('DEPENDENCY_UNAVAILABLE', `Postgres cannot be reached (${doing}): ${messageOf(error) || String(code)}`, {
+      details,
+      cause: error,
+    });
   }
   return error;
 }

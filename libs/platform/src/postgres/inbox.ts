@@ -6,7 +6,9 @@ import type { Tx } from './postgres.js';
  * event waits for the first one's outcome.
  */
 export async function claim(tx: Tx, consumer: string, eventId: string): Promise<boolean> {
-  return (await tx.execute('INSERT INTO platform_inbox (consumer, event_id) VALUES ($1, $2) ON CONFLICT DO NOTHING', [consumer, eventId])) === 1;
+  return (
+    (await tx.execute('INSERT INTO platform_inbox (consumer, event_id) VALUES ($1, $2) ON CONFLICT DO NOTHING', [consumer, eventId])) === 1
+  );
 }
 
 /** The same for a batch in one statement. @returns the ids that are new; an id that stands twice in the batch is new once. */

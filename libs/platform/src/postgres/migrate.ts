@@ -45,11 +45,19 @@ async function applyPending(tx: Tx, set: string, migrations: readonly Migration[
   await tx.query(`CREATE TABLE IF NOT EXISTS platform_migrations (
     set_name text NOT NULL, number integer NOT NULL, name text NOT NULL, sha256 text NOT NULL, applied_at timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (set_name, number))`);
-  const applied = await tx.query<AppliedMigration>('SELECT number, name, sha256 FROM platform_migrations WHERE set_name = $1 ORDER BY number', [set]);
+  const applied = await tx.query<AppliedMigration>(
+    'SELECT number, name, sha256 FROM platform_migrations WHERE set_name = $1 ORDER BY number',
+    [set],
+  );
   const pending = pendingMigrations(set, migrations, applied);
   for (const migration of pending) {
     await runFile(tx, set, migration);
-    await tx.execute('INSERT INTO platform_migrations (set_name, number, name, sha256) VALUES ($1, $2, $3, $4)', [set, migration.number, migration.name, migration.sha256]);
+    await tx.execute('INSERT INTO platform_migrations (set_name, number, name, sha256) VALUES ($1, $2, $3, $4)', [
+      set,
+      migration.number,
+      migration.name,
+      migration.sha256,
+    ]);
   }
   return pending;
 }
@@ -58,7 +66,9 @@ async function runFile(tx: Tx, set: string, { name, sql }: Migration): Promise<v
   try {
     await tx.query(sql);
   } catch (error) {
-    throw new AppError('INTERNAL', `migrations of ${set}: ${name} failed and nothing was applied: ${(error as Error).message}`, { cause: error });
+    throw new AppError('INTERNAL', `migrations of ${set}: ${name} failed and nothing was applied: ${(error as Error).message}`, {
+      cause: error,
+    });
   }
 }
 
@@ -70,7 +80,10 @@ export function pendingMigrations(set: string, files: readonly Migration[], appl
     if (!file) throw refused(set, `${past.name} was applied but its file is missing; restore the file (to undo it, add a new migration)`);
     if (file.sha256 !== past.sha256) {
       const renamed = file.name === past.name ? '' : ` (now named ${file.name})`;
-      throw refused(set, `${past.name}${renamed} was changed after it had been applied; restore its text and put the change into a new migration`);
+      throw refused(
+        set,
+        `${past.name}${renamed} was changed after it had been applied; restore its text and put the change into a new migration`,
+      );
     }
   }
   const newest = applied.at(-1)?.number ?? 0;

@@ -32,7 +32,12 @@ export async function enqueue(tx: Tx, records: readonly OutgoingRecord[], maxByt
   await tx.execute(
     `INSERT INTO platform_outbox (topic, key, value, headers)
      SELECT topic, key, value, headers FROM unnest($1::text[], $2::text[], $3::bytea[], $4::jsonb[]) WITH ORDINALITY AS r (topic, key, value, headers, position) ORDER BY position`,
-    [topics, keys, records.map((record) => Buffer.from(record.value.buffer, record.value.byteOffset, record.value.byteLength)), records.map((record) => JSON.stringify(record.headers))],
+    [
+      topics,
+      keys,
+      records.map((record) => Buffer.from(record.value.buffer, record.value.byteOffset, record.value.byteLength)),
+      records.map((record) => JSON.stringify(record.headers)),
+    ],
   );
   await tx.query(`SELECT pg_notify('${OUTBOX_CHANNEL}', '')`);
 }

@@ -48,7 +48,13 @@ export class OutboxRelay implements Background {
   #wake: () => void = () => undefined;
   #loops: Promise<unknown> = Promise.resolve();
 
-  constructor(postgres: Postgres, clients: RelayClients, telemetry: Telemetry, log: Pick<Log, 'info' | 'warn' | 'error'>, options: OutboxRelayOptions = {}) {
+  constructor(
+    postgres: Postgres,
+    clients: RelayClients,
+    telemetry: Telemetry,
+    log: Pick<Log, 'info' | 'warn' | 'error'>,
+    options: OutboxRelayOptions = {},
+  ) {
     this.#postgres = postgres;
     this.#clients = clients;
     this.#telemetry = telemetry;
@@ -69,7 +75,7 @@ export class OutboxRelay implements Background {
   }
 
   async #keepRelaying(): Promise<void> {
-    for (let failures = 0; !this.#stopped; ) {
+    for (let failures = 0; !this.#stopped;) {
       try {
         await this.#withSession(async (session) => {
           failures = 0;
@@ -100,7 +106,7 @@ export class OutboxRelay implements Background {
   }
 
   async #relayWhileMine(session: Session): Promise<void> {
-    for (let mine = false, failures = 0; !this.#stopped; ) {
+    for (let mine = false, failures = 0; !this.#stopped;) {
       if (!mine && (mine = await takeRelayLock(session))) this.#log.info('outbox relay is active');
       // Armed before the look at the table: a row that commits in between wakes us.
       const woken = this.#nextWake();
@@ -115,7 +121,11 @@ export class OutboxRelay implements Background {
       } catch (error) {
         if (!(error instanceof AppError)) throw error;
         const delayMs = backoffMs(++failures, RECONNECT);
-        this.#log.warn('outbox relay cannot reach Kafka; its rows wait', { reason: error.message, rows: rows.length, delayMs: Math.round(delayMs) });
+        this.#log.warn('outbox relay cannot reach Kafka; its rows wait', {
+          reason: error.message,
+          rows: rows.length,
+          delayMs: Math.round(delayMs),
+        });
         await sleep(delayMs, this.#stopping.signal).catch(() => undefined);
       }
     }
@@ -132,14 +142,22 @@ export class OutboxRelay implements Background {
       else await this.#park(session, rows[0]!, error);
       return;
     }
-    await removeSent(session, rows.map((row) => row.id));
+    await removeSent(
+      session,
+      rows.map((row) => row.id),
+    );
     for (const { topic } of rows) outboxMetrics(this.#telemetry).relayed.inc({ topic });
   }
 
   /** The broker will never take it: it stays in the table for a person, and the rest goes on. */
   async #park(session: Session, row: WaitingRecord, error: unknown): Promise<void> {
     await refuse(session, row.id, messageOf(error));
-    this.#log.error('outbox row refused by the broker; it stays in platform_outbox', { id: row.id, topic: row.topic, key: row.key, reason: messageOf(error) });
+    this.#log.error('outbox row refused by the broker; it stays in platform_outbox', {
+      id: row.id,
+      topic: row.topic,
+      key: row.key,
+      reason: messageOf(error),
+    });
   }
 
   async #keepHouse(): Promise<void> {

@@ -72,7 +72,12 @@ export class Postgres implements Tx {
   }
 
   /** Rows in batches by a server-side cursor, all from one snapshot; memory stays at one batch. Leaving the loop early is fine. */
-  async *cursor<R extends object = Record<string, unknown>>(sql: string, params: readonly unknown[], batchSize: number, options: TransactionOptions = {}): AsyncGenerator<R[]> {
+  async *cursor<R extends object = Record<string, unknown>>(
+    sql: string,
+    params: readonly unknown[],
+    batchSize: number,
+    options: TransactionOptions = {},
+  ): AsyncGenerator<R[]> {
     const client = await this.#connect();
     const session = new Session(client);
     try {
@@ -126,7 +131,10 @@ export class Postgres implements Tx {
   }
 
   async #connect(): Promise<pg.PoolClient> {
-    if (this.#closing) throw new AppError('DEPENDENCY_UNAVAILABLE', 'Postgres: the pool is closed; this process is shutting down', { details: { dependency: 'postgres' } });
+    if (this.#closing)
+      throw new AppError('DEPENDENCY_UNAVAILABLE', 'Postgres: the pool is closed; this process is shutting down', {
+        details: { dependency: 'postgres' },
+      });
     try {
       return await this.#pool.connect();
     } catch (error) {

@@ -53,7 +53,9 @@ export class Session implements Tx {
   }
 
   async begin(options: TransactionOptions): Promise<void> {
-    const mode = [options.isolation ? `ISOLATION LEVEL ${options.isolation.toUpperCase()}` : '', options.readOnly ? 'READ ONLY' : ''].join(' ');
+    const mode = [options.isolation ? `ISOLATION LEVEL ${options.isolation.toUpperCase()}` : '', options.readOnly ? 'READ ONLY' : ''].join(
+      ' ',
+    );
     await this.#run(`BEGIN ${mode}`, []);
     if (options.statementTimeoutMs === undefined) return;
     const timeoutMs = Math.ceil(options.statementTimeoutMs);

@@ -18,7 +18,12 @@ const asText = (text: string): string => text;
 const listOf =
   <T>(element: (text: string) => T) =>
   (text: string): (T | null)[] =>
-    text === '{}' ? [] : text.slice(1, -1).split(',').map((part) => (part === 'NULL' ? null : element(part)));
+    text === '{}'
+      ? []
+      : text
+          .slice(1, -1)
+          .split(',')
+          .map((part) => (part === 'NULL' ? null : element(part)));
 
 const PARSERS = new Map<number, (text: string) => unknown>([
   [builtins.INT8, safeInteger],
@@ -33,5 +38,6 @@ const PARSERS = new Map<number, (text: string) => unknown>([
 /** int8 and numeric -> number, date -> 'YYYY-MM-DD', timestamptz -> Date, json -> object; the rest as pg does. */
 export const typeParsers: pg.CustomTypesConfig = {
   getTypeParser: ((oid: number, format?: 'text' | 'binary'): ((text: string) => unknown) =>
-    (format !== 'binary' ? PARSERS.get(oid) : undefined) ?? (pg.types.getTypeParser(oid, format as 'text') as (text: string) => unknown)) as pg.CustomTypesConfig['getTypeParser'],
+    (format !== 'binary' ? PARSERS.get(oid) : undefined) ??
+    (pg.types.getTypeParser(oid, format as 'text') as (text: string) => unknown)) as pg.CustomTypesConfig['getTypeParser'],
 };

@@ -114,12 +114,14 @@ export class RedisClient {
 
 /** Redis loading, read-only after a failover, busy, out of memory: it cannot do the work now. */
 const CANNOT_NOW = /^(LOADING|READONLY|BUSY|CLUSTERDOWN|MASTERDOWN|TRYAGAIN|MISCONF|NOREPLICAS)/;
-const CONNECTION = /^(Command timed out|Connection is closed|Stream isn't writeable|Reached the max retries|connect |read |write |getaddrinfo)|ECONN|EPIPE|ETIMEDOUT/;
+const CONNECTION =
+  /^(Command timed out|Connection is closed|Stream isn't writeable|Reached the max retries|connect |read |write |getaddrinfo)|ECONN|EPIPE|ETIMEDOUT/;
 
 function toRedisError(error: unknown, doing: string): unknown {
   if (error instanceof AppError) return error;
   const text = messageOf(error);
-  if (text.startsWith('OOM')) return new AppError('OVERLOADED', `Redis is out of memory (${doing})`, { details: { dependency: 'redis' }, cause: error });
+  if (text.startsWith('OOM'))
+    return new AppError('OVERLOADED', `Redis is out of memory (${doing})`, { details: { dependency: 'redis' }, cause: error });
   if (CANNOT_NOW.test(text) || CONNECTION.test(text)) return away(doing, text, error);
   return error;
 }

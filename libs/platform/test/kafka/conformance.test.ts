@@ -28,7 +28,12 @@ describe.each(['kafkajs', 'platformatic'] as const)('%s', (library) => {
   class Collector {
     readonly records: (RawRecord & { partition: number })[] = [];
     readonly consumer: EventConsumer;
-    constructor(topic: string, group: string, onBatch?: (batch: PartitionBatch, collector: Collector) => Promise<void>, options: Partial<ConsumerOptions> = {}) {
+    constructor(
+      topic: string,
+      group: string,
+      onBatch?: (batch: PartitionBatch, collector: Collector) => Promise<void>,
+      options: Partial<ConsumerOptions> = {},
+    ) {
       this.consumer = clients.consumer({
         topic,
         group,
@@ -50,10 +55,18 @@ describe.each(['kafkajs', 'platformatic'] as const)('%s', (library) => {
   }
 
   it('creates topics with their dead-letter twins, and again without complaint, from several places at once', async () => {
-    const events = [{ topic: 'twins-a', partitions: 3 }, { topic: 'twins-b', partitions: 1 }];
+    const events = [
+      { topic: 'twins-a', partitions: 3 },
+      { topic: 'twins-b', partitions: 1 },
+    ];
     await Promise.all([clients.admin().ensureTopics(events), kit.clients().admin().ensureTopics(events)]);
     await clients.admin().ensureTopics(events);
-    expect((await clients.admin().topics()).filter((topic) => topic.startsWith('twins')).sort()).toEqual(['twins-a', 'twins-a.dead', 'twins-b', 'twins-b.dead']);
+    expect((await clients.admin().topics()).filter((topic) => topic.startsWith('twins')).sort()).toEqual([
+      'twins-a',
+      'twins-a.dead',
+      'twins-b',
+      'twins-b.dead',
+    ]);
     expect(await clients.admin().offsets('twins-a')).toEqual([0, 1, 2].map((partition) => ({ partition, low: 0n, high: 0n })));
   });
 
@@ -158,7 +171,9 @@ describe.each(['kafkajs', 'platformatic'] as const)('%s', (library) => {
         if (others > 0) overlaps++;
         workingOn.set(batch.partition, others + 1);
         await sleep(5);
-        await self.take({ ...batch, records: batch.records.slice(i, i + 25) }).finally(() => workingOn.set(batch.partition, workingOn.get(batch.partition)! - 1));
+        await self
+          .take({ ...batch, records: batch.records.slice(i, i + 25) })
+          .finally(() => workingOn.set(batch.partition, workingOn.get(batch.partition)! - 1));
       }
     };
     const [first, second] = [new Collector(topic, 'pair', slow), new Collector(topic, 'pair', slow)];
@@ -206,9 +221,15 @@ describe.each(['kafkajs', 'platformatic'] as const)('%s', (library) => {
   it('refuses an event that is too large by name and size, before or at the broker, and good ones go on', async () => {
     const topic = await freshTopic(1);
     const large = record(topic, 'k', Buffer.alloc(8_500_000)); // our brokers take 8 MiB, others 1
-    await expect(clients.producer().send([large])).rejects.toMatchObject({ code: 'MESSAGE_TOO_LARGE', message: expect.stringContaining('the limit is 1000000') });
+    await expect(clients.producer().send([large])).rejects.toMatchObject({
+      code: 'MESSAGE_TOO_LARGE',
+      message: expect.stringContaining('the limit is 1000000'),
+    });
     const lenient = kit.clients({ maxMessageBytes: 20_000_000 });
-    await expect(lenient.producer().send([large])).rejects.toMatchObject({ code: 'MESSAGE_TOO_LARGE', message: expect.stringContaining('the broker refused it') });
+    await expect(lenient.producer().send([large])).rejects.toMatchObject({
+      code: 'MESSAGE_TOO_LARGE',
+      message: expect.stringContaining('the broker refused it'),
+    });
     await lenient.producer().send([record(topic, 'k', 'good')]);
     await clients.producer().send(Array.from({ length: 12 }, (_, n) => record(topic, 'k', Buffer.alloc(300_000, n)))); // 3.6 MB in one call
     expect(await clients.admin().offsets(topic)).toEqual([{ partition: 0, low: 0n, high: 13n }]);
@@ -227,7 +248,14 @@ describe.each(['kafkajs', 'platformatic'] as const)('%s', (library) => {
     await own.admin().ensureTopics([{ topic, partitions: 2 }]);
     await own.producer().send([record(topic, 'k', '1')]);
     let seen = 0;
-    const consumer = own.consumer({ topic, group: 'clean', from: 'earliest', concurrency: 1, sessionTimeoutMs: 6_000, onBatch: async (batch) => void ((seen += batch.records.length), await batch.commit('1')) });
+    const consumer = own.consumer({
+      topic,
+      group: 'clean',
+      from: 'earliest',
+      concurrency: 1,
+      sessionTimeoutMs: 6_000,
+      onBatch: async (batch) => void ((seen += batch.records.length), await batch.commit('1')),
+    });
     await consumer.start();
     await eventually('it came', () => seen === 1);
     expect(count().sockets).toBeGreaterThan(before.sockets);
@@ -244,7 +272,14 @@ describe.each(['kafkajs', 'platformatic'] as const)('%s', (library) => {
   it('says DEPENDENCY_UNAVAILABLE when no broker answers', async () => {
     const nowhere = kit.clients({ brokers: ['127.0.0.1:1'] });
     await expect(nowhere.check()).rejects.toMatchObject({ code: 'DEPENDENCY_UNAVAILABLE' });
-    const consumer = nowhere.consumer({ topic: 't', group: 'g', from: 'earliest', concurrency: 1, sessionTimeoutMs: 6_000, onBatch: () => Promise.resolve() });
+    const consumer = nowhere.consumer({
+      topic: 't',
+      group: 'g',
+      from: 'earliest',
+      concurrency: 1,
+      sessionTimeoutMs: 6_000,
+      onBatch: () => Promise.resolve(),
+    });
     await expect(consumer.start()).rejects.toMatchObject({ code: 'DEPENDENCY_UNAVAILABLE' });
     await consumer.stop();
   });

@@ -5,7 +5,14 @@ import { causeOf } from '../../src/kafka/cause.js';
 import type { RawRecord } from '../../src/kafka/client.js';
 import { DEAD, replay } from '../../src/kafka/dead-letter.js';
 import type { KafkaClients } from '../../src/kafka/kafka-clients.js';
-import { EventRunner, subscribe, type EventRunnerOptions, type Received, type SubscribeOptions, type Verdict } from '../../src/kafka/runner.js';
+import {
+  EventRunner,
+  subscribe,
+  type EventRunnerOptions,
+  type Received,
+  type SubscribeOptions,
+  type Verdict,
+} from '../../src/kafka/runner.js';
 import { eventually } from '@headrace/testkit/eventually';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { kafkaKit, noteTaken, record, type KafkaKit, type Note } from '../kafka-kit.js';
@@ -27,19 +34,41 @@ describe.each(['kafkajs', 'platformatic'] as const)('event runner on %s', (libra
     await kit.close();
   });
 
-  async function run(handle: SubscribeOptions<Note>['handle'], subscription: Partial<SubscribeOptions<Note>> = {}, options: Partial<EventRunnerOptions> = {}): Promise<EventRunner> {
-    const runner = new EventRunner(clients, kit.publisher(clients), kit.telemetry, kit.log, { subscriptions: [subscribe(notes, { group: 'test', ...subscription, handle })], ...options });
+  async function run(
+    handle: SubscribeOptions<Note>['handle'],
+    subscription: Partial<SubscribeOptions<Note>> = {},
+    options: Partial<EventRunnerOptions> = {},
+  ): Promise<EventRunner> {
+    const runner = new EventRunner(clients, kit.publisher(clients), kit.telemetry, kit.log, {
+      subscriptions: [subscribe(notes, { group: 'test', ...subscription, handle })],
+      ...options,
+    });
     runners.push(runner);
     await runner.start();
     return runner;
   }
-  const json = (note: Note, headers: Record<string, string> = {}): OutgoingRecord => record('notes.v1', note.key, JSON.stringify(note), { 'content-type': 'application/json', ce_id: `id-${note.key}-${note.number}`, ...headers });
+  const json = (note: Note, headers: Record<string, string> = {}): OutgoingRecord =>
+    record('notes.v1', note.key, JSON.stringify(note), {
+      'content-type': 'application/json',
+      ce_id: `id-${note.key}-${note.number}`,
+      ...headers,
+    });
   const send = (...records: OutgoingRecord[]): Promise<void> => clients.producer().send(records);
-  const committed = (group = 'test'): Promise<unknown> => eventually('all is committed', async () => (await clients.admin().lag(group, 'notes.v1')).every(({ lag }) => lag === 0n), { everyMs: 100 });
+  const committed = (group = 'test'): Promise<unknown> =>
+    eventually('all is committed', async () => (await clients.admin().lag(group, 'notes.v1')).every(({ lag }) => lag === 0n), {
+      everyMs: 100,
+    });
 
   async function letters(count: number): Promise<RawRecord[]> {
     const found: RawRecord[] = [];
-    const consumer = clients.consumer({ topic: 'notes.v1.dead', group: `reader-${Math.random()}`, from: 'earliest', concurrency: 1, sessionTimeoutMs: 6_000, onBatch: async (batch) => void found.push(...batch.records.filter((r) => !found.some((f) => f.offset === r.offset))) });
+    const consumer = clients.consumer({
+      topic: 'notes.v1.dead',
+      group: `reader-${Math.random()}`,
+      from: 'earliest',
+      concurrency: 1,
+      sessionTimeoutMs: 6_000,
+      onBatch: async (batch) => void found.push(...batch.records.filter((r) => !found.some((f) => f.offset === r.offset))),
+    });
     await consumer.start();
     await eventually(`${count} dead letters`, () => found.length >= count);
     await consumer.stop();
@@ -50,10 +79,23 @@ describe.each(['kafkajs', 'platformatic'] as const)('event runner on %s', (libra
     const received: Received<Note>[] = [];
     await run((batch) => Promise.resolve(void received.push(...batch)));
     const traceparent = '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01';
-    await kit.publisher(clients).publish(notes, [{ key: 'a', number: 1 }], { traceparent, correlationId: 'chain-1', causationId: 'before' });
+    await kit
+      .publisher(clients)
+      .publish(notes, [{ key: 'a', number: 1 }], { traceparent, correlationId: 'chain-1', causationId: 'before' });
     await eventually('it came', () => received.length === 1);
     const [event] = received;
-    expect(event).toMatchObject({ event: { key: 'a', number: 1 }, type: notes.type, source: '/headrace/platform-test', traceparent, correlationId: 'chain-1', causationId: 'before', topic: 'notes.v1', key: 'a', offset: '0', project: 'default' });
+    expect(event).toMatchObject({
+      event: { key: 'a', number: 1 },
+      type: notes.type,
+      source: '/headrace/platform-test',
+      traceparent,
+      correlationId: 'chain-1',
+      causationId: 'before',
+      topic: 'notes.v1',
+      key: 'a',
+      offset: '0',
+      project: 'default',
+    });
     expect(causeOf(event!)).toEqual({ traceparent, correlationId: 'chain-1', causationId: event!.id });
     expect(Buffer.from(event!.rawValue).toString()).toBe('{"key":"a","number":1}');
     await committed();
@@ -93,7 +135,13 @@ describe.each(['kafkajs', 'platformatic'] as const)('event runner on %s', (libra
     const handled: number[] = [];
     await run((batch) => Promise.resolve(void handled.push(...batch.map((e) => e.event.number))));
     const headers = { 'content-type': 'application/json' };
-    await send(json({ key: 'k', number: 1 }), record('notes.v1', 'k', '{"key":', headers), record('notes.v1', 'k', Uint8Array.from([0xff, 0xfe]), headers), record('notes.v1', 'k', 'x', { 'content-type': 'text/csv' }), json({ key: 'k', number: 2 }));
+    await send(
+      json({ key: 'k', number: 1 }),
+      record('notes.v1', 'k', '{"key":', headers),
+      record('notes.v1', 'k', Uint8Array.from([0xff, 0xfe]), headers),
+      record('notes.v1', 'k', 'x', { 'content-type': 'text/csv' }),
+      json({ key: 'k', number: 2 }),
+    );
     await eventually('the good ones are handled', () => handled.length === 2);
     const found = await letters(3);
     expect(found.map((r) => r.headers[DEAD.code])).toEqual(['EVENT_MALFORMED', 'EVENT_MALFORMED', 'EVENT_MALFORMED']);
@@ -118,7 +166,13 @@ describe.each(['kafkajs', 'platformatic'] as const)('event runner on %s', (libra
         batch.map(({ event: { number } }): Verdict => {
           if (number === 1) return { kind: 'dead', code: 'VIEW_UNKNOWN', reason: 'no such view' };
           if (number === 2) return { kind: 'skipped', reason: 'seen before' };
-          if (number === 3) return { kind: 'done', quarantine: [{ code: 'ROW_INVALID', reason: 'row 7 is bad', value: Buffer.from('{"row":7}'), contentType: 'application/json' }] };
+          if (number === 3)
+            return {
+              kind: 'done',
+              quarantine: [
+                { code: 'ROW_INVALID', reason: 'row 7 is bad', value: Buffer.from('{"row":7}'), contentType: 'application/json' },
+              ],
+            };
           if (number === 4) return ++tries < 3 ? { kind: 'retry', reason: 'not yet' } : { kind: 'done' };
           return { kind: 'done' };
         }),
@@ -138,12 +192,16 @@ describe.each(['kafkajs', 'platformatic'] as const)('event runner on %s', (libra
     let mended = false;
     const mine: Received<Note>[] = [];
     const others: number[] = [];
-    await run(async (batch) => {
-      for (const received of batch) {
-        if (!mended && received.event.number >= 2) throw new AppError(received.event.number === 2 ? 'ROW_INVALID' : 'VIEW_UNKNOWN', 'not yet');
-        mine.push(received);
-      }
-    }, { batchMax: 1 });
+    await run(
+      async (batch) => {
+        for (const received of batch) {
+          if (!mended && received.event.number >= 2)
+            throw new AppError(received.event.number === 2 ? 'ROW_INVALID' : 'VIEW_UNKNOWN', 'not yet');
+          mine.push(received);
+        }
+      },
+      { batchMax: 1 },
+    );
     await run((batch) => Promise.resolve(void others.push(...batch.map((e) => e.event.number))), { group: 'other' });
     await send(...[1, 2, 3].map((number) => json({ key: 'k', number })));
     await letters(2);
@@ -185,11 +243,14 @@ describe.each(['kafkajs', 'platformatic'] as const)('event runner on %s', (libra
   it('hands out no more than batchMax events at a time while a slow handler works through a backlog', async () => {
     let largest = 0;
     let done = 0;
-    await run(async (batch) => {
-      largest = Math.max(largest, batch.length);
-      await sleep(20);
-      done += batch.length;
-    }, { batchMax: 100 });
+    await run(
+      async (batch) => {
+        largest = Math.max(largest, batch.length);
+        await sleep(20);
+        done += batch.length;
+      },
+      { batchMax: 100 },
+    );
     for (let i = 0; i < 10; i++) await send(...Array.from({ length: 200 }, (_, n) => json({ key: `k${n}`, number: n })));
     await eventually('all are handled', () => done === 2_000, { withinMs: 30_000 });
     expect(largest).toBeLessThanOrEqual(100);
@@ -199,11 +260,14 @@ describe.each(['kafkajs', 'platformatic'] as const)('event runner on %s', (libra
   it('finishes the batch in hand at stop, commits it, and leaves nothing running', async () => {
     let entered = false;
     const handled: number[] = [];
-    const runner = await run(async (batch) => {
-      entered = true;
-      await sleep(600);
-      handled.push(...batch.map((e) => e.event.number));
-    }, { batchMax: 1 });
+    const runner = await run(
+      async (batch) => {
+        entered = true;
+        await sleep(600);
+        handled.push(...batch.map((e) => e.event.number));
+      },
+      { batchMax: 1 },
+    );
     await send(json({ key: 'k', number: 1 }), json({ key: 'k', number: 2 }));
     await eventually('a batch is in hand', () => entered, { everyMs: 5 });
     await Promise.all([runner.stop(), runner.stop()]);
@@ -227,14 +291,23 @@ describe.each(['kafkajs', 'platformatic'] as const)('event runner on %s', (libra
   });
 
   it('shows the lag of a group', async () => {
-    await run(() => new Promise((_, reject) => setTimeout(() => reject(new AppError('DEPENDENCY_UNAVAILABLE', 'away')), 50)), {}, { lagEveryMs: 100 });
+    await run(
+      () => new Promise((_, reject) => setTimeout(() => reject(new AppError('DEPENDENCY_UNAVAILABLE', 'away')), 50)),
+      {},
+      { lagEveryMs: 100 },
+    );
     await send(...Array.from({ length: 7 }, (_, number) => json({ key: 'k', number })));
-    await eventually('the metric says 7', async () => expect(await kit.telemetry.metricsText()).toMatch(/headrace_events_lag{[^}]*group="test"[^}]*} 7\n/));
+    await eventually('the metric says 7', async () =>
+      expect(await kit.telemetry.metricsText()).toMatch(/headrace_events_lag{[^}]*group="test"[^}]*} 7\n/),
+    );
   });
 
   it('starts without a broker, in bounded time, and stops cleanly', async () => {
     const nowhere = kit.clients({ brokers: ['127.0.0.1:1'] });
-    const runner = new EventRunner(nowhere, kit.publisher(nowhere), kit.telemetry, kit.log, { subscriptions: [subscribe(notes, { group: 'test', handle: () => Promise.resolve() })], startWaitMs: 300 });
+    const runner = new EventRunner(nowhere, kit.publisher(nowhere), kit.telemetry, kit.log, {
+      subscriptions: [subscribe(notes, { group: 'test', handle: () => Promise.resolve() })],
+      startWaitMs: 300,
+    });
     const begin = performance.now();
     await runner.start();
     expect(performance.now() - begin).toBeLessThan(1_500);

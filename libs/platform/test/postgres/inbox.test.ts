@@ -51,7 +51,9 @@ it('claims a batch in one statement', async () => {
 });
 
 it('forgets claims that are older than the retention, and no others', async () => {
-  await postgres.execute(`INSERT INTO platform_inbox VALUES ('old', 'x', now() - interval '15 days'), ('old', 'y', now() - interval '13 days')`);
+  await postgres.execute(
+    `INSERT INTO platform_inbox VALUES ('old', 'x', now() - interval '15 days'), ('old', 'y', now() - interval '13 days')`,
+  );
   expect(await forgetOldClaims(postgres)).toBe(1);
   expect(await postgres.query(`SELECT event_id FROM platform_inbox WHERE consumer = 'old'`)).toEqual([{ event_id: 'y' }]);
 });

@@ -33,23 +33,35 @@ it('applies each file once, in order, also when five processes start together', 
   await Promise.all([run(), run(), run(), run(), run()]);
   await run();
   expect(await postgres.query('SELECT id FROM first')).toEqual([{ id: 1 }]);
-  expect(log.lines.map((line) => line.fields)).toEqual([{ set: 'shop', file: '001-first.sql' }, { set: 'shop', file: '002-second.sql' }]);
+  expect(log.lines.map((line) => line.fields)).toEqual([
+    { set: 'shop', file: '001-first.sql' },
+    { set: 'shop', file: '002-second.sql' },
+  ]);
   await writeFile(join(folder, '003-third.sql'), 'CREATE TABLE third (id int);');
   await run();
-  expect(await postgres.query(`SELECT number FROM platform_migrations WHERE set_name = 'shop' ORDER BY number`)).toEqual([{ number: 1 }, { number: 2 }, { number: 3 }]);
+  expect(await postgres.query(`SELECT number FROM platform_migrations WHERE set_name = 'shop' ORDER BY number`)).toEqual([
+    { number: 1 },
+    { number: 2 },
+    { number: 3 },
+  ]);
 });
 
 it('keeps the sets of different owners apart', async () => {
   await run();
   await migratePlatform(postgres, log);
   await migratePlatform(postgres, log);
-  expect(await postgres.query('SELECT DISTINCT set_name FROM platform_migrations ORDER BY 1')).toEqual([{ set_name: 'platform' }, { set_name: 'shop' }]);
+  expect(await postgres.query('SELECT DISTINCT set_name FROM platform_migrations ORDER BY 1')).toEqual([
+    { set_name: 'platform' },
+    { set_name: 'shop' },
+  ]);
 });
 
 it('refuses a file that was changed after it had been applied', async () => {
   await run();
   await writeFile(join(folder, '001-first.sql'), 'CREATE TABLE first (id bigint);');
-  await expect(run()).rejects.toThrow('migrations of shop: 001-first.sql was changed after it had been applied; restore its text and put the change into a new migration');
+  await expect(run()).rejects.toThrow(
+    'migrations of shop: 001-first.sql was changed after it had been applied; restore its text and put the change into a new migration',
+  );
 });
 
 it('refuses a folder in which an applied file is missing', async () => {

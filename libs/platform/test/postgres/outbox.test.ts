@@ -64,8 +64,15 @@ async function startRelay(broker: RelayClients, batchMax = 50): Promise<OutboxRe
   return relay;
 }
 
-const put = (key: string, ...numbers: number[]): Promise<void> => postgres.transaction((tx) => enqueue(tx, numbers.map((n) => record('notes.v1', key, String(n), { ce_id: `${key}-${n}` }))));
-const drained = (): Promise<unknown> => eventually('the outbox is empty', async () => (await readBacklog(postgres)).waiting === 0, { withinMs: 20_000 });
+const put = (key: string, ...numbers: number[]): Promise<void> =>
+  postgres.transaction((tx) =>
+    enqueue(
+      tx,
+      numbers.map((n) => record('notes.v1', key, String(n), { ce_id: `${key}-${n}` })),
+    ),
+  );
+const drained = (): Promise<unknown> =>
+  eventually('the outbox is empty', async () => (await readBacklog(postgres)).waiting === 0, { withinMs: 20_000 });
 
 /** Duplicates may repeat what was sent before, but what appears for the first time appears in order. */
 function firstAppearances(numbers: readonly number[]): number[] {
@@ -100,7 +107,9 @@ it('sends what was committed, in order, soon after the commit, and nothing of a 
   ).rejects.toThrow('rolled back');
   await put('a', 4);
   await drained();
-  expect(broker.received.map((r) => [r.topic, r.key, Buffer.from(r.value).toString(), r.headers['ce_id']])).toEqual([1, 2, 3, 4].map((n) => ['notes.v1', 'a', String(n), `a-${n}`]));
+  expect(broker.received.map((r) => [r.topic, r.key, Buffer.from(r.value).toString(), r.headers['ce_id']])).toEqual(
+    [1, 2, 3, 4].map((n) => ['notes.v1', 'a', String(n), `a-${n}`]),
+  );
 });
 
 it('relays only once with two relays at work, and the second takes over when the first one stops', async () => {
@@ -137,7 +146,8 @@ it('loses nothing and keeps the order of each key when the relay dies between se
   }
   await drained();
   expect(crashes).toBe(10);
-  for (const [key, count] of last) expect(firstAppearances(broker.numbers(key)), key).toEqual(Array.from({ length: count }, (_, i) => i + 1));
+  for (const [key, count] of last)
+    expect(firstAppearances(broker.numbers(key)), key).toEqual(Array.from({ length: count }, (_, i) => i + 1));
   expect(broker.received.length).toBeGreaterThan(600); // the price: duplicates
 });
 
@@ -168,7 +178,9 @@ it('waits for a broker that is away and goes on by itself', async () => {
   await put('a', 3);
   await eventually('it tried', () => log.count('cannot reach Kafka') >= 3);
   expect((await readBacklog(postgres)).waiting).toBe(3);
-  await eventually('the metric shows the backlog', async () => expect(await telemetries[0]!.metricsText()).toMatch(/headrace_outbox_waiting{[^}]*} 3\n/));
+  await eventually('the metric shows the backlog', async () =>
+    expect(await telemetries[0]!.metricsText()).toMatch(/headrace_outbox_waiting{[^}]*} 3\n/),
+  );
   away = false;
   await drained();
   expect(broker.numbers()).toEqual([1, 2, 3]);
@@ -193,8 +205,12 @@ it('refuses an event that no broker would take at the write, and parks one that 
   broker.beforeWrite = (records) => {
     if (records.some((r) => r.value.length > 100)) throw new AppError('MESSAGE_TOO_LARGE', 'the topic takes 100 bytes');
   };
-  await expect(postgres.transaction((tx) => enqueue(tx, [record('notes.v1', 'a', 'x'.repeat(2_000_000))]))).rejects.toMatchObject({ code: 'MESSAGE_TOO_LARGE' });
-  await postgres.transaction((tx) => enqueue(tx, [record('notes.v1', 'a', '1'), record('notes.v1', 'a', '9'.repeat(101)), record('notes.v1', 'a', '3')]));
+  await expect(postgres.transaction((tx) => enqueue(tx, [record('notes.v1', 'a', 'x'.repeat(2_000_000))]))).rejects.toMatchObject({
+    code: 'MESSAGE_TOO_LARGE',
+  });
+  await postgres.transaction((tx) =>
+    enqueue(tx, [record('notes.v1', 'a', '1'), record('notes.v1', 'a', '9'.repeat(101)), record('notes.v1', 'a', '3')]),
+  );
   await startRelay(broker);
   await drained();
   expect(broker.numbers()).toEqual([1, 3]);

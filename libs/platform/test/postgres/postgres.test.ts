@@ -27,7 +27,9 @@ async function terminate(where: string): Promise<number> {
   const outside = new pg.Client({ connectionString: database.url });
   await outside.connect();
   try {
-    const { rowCount } = await outside.query(`SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'platform-test' AND ${where}`);
+    const { rowCount } = await outside.query(
+      `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'platform-test' AND ${where}`,
+    );
     return rowCount ?? 0;
   } finally {
     await outside.end();
@@ -35,9 +37,24 @@ async function terminate(where: string): Promise<number> {
 }
 
 it('gives numbers for int8 and numeric, dates for timestamptz, text for date, objects for jsonb', async () => {
-  await postgres.execute('INSERT INTO item VALUES ($1, $2, $3, $4, $5, $6)', [9007199254740991n, 'a', 1.25, new Date(1000), '2016-02-29', { deep: [1] }]);
+  await postgres.execute('INSERT INTO item VALUES ($1, $2, $3, $4, $5, $6)', [
+    9007199254740991n,
+    'a',
+    1.25,
+    new Date(1000),
+    '2016-02-29',
+    { deep: [1] },
+  ]);
   const [row] = await postgres.query('SELECT *, ARRAY[1::int8, NULL] AS counts FROM item');
-  expect(row).toEqual({ id: 9007199254740991, name: 'a', score: 1.25, seen: new Date(1000), day: '2016-02-29', tags: { deep: [1] }, counts: [1, null] });
+  expect(row).toEqual({
+    id: 9007199254740991,
+    name: 'a',
+    score: 1.25,
+    seen: new Date(1000),
+    day: '2016-02-29',
+    tags: { deep: [1] },
+    counts: [1, null],
+  });
   await expect(postgres.query('SELECT 9007199254740993::int8 AS n')).rejects.toThrow(/int8 below 2\^53/);
   await postgres.execute('DELETE FROM item');
 });
@@ -60,16 +77,18 @@ it('runs a transaction again when it lost against another, and gives up after fi
   /** Another writer commits between our read and our write, for the first `rivals` tries. */
   const increment = async (rivals: number): Promise<number> => {
     let tries = 0;
-    await postgres.transaction(
-      async (tx) => {
-        const [row] = await tx.query<{ score: number }>('SELECT score FROM item WHERE id = 1');
-        if (++tries <= rivals) await postgres.execute('UPDATE item SET score = score + 100 WHERE id = 1');
-        await tx.execute('UPDATE item SET score = $1 WHERE id = 1', [row!.score + 1]);
-      },
-      { isolation: 'repeatable read' },
-    ).catch((error: unknown) => {
-      throw Object.assign(error as Error, { tries });
-    });
+    await postgres
+      .transaction(
+        async (tx) => {
+          const [row] = await tx.query<{ score: number }>('SELECT score FROM item WHERE id = 1');
+          if (++tries <= rivals) await postgres.execute('UPDATE item SET score = score + 100 WHERE id = 1');
+          await tx.execute('UPDATE item SET score = $1 WHERE id = 1', [row!.score + 1]);
+        },
+        { isolation: 'repeatable read' },
+      )
+      .catch((error: unknown) => {
+        throw Object.assign(error as Error, { tries });
+      });
     return tries;
   };
   expect(await increment(2)).toBe(3);
@@ -141,7 +160,9 @@ it('survives a backend that is killed in use: the call fails with DEPENDENCY_UNA
 it('ends statements that run too long with DEADLINE_EXCEEDED, and lets a transaction ask for more', async () => {
   await expect(postgres.query('SELECT pg_sleep(5)')).rejects.toMatchObject({ code: 'DEADLINE_EXCEEDED' });
   await postgres.transaction((tx) => tx.query('SELECT pg_sleep(2.3)'), { statementTimeoutMs: 4_000 });
-  await expect(postgres.transaction((tx) => tx.query('SELECT pg_sleep(1)'), { statementTimeoutMs: 100 })).rejects.toMatchObject({ code: 'DEADLINE_EXCEEDED' });
+  await expect(postgres.transaction((tx) => tx.query('SELECT pg_sleep(1)'), { statementTimeoutMs: 100 })).rejects.toMatchObject({
+    code: 'DEADLINE_EXCEEDED',
+  });
   await postgres.check();
 });
 

@@ -19,13 +19,19 @@ class Road {
   #server: Server | undefined;
   #jammed = false;
 
-  constructor(readonly port: number, readonly target: URL) {}
+  constructor(
+    readonly port: number,
+    readonly target: URL,
+  ) {}
 
   async open(): Promise<void> {
     this.#jammed = false;
     this.#server = createServer((near) => {
       const far = connect(Number(this.target.port), this.target.hostname);
-      for (const [from, to] of [[near, far], [far, near]] as const) {
+      for (const [from, to] of [
+        [near, far],
+        [far, near],
+      ] as const) {
         this.#sockets.add(from);
         from.on('data', (chunk) => void (this.#jammed || to.write(chunk)));
         from.on('close', () => to.destroy());
@@ -71,7 +77,12 @@ const failFast = async (withinMs: number): Promise<void> => {
 
 it('reads many values in one round trip, in order, with null for what is missing', async () => {
   await redis.raw.mset('a', Buffer.from([0, 255, 1]), 'c', 'text');
-  expect(await redis.getBuffers(['c', 'missing', 'a', 'a'])).toEqual([Buffer.from('text'), null, Buffer.from([0, 255, 1]), Buffer.from([0, 255, 1])]);
+  expect(await redis.getBuffers(['c', 'missing', 'a', 'a'])).toEqual([
+    Buffer.from('text'),
+    null,
+    Buffer.from([0, 255, 1]),
+    Buffer.from([0, 255, 1]),
+  ]);
   expect(await redis.getBuffers([])).toEqual([]);
 });
 
@@ -124,7 +135,10 @@ it('keeps trying when it was started before Redis', async () => {
   const port = await freePort();
   const early = new RedisClient({ url: `redis://127.0.0.1:${port}`, name: 'early' }, log);
   await expect(early.check()).rejects.toMatchObject({ code: 'DEPENDENCY_UNAVAILABLE' });
-  await expect(early.ready(100)).rejects.toMatchObject({ code: 'DEPENDENCY_UNAVAILABLE', message: expect.stringContaining('no connection within 100 ms') });
+  await expect(early.ready(100)).rejects.toMatchObject({
+    code: 'DEPENDENCY_UNAVAILABLE',
+    message: expect.stringContaining('no connection within 100 ms'),
+  });
   const late = new Road(port, new URL(database.url));
   await late.open();
   await early.ready(3_000);

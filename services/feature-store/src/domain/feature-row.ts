@@ -53,7 +53,8 @@ export function readRow(view: View, row: IncomingRow, arrivedMs: number, limits:
   if (typeof keys === 'string') return invalid(keys);
   const time = readEventTime(shaped ? row.eventTimeMs : row.eventTime?.getTime(), arrivedMs, limits.futureSkewMs);
   if (typeof time !== 'number') return time;
-  const values = (shaped && row.features ? readShapedValues(view, row.features, limits) : undefined) ?? readValues(view, row.values, limits);
+  const values =
+    (shaped && row.features ? readShapedValues(view, row.features, limits) : undefined) ?? readValues(view, row.values, limits);
   if (typeof values === 'string') return invalid(values);
   const entityKey = joinEntityKey(keys);
   if (entityKey.length * 3 > ENTITY_BYTES_MAX && Buffer.byteLength(entityKey) > ENTITY_BYTES_MAX)

@@ -33,7 +33,9 @@ export function contentHash52(schema: BlobSchema, values: readonly FeatureValue[
 
 /** Little endian. */
 function uint32(digest: string, at: number): number {
-  return (digest.charCodeAt(at) | (digest.charCodeAt(at + 1) << 8) | (digest.charCodeAt(at + 2) << 16) | (digest.charCodeAt(at + 3) << 24)) >>> 0;
+  return (
+    (digest.charCodeAt(at) | (digest.charCodeAt(at + 1) << 8) | (digest.charCodeAt(at + 2) << 16) | (digest.charCodeAt(at + 3) << 24)) >>> 0
+  );
 }
 
 interface HashStep {

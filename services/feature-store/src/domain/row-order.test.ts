@@ -68,7 +68,10 @@ describe('order of rows', () => {
     }) as fc.Arbitrary<ArrivedRow>;
     fc.assert(
       fc.property(fc.array(crowded, { maxLength: 200, size: 'max' }), (rows) => {
-        const merged = mergeDuplicates(rows).map((row) => [`${row.entityKey}/${row.eventTimeMs}/${row.contentHash}`, [row.firstIngestUs, row.lastIngestUs]]);
+        const merged = mergeDuplicates(rows).map((row) => [
+          `${row.entityKey}/${row.eventTimeMs}/${row.contentHash}`,
+          [row.firstIngestUs, row.lastIngestUs],
+        ]);
         expect(merged.sort()).toEqual(mergedByText(rows));
       }),
     );

@@ -18,7 +18,13 @@ const views = [
       { name: 'code', type: 'int64', nullable: false },
     ],
   }),
-  viewOf({ joinKeys: ['region'], features: [{ name: 'age', type: 'int64' }, { name: 'count', type: 'float64' }] }),
+  viewOf({
+    joinKeys: ['region'],
+    features: [
+      { name: 'age', type: 'int64' },
+      { name: 'count', type: 'float64' },
+    ],
+  }),
 ];
 const limits = { futureSkewMs: 300_000, stringLengthMax: 10 };
 const ARRIVED_MS = Date.UTC(2026, 0, 1);
@@ -39,10 +45,17 @@ function randomRow(): IncomingRow {
     ...(random() < 0.1 ? { height: 1 } : {}),
   };
   const kept = Object.entries(values).filter(() => random() < 0.95);
-  const entity = { person_id: wrong ? oneOf(['42', '', 'x'.repeat(257)]) : oneOf(['42', 'M|A']), region: oneOf(['MA', '|', 'é']), ...(random() < 0.05 ? { x: '1' } : {}) };
+  const entity = {
+    person_id: wrong ? oneOf(['42', '', 'x'.repeat(257)]) : oneOf(['42', 'M|A']),
+    region: oneOf(['MA', '|', 'é']),
+    ...(random() < 0.05 ? { x: '1' } : {}),
+  };
   return {
     entity: random() < 0.1 ? { region: 'MA' } : entity,
-    eventTime: random() < 0.8 ? new Date('2016-01-01T00:00:00.007Z') : oneOf([new Date(0), undefined, new Date('2030-01-01T00:00:00Z'), new Date('1800-01-01T00:00:00Z')]),
+    eventTime:
+      random() < 0.8
+        ? new Date('2016-01-01T00:00:00.007Z')
+        : oneOf([new Date(0), undefined, new Date('2030-01-01T00:00:00Z'), new Date('1800-01-01T00:00:00Z')]),
     values: random() < 0.05 ? undefined : Object.fromEntries(random() < 0.9 ? kept : kept.toReversed()),
   };
 }

@@ -43,7 +43,11 @@ export class Alerts {
       if (state === null) throw illegalStep(alertId, current.state, 'muted');
       if (state === current.state) return { alert: current, changed: false };
       const next = { ...current, state, changed_ms: this.clock.nowMs() };
-      const [record] = this.publisher.records(alertChanged, [{ alert: toAlert(next) }], { traceparent: '', correlationId: alertId, causationId: current.event_id });
+      const [record] = this.publisher.records(alertChanged, [{ alert: toAlert(next) }], {
+        traceparent: '',
+        correlationId: alertId,
+        causationId: current.event_id,
+      });
       await saveAlert(tx, { ...next, event_id: record!.headers['ce_id']! });
       await enqueue(tx, [record!]);
       return { alert: next, changed: true };

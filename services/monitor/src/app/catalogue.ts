@@ -54,7 +54,13 @@ export class Catalogue {
     try {
       const [modelRow, record] = [await this.refresh(project, model), await this.registry.version(project, model, version)];
       if (!modelRow || !record) return 'unknown';
-      const row = await saveVersion(this.postgres, { project, model, version, attributes: attributesOf(record, modelRow.spec), baseline: record.baseline ?? {} });
+      const row = await saveVersion(this.postgres, {
+        project,
+        model,
+        version,
+        attributes: attributesOf(record, modelRow.spec),
+        baseline: record.baseline ?? {},
+      });
       return { ...this.#remember(row), spec: modelRow.spec };
     } catch (error) {
       if ((error as { details?: { dependency?: string } }).details?.dependency !== 'registry') throw error;
@@ -91,7 +97,17 @@ export class Catalogue {
     if (!record) return undefined;
     const definition = parseDefinition({ ...record.spec, kind: 'Model', name: model }, `registry, model ${model}`);
     if (!isDefinitionOf(definition, 'Model')) return undefined;
-    await saveModel(this.postgres, { project, model, definition_version: record.definitionVersion, spec: definition.spec, champion_version: record.aliases['champion'] ?? 0 }, this.clock.nowMs());
+    await saveModel(
+      this.postgres,
+      {
+        project,
+        model,
+        definition_version: record.definitionVersion,
+        spec: definition.spec,
+        champion_version: record.aliases['champion'] ?? 0,
+      },
+      this.clock.nowMs(),
+    );
     this.#models.delete(`${project}/${model}`);
     return this.model(project, model);
   }

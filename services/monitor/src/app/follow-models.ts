@@ -41,7 +41,11 @@ export class FollowModels {
   async runChanged({ run }: TrainingRunChanged, atMs: number): Promise<boolean> {
     if (!run || run.requestId === '') return false;
     const { project, model, requestId, reason, runId } = run;
-    await saveRun(this.postgres, { project, model, requestId, reason, requestedMs: this.#sane(run.queuedAt?.getTime() ?? atMs) }, { runId, open: !ENDED.has(run.state) });
+    await saveRun(
+      this.postgres,
+      { project, model, requestId, reason, requestedMs: this.#sane(run.queuedAt?.getTime() ?? atMs) },
+      { runId, open: !ENDED.has(run.state) },
+    );
     return true;
   }
 

@@ -35,7 +35,8 @@ export class IngestOutcomes {
     const { kept, repeated, conflicting: conflicts } = mergeLabels(labels);
     this.telemetry.outcomes('repeated', repeated);
     this.telemetry.outcomes('outdated', conflicts);
-    for (let from = 0; from < kept.length; from += LABELS_PER_TRANSACTION) await this.#ingestPart(project, kept.slice(from, from + LABELS_PER_TRANSACTION), cause);
+    for (let from = 0; from < kept.length; from += LABELS_PER_TRANSACTION)
+      await this.#ingestPart(project, kept.slice(from, from + LABELS_PER_TRANSACTION), cause);
   }
 
   /** Joins waiting labels with these predictions, which are committed. */
@@ -55,13 +56,18 @@ export class IngestOutcomes {
     this.telemetry.ingested('outcomes', labels.length, startedAt);
     this.telemetry.outcomes('pending', applied.unknown.length);
     await this.#tell(applied, cause);
-    await this.settle(project, applied.unknown.map((label) => label.predictionId), cause);
+    await this.settle(
+      project,
+      applied.unknown.map((label) => label.predictionId),
+      cause,
+    );
   }
 
   async #apply(tx: Tx, project: string, labels: readonly ObservedLabel[]): Promise<Applied> {
     if (labels.length === 0) return { joined: new Map(), unknown: [], fates: { joined: 0, repeated: 0, corrected: 0, outdated: 0 } };
     const first = await labelUnlabelled(tx, project, labels);
-    if (rowsOf(first) === labels.length) return this.#count(tx, project, first, [], { joined: labels.length, repeated: 0, corrected: 0, outdated: 0 });
+    if (rowsOf(first) === labels.length)
+      return this.#count(tx, project, first, [], { joined: labels.length, repeated: 0, corrected: 0, outdated: 0 });
 
     const missing = await unknownPredictions(tx, project, labels);
     const known = labels.filter((label) => !missing.has(label.predictionId));
@@ -72,16 +78,35 @@ export class IngestOutcomes {
     const conflicts = await conflicting(tx, project, known);
     const corrections = conflicts.flatMap((row) => {
       const label = byId.get(row.prediction_id)!;
-      return labelStep({ label: row.label, observedMs: row.label_observed_ms }, label) === 'corrected' ? [{ ...label, oldLabel: row.label }] : [];
+      return labelStep({ label: row.label, observedMs: row.label_observed_ms }, label) === 'corrected'
+        ? [{ ...label, oldLabel: row.label }]
+        : [];
     });
     const corrected = corrections.length > 0 ? await correctLabels(tx, project, corrections) : [];
     const joined = rowsOf(first);
-    const fates = { joined, repeated: known.length - joined - conflicts.length, corrected: corrected.length, outdated: conflicts.length - corrected.length };
-    return this.#count(tx, project, [...first, ...corrected], labels.filter((label) => missing.has(label.predictionId)), fates);
+    const fates = {
+      joined,
+      repeated: known.length - joined - conflicts.length,
+      corrected: corrected.length,
+      outdated: conflicts.length - corrected.length,
+    };
+    return this.#count(
+      tx,
+      project,
+      [...first, ...corrected],
+      labels.filter((label) => missing.has(label.predictionId)),
+      fates,
+    );
   }
 
   /** Moves the group counts along with the labels. */
-  async #count(tx: Tx, project: string, rows: readonly Relabelled[], unknown: readonly ObservedLabel[], fates: Applied['fates']): Promise<Applied> {
+  async #count(
+    tx: Tx,
+    project: string,
+    rows: readonly Relabelled[],
+    unknown: readonly ObservedLabel[],
+    fates: Applied['fates'],
+  ): Promise<Applied> {
     const versions = new Map<number, { panes: Map<number, GroupCounts>; rows: number }>();
     for (const row of rows) {
       const { attributes, spec } = await this.catalogue.byId(row.version_id);
@@ -90,7 +115,14 @@ export class IngestOutcomes {
       let counts = version.panes.get(row.pane_start_ms);
       if (!counts) version.panes.set(row.pane_start_ms, (counts = new GroupCounts()));
       const { positive } = spec.label;
-      counts.relabel(attributes, splitGroups(row.groups), row.selected, row.old_label === null ? undefined : row.old_label === positive, row.label === positive, row.n);
+      counts.relabel(
+        attributes,
+        splitGroups(row.groups),
+        row.selected,
+        row.old_label === null ? undefined : row.old_label === positive,
+        row.label === positive,
+        row.n,
+      );
       version.rows += row.n;
     }
     for (const [versionId, { panes }] of [...versions].sort(([a], [b]) => a - b)) await addToGroups(tx, { project, versionId }, panes);

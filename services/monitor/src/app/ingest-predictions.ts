@@ -20,7 +20,11 @@ export interface LoggedBatch {
 }
 
 /** What became of a batch. `parked`: its version cannot be described now; the caller must keep the bytes. */
-export type BatchOutcome = { readonly kind: 'stored' } | { readonly kind: 'empty' } | { readonly kind: 'parked' } | { readonly kind: 'refused'; readonly code: ErrorCode; readonly reason: string };
+export type BatchOutcome =
+  | { readonly kind: 'stored' }
+  | { readonly kind: 'empty' }
+  | { readonly kind: 'parked' }
+  | { readonly kind: 'refused'; readonly code: ErrorCode; readonly reason: string };
 
 /** Rows in one transaction: bounds memory, the time of locks, and how much a judgement may see at once. */
 const ROWS_PER_TRANSACTION = 10_000;
@@ -62,18 +66,30 @@ export class IngestPredictions {
     if (data.predictionIds.length === 0) return { outcome: { kind: 'empty' } };
     const described = await this.catalogue.describe(data.project, data.model, data.version);
     if (described === 'away') return { outcome: { kind: 'parked' } };
-    if (described === 'unknown') return { outcome: { kind: 'refused', code: 'VERSION_UNKNOWN', reason: `the registry has no version ${data.version} of model ${data.model} in project ${data.project}` } };
+    if (described === 'unknown')
+      return {
+        outcome: {
+          kind: 'refused',
+          code: 'VERSION_UNKNOWN',
+          reason: `the registry has no version ${data.version} of model ${data.model} in project ${data.project}`,
+        },
+      };
     return { outcome: { kind: 'stored' }, described };
   }
 
   async #store(described: Described, batches: readonly LoggedBatch[]): Promise<void> {
     const startedAt = performance.now();
     const horizonMs = this.around.clock.nowMs() - this.around.config.predictionRetentionMs;
-    const prepared = await Promise.all(batches.map(async ({ data }) => prepare(data, described, horizonMs, await this.#groupValues(described, data))));
+    const prepared = await Promise.all(
+      batches.map(async ({ data }) => prepare(data, described, horizonMs, await this.#groupValues(described, data))),
+    );
     const rows = prepared.reduce((sum, batch) => sum + batch.kept.length, 0);
     const counted = rows === 0 ? 0 : await this.#commit(described, prepared);
     const telemetry = this.around.telemetry;
-    telemetry.predictions('expired', prepared.reduce((sum, { data, kept }) => sum + data.predictionIds.length - kept.length, 0));
+    telemetry.predictions(
+      'expired',
+      prepared.reduce((sum, { data, kept }) => sum + data.predictionIds.length - kept.length, 0),
+    );
     telemetry.predictions('repeated', rows - counted);
     telemetry.predictions('counted', counted);
     if (rows === 0) return;
@@ -81,14 +97,19 @@ export class IngestPredictions {
 
     // Also when nothing was new: a crash may have come between the commit and this.
     const cause = batches.at(-1)!.cause;
-    await this.outcomes.settle(described.project, prepared.flatMap(({ data, kept }) => kept.map((row) => data.predictionIds[row]!)), cause);
+    await this.outcomes.settle(
+      described.project,
+      prepared.flatMap(({ data, kept }) => kept.map((row) => data.predictionIds[row]!)),
+      cause,
+    );
     if (counted > 0) await this.judging.saw(described.id, counted, cause);
   }
 
   /** @returns how many rows were new */
   #commit(described: Described, prepared: readonly Prepared[]): Promise<number> {
     const { project, id: versionId, baseline, attributes } = described;
-    const every = <T>(pick: (batch: Prepared, row: number) => T): T[] => prepared.flatMap((batch) => batch.kept.map((row) => pick(batch, row)));
+    const every = <T>(pick: (batch: Prepared, row: number) => T): T[] =>
+      prepared.flatMap((batch) => batch.kept.map((row) => pick(batch, row)));
     return this.postgres.transaction(async (tx) => {
       const fresh = await insertPredictions(tx, project, versionId, {
         ids: every(({ data }, row) => data.predictionIds[row]!),
@@ -110,7 +131,11 @@ export class IngestPredictions {
       }
       if (counted > 0) {
         await addToPanes(tx, { project, versionId }, deltas, baseline);
-        await addToGroups(tx, { project, versionId }, new Map<number, GroupCounts>([...deltas].map(([start, delta]) => [start, delta.groups])));
+        await addToGroups(
+          tx,
+          { project, versionId },
+          new Map<number, GroupCounts>([...deltas].map(([start, delta]) => [start, delta.groups])),
+        );
       }
       return counted;
     });
@@ -118,7 +143,10 @@ export class IngestPredictions {
 
   async #groupValues(described: Described, data: PredictionsLoggedData): Promise<(row: number) => string> {
     const columns = await Promise.all(
-      described.attributes.map(async (attribute) => ({ column: data.columns.find((c) => c.name === attribute), known: await this.catalogue.groupsOf(described.id, attribute) })),
+      described.attributes.map(async (attribute) => ({
+        column: data.columns.find((c) => c.name === attribute),
+        known: await this.catalogue.groupsOf(described.id, attribute),
+      })),
     );
     return (row) => joinGroups(columns.map(({ column, known }) => boundedGroup(known, groupValueOf(column && cellOf(column, row)))));
   }

@@ -55,26 +55,45 @@ export class JudgeVersion {
   async #remember(tx: Tx, { id, project, model }: Described, { spec }: ModelRow, findings: readonly Finding[]): Promise<void> {
     const judged = findings.filter((finding) => finding.verdict !== 'insufficient');
     if (judged.length === 0) return;
-    const past = new Map((await readWatches(tx, project, model)).filter((w) => w.version_id === id).map((w) => [`${w.kind}/${w.subject}`, w.history]));
-    await saveWatches(tx, project, id, judged.map(({ kind, subject, verdict }) => ({ kind, subject, history: remember(past.get(`${kind}/${subject}`) ?? '', verdict, spec.monitor.persistence) })));
+    const past = new Map(
+      (await readWatches(tx, project, model)).filter((w) => w.version_id === id).map((w) => [`${w.kind}/${w.subject}`, w.history]),
+    );
+    await saveWatches(
+      tx,
+      project,
+      id,
+      judged.map(({ kind, subject, verdict }) => ({
+        kind,
+        subject,
+        history: remember(past.get(`${kind}/${subject}`) ?? '', verdict, spec.monitor.persistence),
+      })),
+    );
   }
 }
 
 /** Findings of those windows that hold something which the last judgement did not see. */
 async function freshFindings(tx: Tx, described: Described, { spec }: ModelRow): Promise<Finding[]> {
-  const [traffic, labelled] = [await windowOf(tx, described, spec.monitor, 'predictions'), await windowOf(tx, described, spec.monitor, 'labels')];
+  const [traffic, labelled] = [
+    await windowOf(tx, described, spec.monitor, 'predictions'),
+    await windowOf(tx, described, spec.monitor, 'labels'),
+  ];
   const before = await readMarkers(tx, described.id);
   const markers = { traffic_marker: traffic?.marker ?? before.traffic_marker, labelled_marker: labelled?.marker ?? before.labelled_marker };
   const findings: Finding[] = [];
   if (traffic && markers.traffic_marker !== before.traffic_marker) {
-    findings.push(...(await driftFindings(tx, described, spec.monitor, traffic.span)), ...biasFindings(described, spec.monitor, traffic, false));
+    findings.push(
+      ...(await driftFindings(tx, described, spec.monitor, traffic.span)),
+      ...biasFindings(described, spec.monitor, traffic, false),
+    );
   }
   if (labelled && markers.labelled_marker !== before.labelled_marker) {
     const { accuracyFloor, minSamples } = spec.monitor;
     findings.push(...biasFindings(described, spec.monitor, labelled, true));
-    if (accuracyFloor !== undefined) findings.push(judgeAccuracy(labelled.counts.overall, accuracyFloor, minSamples, described.version, labelled.span));
+    if (accuracyFloor !== undefined)
+      findings.push(judgeAccuracy(labelled.counts.overall, accuracyFloor, minSamples, described.version, labelled.span));
   }
-  if (markers.traffic_marker !== before.traffic_marker || markers.labelled_marker !== before.labelled_marker) await saveMarkers(tx, described.id, markers);
+  if (markers.traffic_marker !== before.traffic_marker || markers.labelled_marker !== before.labelled_marker)
+    await saveMarkers(tx, described.id, markers);
   return findings;
 }
 

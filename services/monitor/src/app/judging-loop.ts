@@ -63,7 +63,9 @@ export class JudgingLoop implements Background {
     let first = true;
     while (!this.#stopping.signal.aborted) {
       try {
-        if (first) for (const id of await recentVersionIds(this.postgres, this.around.clock.nowMs() - LOOK_BACK_MS)) await this.saw(id, 0, undefined);
+        if (first)
+          for (const id of await recentVersionIds(this.postgres, this.around.clock.nowMs() - LOOK_BACK_MS))
+            await this.saw(id, 0, undefined);
         first = false;
         for (const versionId of [...this.#unjudged.keys()]) await this.#judgeOne(versionId);
         for (const { project, model } of await modelsWithOpenAlerts(this.postgres)) await this.judge.reconsider(project, model);

@@ -34,16 +34,34 @@ export class RaiseAlerts {
   ) {}
 
   /** @param described the version just judged; undefined when only standings are looked at again. @returns the alerts that changed */
-  async step(tx: Tx, model: ModelRow, described: Described | undefined, findings: readonly Finding[], cause: Cause | undefined): Promise<AlertRow[]> {
+  async step(
+    tx: Tx,
+    model: ModelRow,
+    described: Described | undefined,
+    findings: readonly Finding[],
+    cause: Cause | undefined,
+  ): Promise<AlertRow[]> {
     const watches = await readWatches(tx, model.project, model.model);
     const story = new AlertStory(await openAlerts(tx, model.project, model.model), this.publisher, this.clock.nowMs(), cause);
     for (const finding of findings) {
-      const judged = { version: described!.version, verdict: finding.verdict, standing: standingIn(watches, described!.version, finding, model) };
+      const judged = {
+        version: described!.version,
+        verdict: finding.verdict,
+        standing: standingIn(watches, described!.version, finding, model),
+      };
       await this.#apply(tx, model, story, finding.kind, finding.subject, judged, { finding, described: described! });
     }
     for (const { version, kind, subject } of watches) {
       if (!story.open(kind, subject)) continue;
-      await this.#apply(tx, model, story, kind, subject, { version, verdict: undefined, standing: standingIn(watches, version, { kind, subject }, model) }, undefined);
+      await this.#apply(
+        tx,
+        model,
+        story,
+        kind,
+        subject,
+        { version, verdict: undefined, standing: standingIn(watches, version, { kind, subject }, model) },
+        undefined,
+      );
     }
     for (const alert of story.firing()) {
       if (standingIn(watches, alert.version, alert, model) === 'persisted') await this.#act(tx, model, story, alert);
@@ -53,7 +71,15 @@ export class RaiseAlerts {
     return story.changed();
   }
 
-  async #apply(tx: Tx, model: ModelRow, story: AlertStory, kind: AlertKind, subject: string, judged: Judged, seen: Seen | undefined): Promise<void> {
+  async #apply(
+    tx: Tx,
+    model: ModelRow,
+    story: AlertStory,
+    kind: AlertKind,
+    subject: string,
+    judged: Judged,
+    seen: Seen | undefined,
+  ): Promise<void> {
     const open = story.open(kind, subject);
     const plan: AlertStep = planAlert(open, judged, { champion: model.champion_version, serving: model.serving_version });
     if (plan.kind === 'none') return;
@@ -80,16 +106,30 @@ interface Seen {
   readonly described: Described;
 }
 
-type Numbers = Pick<AlertRow, 'version' | 'kind' | 'subject' | 'metric' | 'value' | 'threshold' | 'samples' | 'sentence' | 'groups' | 'examples'>;
+type Numbers = Pick<
+  AlertRow,
+  'version' | 'kind' | 'subject' | 'metric' | 'value' | 'threshold' | 'samples' | 'sentence' | 'groups' | 'examples'
+>;
 
 async function numbersOf(tx: Tx, { spec }: ModelRow, { finding, described }: Seen): Promise<Numbers> {
   const { kind, subject, metric, value, threshold, samples, sentence, groups, evidence, span } = finding;
-  const where = { versionId: described.id, attributeAt: described.attributes.indexOf(subject), positive: spec.label.positive, span, limit: EXAMPLES };
+  const where = {
+    versionId: described.id,
+    attributeAt: described.attributes.indexOf(subject),
+    positive: spec.label.positive,
+    span,
+    limit: EXAMPLES,
+  };
   const examples = evidence ? await examplesOf(tx, where, evidence) : [];
   return { version: described.version, kind, subject, metric, value, threshold, samples, sentence, groups: [...groups], examples };
 }
 
-function standingIn(watches: readonly WatchRow[], version: number, { kind, subject }: { readonly kind: AlertKind; readonly subject: string }, { spec }: ModelRow): Judged['standing'] {
+function standingIn(
+  watches: readonly WatchRow[],
+  version: number,
+  { kind, subject }: { readonly kind: AlertKind; readonly subject: string },
+  { spec }: ModelRow,
+): Judged['standing'] {
   const watch = watches.find((w) => w.version === version && w.kind === kind && w.subject === subject);
   return watch ? standingOf(watch.history, spec.monitor.persistence) : 'open';
 }
@@ -122,8 +162,19 @@ class AlertStory {
     return [...this.#changed.values()];
   }
 
-  raise(row: Omit<AlertRow, 'alert_id' | 'state' | 'request_id' | 'event_id' | 'raised_ms' | 'changed_ms'>, state: 'suspected' | 'firing'): void {
-    const alert: AlertRow = { ...row, alert_id: newId(this.nowMs), state, request_id: '', event_id: this.cause?.causationId ?? '', raised_ms: this.nowMs, changed_ms: this.nowMs };
+  raise(
+    row: Omit<AlertRow, 'alert_id' | 'state' | 'request_id' | 'event_id' | 'raised_ms' | 'changed_ms'>,
+    state: 'suspected' | 'firing',
+  ): void {
+    const alert: AlertRow = {
+      ...row,
+      alert_id: newId(this.nowMs),
+      state,
+      request_id: '',
+      event_id: this.cause?.causationId ?? '',
+      raised_ms: this.nowMs,
+      changed_ms: this.nowMs,
+    };
     this.#say(alert);
   }
 
@@ -136,9 +187,19 @@ class AlertStory {
 
   act(alert: AlertRow, requestId: string, mitigation: { readonly method: string; readonly attribute: string } | undefined): void {
     const { project, model, alert_id: alertId } = alert;
-    const [record] = this.publisher.records(trainingRequested, [{ project, model, reason: 'alert', requestId, alertId, mitigation }], this.#causeOf(alert));
+    const [record] = this.publisher.records(
+      trainingRequested,
+      [{ project, model, reason: 'alert', requestId, alertId, mitigation }],
+      this.#causeOf(alert),
+    );
     this.records.push(record!);
-    this.#say({ ...alert, state: ALERT_STEPS[alert.state].acted!, request_id: requestId, changed_ms: this.nowMs, event_id: record!.headers['ce_id']! });
+    this.#say({
+      ...alert,
+      state: ALERT_STEPS[alert.state].acted!,
+      request_id: requestId,
+      changed_ms: this.nowMs,
+      event_id: record!.headers['ce_id']!,
+    });
   }
 
   #say(alert: AlertRow): void {

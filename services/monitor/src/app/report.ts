@@ -40,7 +40,11 @@ export class ReadReport {
     if (!row) throw modelUnknown(project, model);
     const span: Span = { fromMs: from?.getTime() ?? 0, toMs: to?.getTime() ?? Number.MAX_SAFE_INTEGER };
     const versions = (await versionsOf(this.postgres, project, model)).filter((v) => version === 0 || v.version === version);
-    const counts = await readGroups(this.postgres, versions.map((v) => v.id), span);
+    const counts = await readGroups(
+      this.postgres,
+      versions.map((v) => v.id),
+      span,
+    );
     const newest = versions[0] && (await this.catalogue.byId(versions[0].id));
     const { drift, minSamples, minGroupSize } = row.spec.monitor;
     const sketches = newest && (await readSketches(this.postgres, newest.id, span, newest.baseline, DRIFT_PANES_MAX)).sketches;
@@ -53,7 +57,8 @@ export class ReadReport {
       predictions: decisions(counts.overall),
       labelled: RATES.accuracy(counts.overall).n,
       accuracy: rateOf(counts.overall, 'accuracy').value,
-      drift: newest && sketches ? judgeColumns(sketches, newest.baseline, drift, minSamples).flatMap((column) => toFindings(column, drift)) : [],
+      drift:
+        newest && sketches ? judgeColumns(sketches, newest.baseline, drift, minSamples).flatMap((column) => toFindings(column, drift)) : [],
       attributes: (newest?.attributes ?? []).map((attribute) => toAttribute(attribute, counts, minGroupSize)),
     };
   }
@@ -62,8 +67,11 @@ export class ReadReport {
 /** PSI for every column, and the KS distance for numeric ones; the p-value is that of the column's test, corrected for all columns. */
 function toFindings({ column, psi, ks, pValue, samples, verdict, test }: ColumnDrift, policy: DriftPolicy): DriftFinding[] {
   const common = { column, pValue, samples };
-  const findings: DriftFinding[] = [{ ...common, method: 'psi', value: psi, threshold: policy.psi, drifted: verdict === 'breach' && psi > policy.psi }];
-  if (test === 'ks') findings.push({ ...common, method: 'ks', value: ks, threshold: policy.ks, drifted: verdict === 'breach' && ks > policy.ks });
+  const findings: DriftFinding[] = [
+    { ...common, method: 'psi', value: psi, threshold: policy.psi, drifted: verdict === 'breach' && psi > policy.psi },
+  ];
+  if (test === 'ks')
+    findings.push({ ...common, method: 'ks', value: ks, threshold: policy.ks, drifted: verdict === 'breach' && ks > policy.ks });
   return findings;
 }
 

@@ -55,18 +55,27 @@ export class UnparkBatches implements Background {
   async #round(): Promise<boolean> {
     const parked = await readParked(this.postgres, BATCHES_PER_ROUND);
     if (parked.length === 0) return false;
-    const outcomes = await this.predictions.ingest(parked.map((row) => ({ data: decodePredictionsLogged(row.rawValue), cause: causeOfParked(row) })));
+    const outcomes = await this.predictions.ingest(
+      parked.map((row) => ({ data: decodePredictionsLogged(row.rawValue), cause: causeOfParked(row) })),
+    );
     const settled = parked.filter((_, i) => outcomes[i]!.kind !== 'parked');
     const letters = parked.flatMap((row, i): OutgoingRecord[] => {
       const outcome = outcomes[i]!;
       return outcome.kind === 'refused' ? [toDeadLetter(row, outcome.code, outcome.reason, PREDICTIONS_GROUP)] : [];
     });
     await this.postgres.transaction(async (tx) => {
-      await unpark(tx, settled.map((row) => row.id));
+      await unpark(
+        tx,
+        settled.map((row) => row.id),
+      );
       await enqueue(tx, letters);
     });
     return settled.length === BATCHES_PER_ROUND;
   }
 }
 
-const causeOfParked = ({ eventId, rawHeaders }: ParkedRow) => ({ traceparent: rawHeaders['traceparent'] ?? '', correlationId: rawHeaders['ce_correlationid'] ?? eventId, causationId: eventId });
+const causeOfParked = ({ eventId, rawHeaders }: ParkedRow) => ({
+  traceparent: rawHeaders['traceparent'] ?? '',
+  correlationId: rawHeaders['ce_correlationid'] ?? eventId,
+  causationId: eventId,
+});

@@ -30,9 +30,13 @@ export function readBaseline(raw: unknown): Baseline {
   if (typeof raw !== 'object' || raw === null) return NO_BASELINE;
   const { features, scores } = raw as { features?: unknown; scores?: unknown };
   if (features === undefined && scores === undefined) return NO_BASELINE;
-  if (!Array.isArray(features) || features.length > COLUMNS_MAX) throw new AppError('REQUEST_INVALID', `baseline: \`features\` must be a list of at most ${COLUMNS_MAX} profiles`);
+  if (!Array.isArray(features) || features.length > COLUMNS_MAX)
+    throw new AppError('REQUEST_INVALID', `baseline: \`features\` must be a list of at most ${COLUMNS_MAX} profiles`);
   const columns = features.map(referenceColumn);
-  return { features: new Map(columns.map((column) => [column.profile.name, column])), score: scores === undefined || scores === null ? undefined : referenceColumn(scores) };
+  return {
+    features: new Map(columns.map((column) => [column.profile.name, column])),
+    score: scores === undefined || scores === null ? undefined : referenceColumn(scores),
+  };
 }
 
 function referenceColumn(raw: unknown): ReferenceColumn {

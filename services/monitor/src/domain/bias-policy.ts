@@ -42,7 +42,10 @@ export function judgeBias(rule: BiasRule, counts: GroupCounts, limits: BiasLimit
     threshold: rule.ceiling,
     samples,
     verdict,
-    sentence: verdict === 'insufficient' ? `${NAME[rule.metric]} on ${rule.attribute}: too few rows to compare groups (n=${samples})` : sentenceOf(rule, widest, groups, version),
+    sentence:
+      verdict === 'insufficient'
+        ? `${NAME[rule.metric]} on ${rule.attribute}: too few rows to compare groups (n=${samples})`
+        : sentenceOf(rule, widest, groups, version),
     groups,
     evidence: evidenceOf(rule.attribute, widest),
     span,
@@ -50,7 +53,11 @@ export function judgeBias(rule: BiasRule, counts: GroupCounts, limits: BiasLimit
 }
 
 /** Equalized odds is the wider of two gaps (Hardt, Price, Srebro 2016; Fairlearn's worst case). */
-export function widestGap(metric: FairnessMetric, groups: ReadonlyMap<string, Confusion>, { minGroupSize }: Pick<BiasLimits, 'minGroupSize'>): Disparity {
+export function widestGap(
+  metric: FairnessMetric,
+  groups: ReadonlyMap<string, Confusion>,
+  { minGroupSize }: Pick<BiasLimits, 'minGroupSize'>,
+): Disparity {
   // `(other)` mixes what came too late to be told apart; its rate describes nobody.
   const named = new Map([...groups].filter(([group]) => group !== OVERFLOW));
   const gaps = RATES_OF[metric].map((rate) => disparity(named, rate, { minGroupSize, confidence: CONFIDENCE }));
@@ -63,7 +70,12 @@ function verdictOf(gap: Disparity, { ceiling }: BiasRule, samples: number, { min
   return gap.interval.low > ceiling ? 'breach' : 'unclear';
 }
 
-function sentenceOf({ attribute, metric, ceiling }: BiasRule, gap: Disparity, groups: ReadonlyMap<string, Confusion>, version: number): string {
+function sentenceOf(
+  { attribute, metric, ceiling }: BiasRule,
+  gap: Disparity,
+  groups: ReadonlyMap<string, Confusion>,
+  version: number,
+): string {
   const { interval, lowest, highest, rate } = gap;
   assert(interval && lowest !== null && highest !== null, 'a gap that was judged has groups and an interval');
   const of = (group: string): string => {
@@ -98,4 +110,8 @@ const STORY: Readonly<Partial<Record<RateName, string>>> = {
   selectionRate: 'version',
 };
 
-const VERB: Readonly<Partial<Record<RateName, string>>> = { truePositiveRate: 'finds', falsePositiveRate: 'wrongly selects', selectionRate: 'selects' };
+const VERB: Readonly<Partial<Record<RateName, string>>> = {
+  truePositiveRate: 'finds',
+  falsePositiveRate: 'wrongly selects',
+  selectionRate: 'selects',
+};

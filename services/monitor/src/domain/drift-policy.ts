@@ -36,10 +36,17 @@ export interface ColumnDrift {
  * Every column that has enough values. Breach needs both: an effect that matters (PSI or KS) and significance; with many rows every
  * difference is significant, with few every effect is large by chance. @param sketches by pane key
  */
-export function judgeColumns(sketches: ReadonlyMap<string, ColumnSketch>, baseline: Baseline, policy: DriftPolicy, minSamples: number): ColumnDrift[] {
+export function judgeColumns(
+  sketches: ReadonlyMap<string, ColumnSketch>,
+  baseline: Baseline,
+  policy: DriftPolicy,
+  minSamples: number,
+): ColumnDrift[] {
   const measured = [...sketches].flatMap(([key, sketch]) => {
     const reference = referenceOf(baseline, key);
-    return reference ? [{ column: key === SCORE_KEY ? SCORE : key, reference, sketch, samples: sketch.count, ...distances(reference, sketch) }] : [];
+    return reference
+      ? [{ column: key === SCORE_KEY ? SCORE : key, reference, sketch, samples: sketch.count, ...distances(reference, sketch) }]
+      : [];
   });
   const enough = (samples: number, effect: number): boolean => samples >= minSamples && !Number.isNaN(effect);
   const pValues = measured.map(({ samples, psi: effect, rawP }) => (enough(samples, effect) ? rawP : NaN));
@@ -76,7 +83,12 @@ function distances(reference: ReferenceColumn, sketch: ColumnSketch): { psi: num
   }
   const { distance, n, m } = ksDistance(before, sketch.counts);
   // Asymptotic whatever the size: the exact p-value costs O(n m), up to 0.3 s a column, and would stall the consumers (libs/stats).
-  return { psi: n > 0 && m > 0 ? psiOfCells(before, sketch.counts) : NaN, ks: distance, rawP: ksPValue(distance, n, m, 'asymptotic'), test: 'ks' };
+  return {
+    psi: n > 0 && m > 0 ? psiOfCells(before, sketch.counts) : NaN,
+    ks: distance,
+    rawP: ksPValue(distance, n, m, 'asymptotic'),
+    test: 'ks',
+  };
 }
 
 /** Largest distance at the cell edges: a lower bound of the exact statistic, so that its p-value is conservative. */
@@ -98,10 +110,18 @@ function total(counts: Float64Array): number {
   return sum;
 }
 
-function sentenceOf({ column, psi: effect, ks, pValue, samples, sketch, reference }: ColumnDrift, policy: DriftPolicy, columns: number, version: number): string {
+function sentenceOf(
+  { column, psi: effect, ks, pValue, samples, sketch, reference }: ColumnDrift,
+  policy: DriftPolicy,
+  columns: number,
+  version: number,
+): string {
   const what = column === SCORE ? 'The score' : `Feature ${column}`;
   const numeric = reference.profile.kind === 'numeric' ? `, KS distance ${two(ks)} (threshold ${two(policy.ks)})` : '';
-  const centre = reference.profile.kind === 'numeric' ? `; its mean was ${shown(reference.profile.mean)} in training and is ${shown(sketch.mean)} now` : '';
+  const centre =
+    reference.profile.kind === 'numeric'
+      ? `; its mean was ${shown(reference.profile.mean)} in training and is ${shown(sketch.mean)} now`
+      : '';
   const unseen = sketch.unseen.length > 0 ? `; categories never seen in training: ${sketch.unseen.join(', ')}` : '';
   return `${what} of version ${version} differs from its training data: PSI ${two(effect)} (threshold ${two(policy.psi)})${numeric}, p = ${pValue.toExponential(1)} after correction for ${columns} columns, n=${samples}${centre}${unseen}`;
 }

@@ -12,7 +12,14 @@ export class GroupCounts {
   }
 
   /** A label came for decisions that were counted without one, or with another. */
-  relabel(attributes: readonly string[], values: readonly string[], selected: boolean, before: boolean | undefined, after: boolean, weight = 1): void {
+  relabel(
+    attributes: readonly string[],
+    values: readonly string[],
+    selected: boolean,
+    before: boolean | undefined,
+    after: boolean,
+    weight = 1,
+  ): void {
     this.count(attributes, values, selected, before, -weight);
     this.count(attributes, values, selected, after, weight);
   }
@@ -57,7 +64,9 @@ const SEPARATOR = '\u001f';
 export function groupValueOf(value: number | string | undefined): string {
   if (value === undefined || value === '' || (typeof value === 'number' && Number.isNaN(value))) return MISSING;
   // Postgres refuses U+0000, and U+001F is our separator.
-  return String(value).slice(0, VALUE_LENGTH_MAX).replaceAll(/[\u0000\u001f]/g, '\ufffd');
+  return String(value)
+    .slice(0, VALUE_LENGTH_MAX)
+    .replaceAll(/[\u0000\u001f]/g, '\ufffd');
 }
 
 /** Remembers the groups of one attribute and keeps them bounded. */

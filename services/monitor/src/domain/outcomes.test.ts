@@ -22,7 +22,11 @@ describe('reading an outcome', () => {
   });
 
   it('takes the time of the event when the outcome has none, and knows no negative zero', () => {
-    expect(readOutcome({ predictionId: 'p', label: -0, observedAt: undefined }, 77, NOW)).toEqual({ predictionId: 'p', label: 0, observedMs: 77 });
+    expect(readOutcome({ predictionId: 'p', label: -0, observedAt: undefined }, 77, NOW)).toEqual({
+      predictionId: 'p',
+      label: 0,
+      observedMs: 77,
+    });
   });
 });
 
@@ -39,9 +43,16 @@ describe('labels that come again', () => {
   it('ends the same whatever the order and however often (seeded permutations)', () => {
     const random = seededRandom(5);
     for (let round = 0; round < 300; round++) {
-      const labels: ObservedLabel[] = Array.from({ length: 6 }, (_, i) => ({ predictionId: 'p', label: random() < 0.5 ? 0 : 1, observedMs: i * 10 }));
+      const labels: ObservedLabel[] = Array.from({ length: 6 }, (_, i) => ({
+        predictionId: 'p',
+        label: random() < 0.5 ? 0 : 1,
+        observedMs: i * 10,
+      }));
       const last = labels.at(-1)!.label;
-      const mixed = [...labels, ...labels].map((l) => [random(), l] as const).sort(([a], [b]) => a - b).map(([, l]) => l);
+      const mixed = [...labels, ...labels]
+        .map((l) => [random(), l] as const)
+        .sort(([a], [b]) => a - b)
+        .map(([, l]) => l);
       expect(mergeLabels(mixed).kept[0]!.label).toBe(last);
     }
   });

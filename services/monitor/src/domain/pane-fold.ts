@@ -27,7 +27,13 @@ export interface NewRows {
 }
 
 /** Counts the new rows of a batch into the deltas of their panes. */
-export function foldRows(into: Map<number, PaneDelta>, batch: PredictionsLoggedData, fresh: NewRows, baseline: Baseline, attributes: readonly string[]): void {
+export function foldRows(
+  into: Map<number, PaneDelta>,
+  batch: PredictionsLoggedData,
+  fresh: NewRows,
+  baseline: Baseline,
+  attributes: readonly string[],
+): void {
   for (const [paneStartMs, rows] of rowsByPane(fresh)) {
     let delta = into.get(paneStartMs);
     if (!delta) into.set(paneStartMs, (delta = emptyDelta()));
@@ -64,7 +70,8 @@ function sketchOf(delta: PaneDelta, key: string, reference: ReferenceColumn): Co
 }
 
 function sketchColumn(sketch: ColumnSketch, column: LoggedColumnData, rows: readonly number[], batchRows: number): void {
-  if (sketch.layout.kind === 'numeric' && column.numbers.length === batchRows && column.missing.length === 0) return sketchNumbers(sketch, column.numbers, rows);
+  if (sketch.layout.kind === 'numeric' && column.numbers.length === batchRows && column.missing.length === 0)
+    return sketchNumbers(sketch, column.numbers, rows);
   for (const row of rows) {
     const value = cellOf(column, row);
     sketch.add(value === '' ? undefined : value);

@@ -29,7 +29,12 @@ const EOD = { attribute: 'DIS', metric: 'equal_opportunity_difference', ceiling:
 describe('the bias policy', () => {
   it('says the gap, its interval and both groups in one sentence', () => {
     const finding = judgeBias(EOD, counts({ '1': { n: 1000, found: 310 }, '2': { n: 9000, found: 8100 } }), LIMITS, 1, SPAN);
-    expect(finding).toMatchObject({ verdict: 'breach', threshold: 0.2, samples: 10_000, evidence: { attribute: 'DIS', group: '1', selected: false, label: true } });
+    expect(finding).toMatchObject({
+      verdict: 'breach',
+      threshold: 0.2,
+      samples: 10_000,
+      evidence: { attribute: 'DIS', group: '1', selected: false, label: true },
+    });
     expect(finding.value).toBeCloseTo(0.59, 12);
     expect(finding.sentence).toBe(
       'Equal-opportunity difference on DIS is 0.59 (95 % interval 0.56..0.62), ceiling 0.20: of the people who have the outcome, version 1 finds 0.31 of DIS=1 (n=1000) and 0.90 of DIS=2 (n=9000)',
@@ -38,7 +43,11 @@ describe('the bias policy', () => {
 
   it.each([
     ['clean under the ceiling', { '1': { n: 1000, found: 750 }, '2': { n: 1000, found: 880 } }, 'clean'],
-    ['unclear when the gap is over the ceiling but its interval is not', { '1': { n: 60, found: 36 }, '2': { n: 1000, found: 880 } }, 'unclear'],
+    [
+      'unclear when the gap is over the ceiling but its interval is not',
+      { '1': { n: 60, found: 36 }, '2': { n: 1000, found: 880 } },
+      'unclear',
+    ],
     ['insufficient when one group is too small', { '1': { n: 29, found: 0 }, '2': { n: 1000, found: 880 } }, 'insufficient'],
     ['insufficient when all are too few', { '1': { n: 40, found: 0 }, '2': { n: 59, found: 59 } }, 'insufficient'],
   ] as const)('%s', (_name, groups, verdict) => {
@@ -55,14 +64,28 @@ describe('the bias policy', () => {
     const unlabelled = new GroupCounts();
     unlabelled.count(['DIS'], ['a'], true, undefined, 500);
     unlabelled.count(['DIS'], ['b'], false, undefined, 500);
-    expect(judgeBias({ ...EOD, metric: 'demographic_parity_difference' }, unlabelled, LIMITS, 1, SPAN)).toMatchObject({ value: 1, samples: 1000, verdict: 'breach' });
+    expect(judgeBias({ ...EOD, metric: 'demographic_parity_difference' }, unlabelled, LIMITS, 1, SPAN)).toMatchObject({
+      value: 1,
+      samples: 1000,
+      verdict: 'breach',
+    });
   });
 });
 
 describe('the drift policy', () => {
   const baseline = readBaseline({
     features: [
-      { name: 'age', kind: 'numeric', edges: [10, 20, 30, 40], counts: [2000, 2000, 2000, 2000, 2000], nulls: 0, mean: 25, std: 14, min: 0, max: 50 },
+      {
+        name: 'age',
+        kind: 'numeric',
+        edges: [10, 20, 30, 40],
+        counts: [2000, 2000, 2000, 2000, 2000],
+        nulls: 0,
+        mean: 25,
+        std: 14,
+        min: 0,
+        max: 50,
+      },
       { name: 'sex', kind: 'categorical', categories: ['1', '2'], counts: [5000, 5000], nulls: 0 },
     ],
     scores: { name: 'score', kind: 'numeric', edges: [0.5], counts: [5000, 5000], nulls: 0, mean: 0.5, std: 0.3, min: 0, max: 1 },
@@ -70,7 +93,13 @@ describe('the drift policy', () => {
   const POLICY = { psi: 0.2, ks: 0.2, fdr: 0.01 };
   function sketches(seed: number, rows: number, age: (u: number) => number): Map<string, ColumnSketch> {
     const random = seededRandom(seed);
-    const all = new Map([['age', baseline.features.get('age')!], ['sex', baseline.features.get('sex')!], [SCORE_KEY, baseline.score!]].map(([key, column]) => [key as string, new ColumnSketch((column as NonNullable<typeof baseline.score>).layout)]));
+    const all = new Map(
+      [
+        ['age', baseline.features.get('age')!],
+        ['sex', baseline.features.get('sex')!],
+        [SCORE_KEY, baseline.score!],
+      ].map(([key, column]) => [key as string, new ColumnSketch((column as NonNullable<typeof baseline.score>).layout)]),
+    );
     for (let i = 0; i < rows; i++) {
       all.get('age')!.add(age(random()));
       all.get('sex')!.add(random() < 0.5 ? 1 : 2);
@@ -80,19 +109,43 @@ describe('the drift policy', () => {
   }
 
   it('finds the one column that moved', () => {
-    const found = judgeColumns(sketches(1, 2000, (u) => 25 + 25 * u), baseline, POLICY, 500);
+    const found = judgeColumns(
+      sketches(1, 2000, (u) => 25 + 25 * u),
+      baseline,
+      POLICY,
+      500,
+    );
     expect(Object.fromEntries(found.map((c) => [c.column, c.verdict]))).toEqual({ age: 'breach', sex: 'clean', score: 'clean' });
   });
 
   it('raises no alarm on 200 windows of the training distribution (seeded)', () => {
-    for (let seed = 0; seed < 200; seed++) for (const column of judgeColumns(sketches(seed, 600, (u) => 50 * u), baseline, POLICY, 500)) expect(column.verdict).toBe('clean');
+    for (let seed = 0; seed < 200; seed++)
+      for (const column of judgeColumns(
+        sketches(seed, 600, (u) => 50 * u),
+        baseline,
+        POLICY,
+        500,
+      ))
+        expect(column.verdict).toBe('clean');
   });
 
   it('does not take a significant but tiny shift for drift, and says nothing of few rows', () => {
-    const many = judgeColumns(sketches(3, 50_000, (u) => Math.min(50, 50 * u + 1)), baseline, POLICY, 500).find((c) => c.column === 'age')!;
+    const many = judgeColumns(
+      sketches(3, 50_000, (u) => Math.min(50, 50 * u + 1)),
+      baseline,
+      POLICY,
+      500,
+    ).find((c) => c.column === 'age')!;
     expect(many.pValue).toBeLessThan(0.01);
     expect(many.verdict).toBe('clean');
-    expect(judgeColumns(sketches(4, 499, () => 45), baseline, POLICY, 500).map((c) => c.verdict)).toEqual(['insufficient', 'insufficient', 'insufficient']);
+    expect(
+      judgeColumns(
+        sketches(4, 499, () => 45),
+        baseline,
+        POLICY,
+        500,
+      ).map((c) => c.verdict),
+    ).toEqual(['insufficient', 'insufficient', 'insufficient']);
   });
 });
 
@@ -130,12 +183,23 @@ describe('persistence', () => {
 it('asks for a retraining once, with the mitigation of the biased attribute', () => {
   const policy = { on: ['bias', 'drift'] as const, mitigation: 'reweighing', cooldown: 1000 } as const;
   const bias = { kind: 'bias', subject: 'DIS' } as const;
-  expect(decideRetrain(policy, bias, { lastAskedMs: undefined, underWay: false }, 5000)).toEqual({ kind: 'ask', mitigation: { method: 'reweighing', attribute: 'DIS' } });
-  expect(decideRetrain(policy, { kind: 'drift', subject: 'AGEP' }, { lastAskedMs: 4000, underWay: false }, 5000)).toEqual({ kind: 'ask', mitigation: undefined });
+  expect(decideRetrain(policy, bias, { lastAskedMs: undefined, underWay: false }, 5000)).toEqual({
+    kind: 'ask',
+    mitigation: { method: 'reweighing', attribute: 'DIS' },
+  });
+  expect(decideRetrain(policy, { kind: 'drift', subject: 'AGEP' }, { lastAskedMs: 4000, underWay: false }, 5000)).toEqual({
+    kind: 'ask',
+    mitigation: undefined,
+  });
   expect(decideRetrain(policy, bias, { lastAskedMs: 4001, underWay: false }, 5000).kind).toBe('wait');
   expect(decideRetrain(policy, bias, { lastAskedMs: undefined, underWay: true }, 5000).kind).toBe('wait');
-  expect(decideRetrain({ ...policy, mitigation: 'none' }, bias, { lastAskedMs: undefined, underWay: false }, 5000)).toEqual({ kind: 'ask', mitigation: undefined });
-  expect(decideRetrain(policy, { kind: 'performance', subject: 'accuracy' }, { lastAskedMs: undefined, underWay: false }, 5000)).toEqual({ kind: 'never' });
+  expect(decideRetrain({ ...policy, mitigation: 'none' }, bias, { lastAskedMs: undefined, underWay: false }, 5000)).toEqual({
+    kind: 'ask',
+    mitigation: undefined,
+  });
+  expect(decideRetrain(policy, { kind: 'performance', subject: 'accuracy' }, { lastAskedMs: undefined, underWay: false }, 5000)).toEqual({
+    kind: 'never',
+  });
 });
 
 it('tumbles panes without gap or overlap, also before the epoch, and windows hold whole panes', () => {

@@ -32,7 +32,17 @@ function batch(rows = 2, more: Partial<PredictionsLoggedData> = {}): Predictions
 describe('a log batch', () => {
   it('is accepted when its lists run parallel, with texts, with all optional lists, and empty', () => {
     expect(faultOf(batch(), NOW)).toBeUndefined();
-    expect(faultOf(batch(2, { columns: [{ name: 't', numbers: new Float32Array(), texts: ['a', ''], missing: [false, true] }], entities: ['e', 'f'], stale: [true, false], traceIds: ['', ''] }), NOW)).toBeUndefined();
+    expect(
+      faultOf(
+        batch(2, {
+          columns: [{ name: 't', numbers: new Float32Array(), texts: ['a', ''], missing: [false, true] }],
+          entities: ['e', 'f'],
+          stale: [true, false],
+          traceIds: ['', ''],
+        }),
+        NOW,
+      ),
+    ).toBeUndefined();
     expect(faultOf(batch(0), NOW)).toBeUndefined();
   });
 
@@ -41,8 +51,16 @@ describe('a log batch', () => {
     ['labels of another length', batch(2, { labels: [1, 0, 1] }), '`labels` has 3'],
     ['times of another length', batch(2, { predictedAtMs: [] }), '`predictedAtMs` has 0'],
     ['entities of another length', batch(2, { entities: ['e'] }), '`entities` has 1'],
-    ['a short column', batch(2, { columns: [{ name: 'DIS', numbers: Float32Array.of(1), texts: [], missing: [] }] }), 'column DIS has 1 numbers'],
-    ['a column of both kinds', batch(2, { columns: [{ name: 'DIS', numbers: Float32Array.of(1, 2), texts: ['a', 'b'], missing: [] }] }), 'column DIS has 2 numbers, 2 texts'],
+    [
+      'a short column',
+      batch(2, { columns: [{ name: 'DIS', numbers: Float32Array.of(1), texts: [], missing: [] }] }),
+      'column DIS has 1 numbers',
+    ],
+    [
+      'a column of both kinds',
+      batch(2, { columns: [{ name: 'DIS', numbers: Float32Array.of(1, 2), texts: ['a', 'b'], missing: [] }] }),
+      'column DIS has 2 numbers, 2 texts',
+    ],
     ['a column that comes twice', batch(2, { columns: [...batch().columns, ...batch().columns] }), 'comes twice'],
     ['an empty prediction id', batch(2, { predictionIds: ['a', ''] }), 'row 1 needs a prediction id'],
     ['a label that is no class', batch(2, { labels: [0, 7] }), 'the label 7'],
@@ -56,7 +74,10 @@ describe('a log batch', () => {
 });
 
 describe('folding rows into panes', () => {
-  const baseline = readBaseline({ features: [{ name: 'DIS', kind: 'categorical', categories: ['1', '2'], counts: [5, 5], nulls: 0 }], scores: { name: 'score', kind: 'numeric', edges: [0.5], counts: [5, 5], nulls: 0, mean: 0.5, std: 0.1, min: 0, max: 1 } });
+  const baseline = readBaseline({
+    features: [{ name: 'DIS', kind: 'categorical', categories: ['1', '2'], counts: [5, 5], nulls: 0 }],
+    scores: { name: 'score', kind: 'numeric', edges: [0.5], counts: [5, 5], nulls: 0, mean: 0.5, std: 0.1, min: 0, max: 1 },
+  });
 
   it('equals a brute-force count, whatever the cut into batches (seeded)', () => {
     const random = seededRandom(3);
@@ -68,7 +89,11 @@ describe('folding rows into panes', () => {
         const rows = data.predictionIds.map((_, i) => i).filter(() => random() < 0.7);
         const paneStartMs = data.predictionIds.map(() => Math.floor(random() * 3) * 1000);
         const groups = data.predictionIds.map((_, i) => groupValueOf(data.columns[0]!.numbers[i]));
-        for (const row of rows) truth.set(`${paneStartMs[row]}/${groups[row]}/${data.labels[row]}`, (truth.get(`${paneStartMs[row]}/${groups[row]}/${data.labels[row]}`) ?? 0) + 1);
+        for (const row of rows)
+          truth.set(
+            `${paneStartMs[row]}/${groups[row]}/${data.labels[row]}`,
+            (truth.get(`${paneStartMs[row]}/${groups[row]}/${data.labels[row]}`) ?? 0) + 1,
+          );
         foldRows(panes, data, { rows, paneStartMs, groups }, baseline, ['DIS']);
       }
       for (const [start, delta] of panes) {
@@ -87,7 +112,14 @@ describe('folding rows into panes', () => {
 
 describe('groups', () => {
   it('are named by whole numbers, with one name for everything missing', () => {
-    expect([groupValueOf(1), groupValueOf(2.5), groupValueOf('x'), groupValueOf(Number.NaN), groupValueOf(''), groupValueOf(undefined)]).toEqual(['1', '2.5', 'x', '(missing)', '(missing)', '(missing)']);
+    expect([
+      groupValueOf(1),
+      groupValueOf(2.5),
+      groupValueOf('x'),
+      groupValueOf(Number.NaN),
+      groupValueOf(''),
+      groupValueOf(undefined),
+    ]).toEqual(['1', '2.5', 'x', '(missing)', '(missing)', '(missing)']);
   });
 
   it('survive being joined, whatever a value holds', () => {

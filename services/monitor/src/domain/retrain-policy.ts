@@ -15,13 +15,25 @@ export interface RetrainFacts {
   readonly underWay: boolean;
 }
 
-export type RetrainDecision = { readonly kind: 'ask'; readonly mitigation: { readonly method: string; readonly attribute: string } | undefined } | { readonly kind: 'wait'; readonly reason: string } | { readonly kind: 'never' };
+export type RetrainDecision =
+  | { readonly kind: 'ask'; readonly mitigation: { readonly method: string; readonly attribute: string } | undefined }
+  | { readonly kind: 'wait'; readonly reason: string }
+  | { readonly kind: 'never' };
 
 /** May this alert start a training by itself? `wait`: not now; the alert stays firing and asks again. */
-export function decideRetrain(policy: RetrainPolicy, alert: { readonly kind: AlertKind; readonly subject: string }, facts: RetrainFacts, nowMs: number): RetrainDecision {
+export function decideRetrain(
+  policy: RetrainPolicy,
+  alert: { readonly kind: AlertKind; readonly subject: string },
+  facts: RetrainFacts,
+  nowMs: number,
+): RetrainDecision {
   if (!policy.on.includes(alert.kind)) return { kind: 'never' };
   if (facts.underWay) return { kind: 'wait', reason: 'a training of the model is under way' };
-  if (facts.lastAskedMs !== undefined && nowMs - facts.lastAskedMs < policy.cooldown) return { kind: 'wait', reason: `the last one was asked for ${Math.round((nowMs - facts.lastAskedMs) / 1000)} s ago, the cool-down is ${policy.cooldown / 1000} s` };
+  if (facts.lastAskedMs !== undefined && nowMs - facts.lastAskedMs < policy.cooldown)
+    return {
+      kind: 'wait',
+      reason: `the last one was asked for ${Math.round((nowMs - facts.lastAskedMs) / 1000)} s ago, the cool-down is ${policy.cooldown / 1000} s`,
+    };
   const mitigates = alert.kind === 'bias' && policy.mitigation !== 'none';
   return { kind: 'ask', mitigation: mitigates ? { method: policy.mitigation, attribute: alert.subject } : undefined };
 }

@@ -16,7 +16,9 @@ export class OnModelsFollowed {
       const key = `${event.project}/${event.model}`;
       if (named(event) && !known.has(key)) known.set(key, await this.models.modelChanged(event.project, event.model));
     }
-    return events.map(({ event }) => (known.get(`${event.project}/${event.model}`) ? DONE : { kind: 'skipped', reason: 'the registry has no such model' }));
+    return events.map(({ event }) =>
+      known.get(`${event.project}/${event.model}`) ? DONE : { kind: 'skipped', reason: 'the registry has no such model' },
+    );
   }
 
   rolloutChanged(events: readonly Received<RolloutChanged>[]): Promise<Verdict[]> {
@@ -28,7 +30,10 @@ export class OnModelsFollowed {
   }
 
   runChanged(events: readonly Received<TrainingRunChanged>[]): Promise<Verdict[]> {
-    return inOrder(events, async ({ event, timeMs }) => event.run !== undefined && named(event.run) && (await this.models.runChanged(event, timeMs)));
+    return inOrder(
+      events,
+      async ({ event, timeMs }) => event.run !== undefined && named(event.run) && (await this.models.runChanged(event, timeMs)),
+    );
   }
 }
 
@@ -36,8 +41,10 @@ const DONE: Verdict = { kind: 'done' };
 
 async function inOrder<T>(events: readonly T[], handle: (event: T) => Promise<boolean>): Promise<Verdict[]> {
   const verdicts: Verdict[] = [];
-  for (const event of events) verdicts.push((await handle(event)) ? DONE : { kind: 'skipped', reason: 'nothing in it concerns the monitor' });
+  for (const event of events)
+    verdicts.push((await handle(event)) ? DONE : { kind: 'skipped', reason: 'nothing in it concerns the monitor' });
   return verdicts;
 }
 
-const named = ({ project, model }: { readonly project: string; readonly model: string }): boolean => NAME_PATTERN.test(project) && NAME_PATTERN.test(model);
+const named = ({ project, model }: { readonly project: string; readonly model: string }): boolean =>
+  NAME_PATTERN.test(project) && NAME_PATTERN.test(model);

@@ -43,7 +43,10 @@ export class OnOutcomesObserved {
 }
 
 function quarantined(project: string, outcome: Outcome, { code, reason }: OutcomeFault): Quarantined {
-  const one = OutcomesObserved.toJSON({ project, outcomes: [{ ...outcome, observedAt: isTime(outcome.observedAt) ? outcome.observedAt : undefined }] }) as { outcomes: object[] };
+  const one = OutcomesObserved.toJSON({
+    project,
+    outcomes: [{ ...outcome, observedAt: isTime(outcome.observedAt) ? outcome.observedAt : undefined }],
+  }) as { outcomes: object[] };
   // JSON has no NaN; its proto3 form is the text, and a plain null would come back as 0.
   const mended = { ...one.outcomes[0], label: Number.isFinite(outcome.label) ? outcome.label : String(outcome.label) };
   return { code, reason, value: Buffer.from(JSON.stringify({ project, outcomes: [mended] })), contentType: 'application/json' };

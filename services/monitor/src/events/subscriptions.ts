@@ -8,7 +8,13 @@ import { OnPredictionsLogged } from './on-predictions-logged.js';
 import { predictionLog } from './prediction-log.js';
 
 /** A group for each topic: the members of one group must all subscribe to the same topics, else partitions are dealt to those that do not read them. */
-const GROUPS = { outcomes: 'monitor-outcomes', models: 'monitor-models', rollouts: 'monitor-rollouts', requests: 'monitor-training-requests', runs: 'monitor-training-runs' } as const;
+const GROUPS = {
+  outcomes: 'monitor-outcomes',
+  models: 'monitor-models',
+  rollouts: 'monitor-rollouts',
+  requests: 'monitor-training-requests',
+  runs: 'monitor-training-runs',
+} as const;
 
 /** Events of the bulk topics in one call of a handler: some hundred rows each, so memory stays in the tens of MB. */
 const BULK_EVENTS = 200;

@@ -25,12 +25,16 @@ export interface AlertRow {
   readonly changed_ms: number;
 }
 
-const COLUMNS = 'project, alert_id, model, version, kind, subject, state, metric, value, threshold, samples, sentence, groups, examples, request_id, event_id, raised_ms, changed_ms';
+const COLUMNS =
+  'project, alert_id, model, version, kind, subject, state, metric, value, threshold, samples, sentence, groups, examples, request_id, event_id, raised_ms, changed_ms';
 const LIST_MAX = 500;
 
 /** Newest first. @param model '' = all models of the project */
 export function listAlerts(tx: Tx, project: string, model: string): Promise<AlertRow[]> {
-  return tx.query<AlertRow>(`SELECT ${COLUMNS} FROM alert WHERE project = $1 AND ($2 = '' OR model = $2) ORDER BY raised_ms DESC, alert_id DESC LIMIT ${LIST_MAX}`, [project, model]);
+  return tx.query<AlertRow>(
+    `SELECT ${COLUMNS} FROM alert WHERE project = $1 AND ($2 = '' OR model = $2) ORDER BY raised_ms DESC, alert_id DESC LIMIT ${LIST_MAX}`,
+    [project, model],
+  );
 }
 
 export async function readAlert(tx: Tx, project: string, alertId: string): Promise<AlertRow | undefined> {
@@ -38,7 +42,10 @@ export async function readAlert(tx: Tx, project: string, alertId: string): Promi
 }
 
 export function openAlerts(tx: Tx, project: string, model: string): Promise<AlertRow[]> {
-  return tx.query<AlertRow>(`SELECT ${COLUMNS} FROM alert WHERE project = $1 AND model = $2 AND state <> 'resolved' ORDER BY raised_ms`, [project, model]);
+  return tx.query<AlertRow>(`SELECT ${COLUMNS} FROM alert WHERE project = $1 AND model = $2 AND state <> 'resolved' ORDER BY raised_ms`, [
+    project,
+    model,
+  ]);
 }
 
 /** Models with an alert that still waits for something. */

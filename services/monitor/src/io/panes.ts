@@ -12,7 +12,12 @@ interface PaneKey {
 }
 
 /** Adds sketches to their panes. Read, merge, write under the row's lock; panes in one order, so that two writers cannot deadlock. */
-export async function addToPanes(tx: Tx, { project, versionId }: PaneKey, deltas: ReadonlyMap<number, PaneDelta>, baseline: Baseline): Promise<void> {
+export async function addToPanes(
+  tx: Tx,
+  { project, versionId }: PaneKey,
+  deltas: ReadonlyMap<number, PaneDelta>,
+  baseline: Baseline,
+): Promise<void> {
   const starts = [...deltas.keys()].sort((a, b) => a - b);
   await tx.execute(
     `INSERT INTO pane (version_id, project, pane_start_ms, predictions, sketches) SELECT $1, $2, start, 0, '{}' FROM unnest($3::bigint[]) AS s (start) ON CONFLICT DO NOTHING`,
@@ -46,7 +51,8 @@ function mergedSketches(stored: StoredSketches, delta: PaneDelta, baseline: Base
 /** Adds group counts (also negative ones) to their panes, all in one statement and one order. */
 export async function addToGroups(tx: Tx, { project, versionId }: PaneKey, deltas: ReadonlyMap<number, GroupCounts>): Promise<void> {
   const rows = [...deltas].flatMap(([paneStartMs, counts]) => [...counts.rows()].map((row) => ({ paneStartMs, ...row })));
-  const order = (row: (typeof rows)[number]): string => `${row.attribute}\u0000${row.group}\u0000${String(row.paneStartMs).padStart(16, '0')}`;
+  const order = (row: (typeof rows)[number]): string =>
+    `${row.attribute}\u0000${row.group}\u0000${String(row.paneStartMs).padStart(16, '0')}`;
   rows.sort((a, b) => (order(a) < order(b) ? -1 : 1));
   const counts = (field: keyof Confusion): number[] => rows.map((row) => row.counts[field]);
   await tx.execute(
@@ -73,7 +79,10 @@ export async function addToGroups(tx: Tx, { project, versionId }: PaneKey, delta
 
 /** Group names that an attribute has already, per attribute. */
 export async function knownGroups(tx: Tx, versionId: number): Promise<Map<string, Set<string>>> {
-  const rows = await tx.query<{ attribute: string; group_value: string }>('SELECT DISTINCT attribute, group_value FROM pane_group WHERE version_id = $1', [versionId]);
+  const rows = await tx.query<{ attribute: string; group_value: string }>(
+    'SELECT DISTINCT attribute, group_value FROM pane_group WHERE version_id = $1',
+    [versionId],
+  );
   const known = new Map<string, Set<string>>();
   for (const { attribute, group_value } of rows) known.set(attribute, (known.get(attribute) ?? new Set()).add(group_value));
   return known;
@@ -90,13 +99,23 @@ export async function newestPane(tx: Tx, versionId: number, having: 'predictions
 
 /** Counts of several versions over the panes that begin in the span, summed by Postgres. */
 export async function readGroups(tx: Tx, versionIds: readonly number[], span: Span): Promise<GroupCounts> {
-  const rows = await tx.query<{ attribute: string; group_value: string; tp: number; fp: number; tn: number; fn: number; us: number; ur: number }>(
+  const rows = await tx.query<{
+    attribute: string;
+    group_value: string;
+    tp: number;
+    fp: number;
+    tn: number;
+    fn: number;
+    us: number;
+    ur: number;
+  }>(
     `SELECT attribute, group_value, sum(tp) AS tp, sum(fp) AS fp, sum(tn) AS tn, sum(fn) AS fn, sum(unlabelled_selected) AS us, sum(unlabelled_rejected) AS ur
      FROM pane_group WHERE version_id = ANY ($1::int[]) AND pane_start_ms >= $2 AND pane_start_ms < $3 GROUP BY 1, 2 ORDER BY 1, 2`,
     [versionIds, span.fromMs, span.toMs],
   );
   const counts = new GroupCounts();
-  for (const { attribute, group_value, tp, fp, tn, fn, us, ur } of rows) counts.add(attribute, group_value, { tp, fp, tn, fn, unlabelledSelected: us, unlabelledRejected: ur });
+  for (const { attribute, group_value, tp, fp, tn, fn, us, ur } of rows)
+    counts.add(attribute, group_value, { tp, fp, tn, fn, unlabelledSelected: us, unlabelledRejected: ur });
   return counts;
 }
 
@@ -104,10 +123,16 @@ export async function readGroups(tx: Tx, versionIds: readonly number[], span: Sp
 const PANES_PER_FETCH = 200;
 
 /** Sketches of one version over a span, merged. @param panesMax newest ones only, so that a report of a year stays bounded */
-export async function readSketches(tx: Tx, versionId: number, span: Span, baseline: Baseline, panesMax: number): Promise<{ readonly predictions: number; readonly sketches: Map<string, ColumnSketch> }> {
+export async function readSketches(
+  tx: Tx,
+  versionId: number,
+  span: Span,
+  baseline: Baseline,
+  panesMax: number,
+): Promise<{ readonly predictions: number; readonly sketches: Map<string, ColumnSketch> }> {
   const sketches = new Map<string, ColumnSketch>();
   let predictions = 0;
-  for (let toMs = span.toMs, left = panesMax; left > 0; ) {
+  for (let toMs = span.toMs, left = panesMax; left > 0;) {
     const rows = await tx.query<{ pane_start_ms: number; predictions: number; sketches: StoredSketches }>(
       'SELECT pane_start_ms, predictions, sketches FROM pane WHERE version_id = $1 AND pane_start_ms >= $2 AND pane_start_ms < $3 ORDER BY pane_start_ms DESC LIMIT $4',
       [versionId, span.fromMs, toMs, Math.min(left, PANES_PER_FETCH)],

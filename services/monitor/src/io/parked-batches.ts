@@ -14,7 +14,20 @@ export async function park(tx: Tx, row: Omit<ParkedRow, 'id'>, nowMs: number): P
   await tx.execute(
     `INSERT INTO parked_batch (project, event_id, model, version, topic, partition, record_offset, key, headers, value, timestamp_ms, parked_ms)
      VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) ON CONFLICT (project, event_id) DO NOTHING`,
-    [row.project, row.eventId, row.model, row.version, row.topic, row.partition, row.offset, row.key, JSON.stringify(row.rawHeaders), Buffer.from(row.rawValue), Math.round(row.timestampMs), nowMs],
+    [
+      row.project,
+      row.eventId,
+      row.model,
+      row.version,
+      row.topic,
+      row.partition,
+      row.offset,
+      row.key,
+      JSON.stringify(row.rawHeaders),
+      Buffer.from(row.rawValue),
+      Math.round(row.timestampMs),
+      nowMs,
+    ],
   );
 }
 

@@ -18,7 +18,12 @@ export interface PredictionColumns {
  * Rows whose id is new; the others were counted before. @returns undefined when all were new (the usual case, and nothing travels
  * back), else the ids that were.
  */
-export async function insertPredictions(tx: Tx, project: string, versionId: number, rows: PredictionColumns): Promise<ReadonlySet<string> | undefined> {
+export async function insertPredictions(
+  tx: Tx,
+  project: string,
+  versionId: number,
+  rows: PredictionColumns,
+): Promise<ReadonlySet<string> | undefined> {
   const [row] = await tx.query<{ inserted: number; ids: string[] | null }>(
     `WITH inserted AS (
        INSERT INTO prediction (project, version_id, prediction_id, pane_start_ms, predicted_ms, score, selected, groups, entity)
@@ -26,7 +31,18 @@ export async function insertPredictions(tx: Tx, project: string, versionId: numb
        ON CONFLICT (project, prediction_id) DO NOTHING
        RETURNING prediction_id)
      SELECT count(*) AS inserted, CASE WHEN count(*) < $10 THEN array_agg(prediction_id) END AS ids FROM inserted`,
-    [project, versionId, rows.ids, rows.paneStartMs, rows.predictedMs, rows.scores, rows.selected, rows.groups, rows.entities, rows.ids.length],
+    [
+      project,
+      versionId,
+      rows.ids,
+      rows.paneStartMs,
+      rows.predictedMs,
+      rows.scores,
+      rows.selected,
+      rows.groups,
+      rows.entities,
+      rows.ids.length,
+    ],
   );
   return row!.inserted === rows.ids.length ? undefined : new Set(row!.ids ?? []);
 }
@@ -91,7 +107,11 @@ export function confirmLabels(tx: Tx, project: string, labels: readonly Observed
 }
 
 /** Puts corrected labels in place of old ones that the caller has locked and read. */
-export function correctLabels(tx: Tx, project: string, corrections: readonly (ObservedLabel & { readonly oldLabel: number })[]): Promise<Relabelled[]> {
+export function correctLabels(
+  tx: Tx,
+  project: string,
+  corrections: readonly (ObservedLabel & { readonly oldLabel: number })[],
+): Promise<Relabelled[]> {
   return tx.query<Relabelled>(
     `UPDATE prediction p SET label = o.label, label_observed_ms = o.observed_ms
      FROM unnest($2::text[], $3::smallint[], $4::bigint[], $5::smallint[]) AS o (prediction_id, label, observed_ms, old_label)
@@ -102,13 +122,33 @@ export function correctLabels(tx: Tx, project: string, corrections: readonly (Ob
 }
 
 /** Ids of a few predictions that show a breach; the newest first. */
-export async function examplesOf(tx: Tx, query: { readonly versionId: number; readonly attributeAt: number; readonly positive: number; readonly span: Span; readonly limit: number }, evidence: Evidence): Promise<string[]> {
+export async function examplesOf(
+  tx: Tx,
+  query: {
+    readonly versionId: number;
+    readonly attributeAt: number;
+    readonly positive: number;
+    readonly span: Span;
+    readonly limit: number;
+  },
+  evidence: Evidence,
+): Promise<string[]> {
   const rows = await tx.query<{ prediction_id: string }>(
     `SELECT prediction_id FROM prediction
      WHERE version_id = $1 AND predicted_ms >= $2 AND predicted_ms < $3 AND selected = $4
        AND split_part(groups, E'\\x1f', $5) = $6 AND ($7::boolean IS NULL OR (label IS NOT NULL AND (label = $8) = $7))
      ORDER BY predicted_ms DESC, prediction_id LIMIT $9`,
-    [query.versionId, query.span.fromMs, query.span.toMs, evidence.selected, query.attributeAt + 1, evidence.group, evidence.label ?? null, query.positive, query.limit],
+    [
+      query.versionId,
+      query.span.fromMs,
+      query.span.toMs,
+      evidence.selected,
+      query.attributeAt + 1,
+      evidence.group,
+      evidence.label ?? null,
+      query.positive,
+      query.limit,
+    ],
   );
   return rows.map((row) => row.prediction_id);
 }

@@ -33,6 +33,10 @@ async function orUndefined<T>(call: Promise<T>): Promise<T | undefined> {
   } catch (error) {
     if (error instanceof AppError && ERROR_CODES[error.code].kind === 'NOT_FOUND') return undefined;
     // A registry that is slow or broken is an outage for us: whatever needed it must wait, never be thrown away.
-    throw new AppError('DEPENDENCY_UNAVAILABLE', `the registry could not answer: ${error instanceof Error ? error.message : String(error)}`, { details: { dependency: 'registry' }, cause: error });
+    throw new AppError(
+      'DEPENDENCY_UNAVAILABLE',
+      `the registry could not answer: ${error instanceof Error ? error.message : String(error)}`,
+      { details: { dependency: 'registry' }, cause: error },
+    );
   }
 }

@@ -12,7 +12,13 @@ export interface VersionRow {
 const COLUMNS = 'id, project, model, version, attributes, baseline';
 
 export async function readVersion(tx: Tx, project: string, model: string, version: number): Promise<VersionRow | undefined> {
-  return (await tx.query<VersionRow>(`SELECT ${COLUMNS} FROM version WHERE project = $1 AND model = $2 AND version = $3`, [project, model, version]))[0];
+  return (
+    await tx.query<VersionRow>(`SELECT ${COLUMNS} FROM version WHERE project = $1 AND model = $2 AND version = $3`, [
+      project,
+      model,
+      version,
+    ])
+  )[0];
 }
 
 export async function readVersionById(tx: Tx, id: number): Promise<VersionRow | undefined> {
@@ -44,10 +50,16 @@ export async function readMarkers(tx: Tx, versionId: number): Promise<Markers> {
 }
 
 export async function saveMarkers(tx: Tx, versionId: number, markers: Markers): Promise<void> {
-  await tx.execute('UPDATE version SET traffic_marker = $2, labelled_marker = $3 WHERE id = $1', [versionId, markers.traffic_marker, markers.labelled_marker]);
+  await tx.execute('UPDATE version SET traffic_marker = $2, labelled_marker = $3 WHERE id = $1', [
+    versionId,
+    markers.traffic_marker,
+    markers.labelled_marker,
+  ]);
 }
 
 /** Versions with panes since a time: what a judgement may have been missed of. */
 export async function recentVersionIds(tx: Tx, sinceMs: number): Promise<number[]> {
-  return (await tx.query<{ id: number }>('SELECT DISTINCT version_id AS id FROM pane WHERE pane_start_ms >= $1', [sinceMs])).map((row) => row.id);
+  return (await tx.query<{ id: number }>('SELECT DISTINCT version_id AS id FROM pane WHERE pane_start_ms >= $1', [sinceMs])).map(
+    (row) => row.id,
+  );
 }

@@ -12,7 +12,8 @@ export function nameOf(field: string, value: string): string {
 }
 
 export function alertIdOf(value: string): string {
-  if (value.length === 0 || value.length > 100 || value.includes('\u0000')) throw requestInvalid('alert_id', 'must have 1 to 100 characters');
+  if (value.length === 0 || value.length > 100 || value.includes('\u0000'))
+    throw requestInvalid('alert_id', 'must have 1 to 100 characters');
   return value;
 }
 
@@ -23,7 +24,11 @@ export function versionOf(value: number): number {
 }
 
 export function spanOf(from: Date | undefined, to: Date | undefined): { from: Date | undefined; to: Date | undefined } {
-  for (const [field, time] of [['from', from], ['to', to]] as const) if (time && Number.isNaN(time.getTime())) throw requestInvalid(field, 'is not a time; write it like 2026-01-31T12:00:00Z');
+  for (const [field, time] of [
+    ['from', from],
+    ['to', to],
+  ] as const)
+    if (time && Number.isNaN(time.getTime())) throw requestInvalid(field, 'is not a time; write it like 2026-01-31T12:00:00Z');
   if (from && to && from >= to) throw requestInvalid('from', 'must lie before `to`');
   return { from, to };
 }

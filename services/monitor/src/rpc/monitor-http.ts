@@ -15,7 +15,9 @@ export class MonitorHttp {
 
   @Get('alerts')
   async list(@Query('project') project?: string, @Query('model') model?: string): Promise<unknown> {
-    return { alerts: (await this.alerts.list(projectOf(project), model ? nameOf('model', model) : '')).map((row) => Alert.toJSON(toAlert(row))) };
+    return {
+      alerts: (await this.alerts.list(projectOf(project), model ? nameOf('model', model) : '')).map((row) => Alert.toJSON(toAlert(row))),
+    };
   }
 
   @Get('alerts/:alertId')
@@ -24,8 +26,21 @@ export class MonitorHttp {
   }
 
   @Get('reports/:model')
-  async report(@Param('model') model: string, @Query('project') project?: string, @Query('version') version?: string, @Query('from') from?: string, @Query('to') to?: string): Promise<unknown> {
+  async report(
+    @Param('model') model: string,
+    @Query('project') project?: string,
+    @Query('version') version?: string,
+    @Query('from') from?: string,
+    @Query('to') to?: string,
+  ): Promise<unknown> {
     const span = spanOf(from ? new Date(from) : undefined, to ? new Date(to) : undefined);
-    return Report.toJSON(await this.reports.read({ project: projectOf(project), model: nameOf('model', model), version: versionOf(Number(version ?? 0)), ...span }));
+    return Report.toJSON(
+      await this.reports.read({
+        project: projectOf(project),
+        model: nameOf('model', model),
+        version: versionOf(Number(version ?? 0)),
+        ...span,
+      }),
+    );
   }
 }

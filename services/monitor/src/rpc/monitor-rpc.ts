@@ -1,4 +1,12 @@
-import type { Alert, GetAlertRequest, GetReportRequest, ListAlertsRequest, ListAlertsResponse, MonitorDefinition, Report } from '@headrace/contracts/monitoring/v1/monitoring';
+import type {
+  Alert,
+  GetAlertRequest,
+  GetReportRequest,
+  ListAlertsRequest,
+  ListAlertsResponse,
+  MonitorDefinition,
+  Report,
+} from '@headrace/contracts/monitoring/v1/monitoring';
 import type { Implementation } from '@headrace/platform/grpc/server';
 import { Injectable } from '@nestjs/common';
 import { Alerts } from '../app/alerts.js';
@@ -14,7 +22,12 @@ export class MonitorRpc implements Implementation<typeof MonitorDefinition> {
   ) {}
 
   getReport(request: GetReportRequest): Promise<Report> {
-    return this.reports.read({ project: projectOf(request.project), model: nameOf('model', request.model), version: versionOf(request.version), ...spanOf(request.from, request.to) });
+    return this.reports.read({
+      project: projectOf(request.project),
+      model: nameOf('model', request.model),
+      version: versionOf(request.version),
+      ...spanOf(request.from, request.to),
+    });
   }
 
   async listAlerts(request: ListAlertsRequest): Promise<ListAlertsResponse> {

@@ -11,7 +11,12 @@ import { Injectable } from '@nestjs/common';
 export class Announcer {
   constructor(private readonly publisher: EventPublisher) {}
 
-  async announce(tx: Tx, at: { project: string; model: string; version: number }, changes: readonly NonNullable<ModelChanged['change']>[], cause?: Cause): Promise<void> {
+  async announce(
+    tx: Tx,
+    at: { project: string; model: string; version: number },
+    changes: readonly NonNullable<ModelChanged['change']>[],
+    cause?: Cause,
+  ): Promise<void> {
     const events = changes.map((change): ModelChanged => ({ project: at.project, model: at.model, version: at.version, change }));
     await enqueue(tx, this.publisher.records(modelChanged, events, cause));
   }

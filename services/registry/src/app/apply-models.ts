@@ -35,11 +35,14 @@ export class ApplyModels {
 
   async #applyOne(tx: Tx, project: string, { name, spec, contentHash }: ModelDefinition, actor: string): Promise<AppliedDefinition> {
     const current = await lockOrCreateModel(tx, project, name);
-    if (current?.contentHash === contentHash) return { kind: 'Model', name, version: current.version, contentHash, change: Change.UNCHANGED };
+    if (current?.contentHash === contentHash)
+      return { kind: 'Model', name, version: current.version, contentHash, change: Change.UNCHANGED };
     const version = (current?.version ?? 0) + 1;
     await insertDefinition(tx, { project, model: name, version, contentHash, spec });
     await writeAudit(tx, { project, actor, action: 'define-model', subject: name, before: current, after: { version, contentHash } });
-    await this.announcer.announce(tx, { project, model: name, version: 0 }, [{ $case: 'defined', value: { definitionVersion: version, contentHash } }]);
+    await this.announcer.announce(tx, { project, model: name, version: 0 }, [
+      { $case: 'defined', value: { definitionVersion: version, contentHash } },
+    ]);
     return { kind: 'Model', name, version, contentHash, change: current ? Change.UPDATED : Change.CREATED };
   }
 }
@@ -56,5 +59,8 @@ class DryRun extends Error {
 function toModel(document: unknown, where: string): ModelDefinition {
   const definition = parseDefinition(document, where);
   if (isDefinitionOf(definition, 'Model')) return definition;
-  throw new AppError('DEFINITION_INVALID', `${where}: the registry keeps definitions of kind Model; ${definition.kind} ${definition.name} belongs to the feature store`);
+  throw new AppError(
+    'DEFINITION_INVALID',
+    `${where}: the registry keeps definitions of kind Model; ${definition.kind} ${definition.name} belongs to the feature store`,
+  );
 }

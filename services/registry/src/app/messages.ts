@@ -15,7 +15,14 @@ const STATE: Readonly<Record<State, VersionState>> = {
 };
 
 export function toModel(row: ModelRow): Model {
-  return { project: row.project, name: row.name, definitionVersion: row.definition_version, contentHash: row.content_hash, spec: row.spec, aliases: row.aliases };
+  return {
+    project: row.project,
+    name: row.name,
+    definitionVersion: row.definition_version,
+    contentHash: row.content_hash,
+    spec: row.spec,
+    aliases: row.aliases,
+  };
 }
 
 export function toVersion(row: VersionRow): Version {

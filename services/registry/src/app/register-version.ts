@@ -48,7 +48,8 @@ export class RegisterVersion {
   /** Reads and hashes the whole file before the transaction, so that no lock waits for a disk. */
   async #inspect(project: string, sha256: string): Promise<OnnxReport> {
     const onnx = inspectOnnx(await this.artifacts.read(project, sha256));
-    if (onnx.faults.length > 0) throw new AppError('ARTIFACT_REFUSED', `artefact ${sha256} is refused: ${onnx.faults.join('; ')}`, { details: { sha256 } });
+    if (onnx.faults.length > 0)
+      throw new AppError('ARTIFACT_REFUSED', `artefact ${sha256} is refused: ${onnx.faults.join('; ')}`, { details: { sha256 } });
     return onnx;
   }
 
@@ -80,20 +81,45 @@ export class RegisterVersion {
     });
     const at = { project, model, version };
     const cause = causeOf(request);
-    await writeAudit(tx, { project, actor, action: 'register-version', subject: `${model}/${version}`, after: { state: 'registered', runId, artifactSha256 } });
+    await writeAudit(tx, {
+      project,
+      actor,
+      action: 'register-version',
+      subject: `${model}/${version}`,
+      after: { state: 'registered', runId, artifactSha256 },
+    });
     await this.#judged(tx, at, runId, artifactSha256, judgement, actor, cause);
     if (judgement.blessed && spec.rollout.promotion === 'automatic') {
-      await this.aliases.setLocked(tx, { ...at, alias: CHAMPION, reason: `promoted by the rollout policy of ${model}: every gate passed`, actor, cause });
+      await this.aliases.setLocked(tx, {
+        ...at,
+        alias: CHAMPION,
+        reason: `promoted by the rollout policy of ${model}: every gate passed`,
+        actor,
+        cause,
+      });
     }
     return (await readVersion(tx, project, model, version))!;
   }
 
-  async #judged(tx: Tx, at: VersionAt, runId: string, artifactSha256: string, judgement: Judgement, actor: string, cause: Cause): Promise<void> {
+  async #judged(
+    tx: Tx,
+    at: VersionAt,
+    runId: string,
+    artifactSha256: string,
+    judgement: Judgement,
+    actor: string,
+    cause: Cause,
+  ): Promise<void> {
     await stepVersion(tx, at, 'registered', 'evaluate', actor);
     await stepVersion(tx, at, 'evaluated', judgement.blessed ? 'bless' : 'reject', actor);
     await insertBlessing(tx, at, judgement);
     const { blessed, championVersion } = judgement;
-    const blessing: Blessing = { blessed, championVersion, gates: [...judgement.gates], judgedAt: (await readVersion(tx, at.project, at.model, at.version))!.judged_at ?? undefined };
+    const blessing: Blessing = {
+      blessed,
+      championVersion,
+      gates: [...judgement.gates],
+      judgedAt: (await readVersion(tx, at.project, at.model, at.version))!.judged_at ?? undefined,
+    };
     await this.announcer.announce(
       tx,
       at,
@@ -118,7 +144,11 @@ function causeOf({ lineage, runId }: RegisterVersionRequest): Cause {
 }
 
 function sameModel(row: VersionRow, model: string): VersionRow {
-  if (row.model !== model) throw requestInvalid('run_id', `${row.run_id} already registered version ${row.version} of ${row.model}, so it cannot register one of ${model}`);
+  if (row.model !== model)
+    throw requestInvalid(
+      'run_id',
+      `${row.run_id} already registered version ${row.version} of ${row.model}, so it cannot register one of ${model}`,
+    );
   return row;
 }
 
@@ -130,6 +160,7 @@ function modelSpecOf(model: string, spec: Record<string, unknown>): ModelDefinit
 
 /** Postgres keeps no U+0000 and no lone surrogate in JSON (SQLSTATE 22P05, 22P02). */
 function refuseUnstorable(error: unknown): never {
-  if (sqlState(error) === '22P05' || sqlState(error) === '22P02') throw requestInvalid('evaluation, baseline or golden', 'holds a text that is not storable Unicode (U+0000 or half a surrogate pair)');
+  if (sqlState(error) === '22P05' || sqlState(error) === '22P02')
+    throw requestInvalid('evaluation, baseline or golden', 'holds a text that is not storable Unicode (U+0000 or half a surrogate pair)');
   throw error;
 }

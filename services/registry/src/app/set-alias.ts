@@ -54,12 +54,25 @@ export class SetAlias {
       // The one before steps back first: the database itself refuses two champions.
       if (previous?.state === traffic.state) {
         const left = await stepVersion(tx, previous, previous.state, traffic.leave, actor);
-        if (left === 'archived') await this.announcer.announce(tx, previous, [{ $case: 'archived', value: { reason: `version ${version} took the alias ${alias}` } }], request.cause);
+        if (left === 'archived')
+          await this.announcer.announce(
+            tx,
+            previous,
+            [{ $case: 'archived', value: { reason: `version ${version} took the alias ${alias}` } }],
+            request.cause,
+          );
       }
       await stepVersion(tx, row, row.state, traffic.enter, actor);
     }
     await writeAlias(tx, { project, model, alias, previousVersion, version, reason, actor });
-    await writeAudit(tx, { project, actor, action: 'set-alias', subject: model, before: { alias, version: previousVersion }, after: { alias, version, reason } });
+    await writeAudit(tx, {
+      project,
+      actor,
+      action: 'set-alias',
+      subject: model,
+      before: { alias, version: previousVersion },
+      after: { alias, version, reason },
+    });
     await this.announcer.announce(tx, row, changes, request.cause);
   }
 }

@@ -14,6 +14,13 @@ export interface VersionAt {
 export async function stepVersion(tx: Tx, at: VersionAt, from: VersionState, event: VersionEvent, actor: string): Promise<VersionState> {
   const to = nextVersionState(from, event);
   if (to === 'illegal' || !(await updateState(tx, at, from, to))) throw illegalStep(at.model, at.version, from, event);
-  await writeAudit(tx, { project: at.project, actor, action: event, subject: `${at.model}/${at.version}`, before: { state: from }, after: { state: to } });
+  await writeAudit(tx, {
+    project: at.project,
+    actor,
+    action: event,
+    subject: `${at.model}/${at.version}`,
+    before: { state: from },
+    after: { state: to },
+  });
   return to;
 }

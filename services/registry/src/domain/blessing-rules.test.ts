@@ -39,7 +39,10 @@ const candidate = (over: Partial<Candidate>): Candidate => ({
   servabilityFaults: [],
   ...over,
 });
-const refusals = (over: Partial<Candidate>): string[] => judge(candidate(over)).gates.filter((g) => !g.passed).map((g) => g.gate);
+const refusals = (over: Partial<Candidate>): string[] =>
+  judge(candidate(over))
+    .gates.filter((g) => !g.passed)
+    .map((g) => g.gate);
 
 describe('blessing rules', () => {
   it('bless a first version that meets its floors, and record each gate with value, threshold and sentence', () => {
@@ -47,8 +50,20 @@ describe('blessing rules', () => {
       blessed: true,
       championVersion: 0,
       gates: [
-        { gate: 'servability', value: 0, threshold: 0, passed: true, sentence: 'artefact, signature and golden rows are complete, so serving can load and verify it' },
-        { gate: 'quality:accuracy', value: 0.8, threshold: 0.78, passed: true, sentence: 'accuracy on the holdout is 0.8, which reaches the floor 0.78' },
+        {
+          gate: 'servability',
+          value: 0,
+          threshold: 0,
+          passed: true,
+          sentence: 'artefact, signature and golden rows are complete, so serving can load and verify it',
+        },
+        {
+          gate: 'quality:accuracy',
+          value: 0.8,
+          threshold: 0.78,
+          passed: true,
+          sentence: 'accuracy on the holdout is 0.8, which reaches the floor 0.78',
+        },
         {
           gate: 'fairness:SEX:equal_opportunity_difference',
           value: 0.05,
@@ -86,7 +101,13 @@ describe('blessing rules', () => {
     ['a list', []],
     ['of another shape', { metrics: 7, groups: 'none' }],
   ])('refuse a version whose numbers are %s, and do not crash', (_name, document) => {
-    const verdicts = judge(candidate({ evaluation: readEvaluation(document), mitigatedAttribute: 'DIS', champion: { version: 3, evaluation: readEvaluation(evaluation(0.8)) } }));
+    const verdicts = judge(
+      candidate({
+        evaluation: readEvaluation(document),
+        mitigatedAttribute: 'DIS',
+        champion: { version: 3, evaluation: readEvaluation(evaluation(0.8)) },
+      }),
+    );
     expect(verdicts.blessed).toBe(false);
     const accuracy = verdicts.gates.find((g) => g.gate === 'quality:accuracy')!;
     expect(accuracy.value).toBeNaN();

@@ -45,12 +45,16 @@ export function judge(candidate: Candidate): Judgement {
 /** Value = number of faults. */
 export function servability({ servabilityFaults: faults }: Candidate): readonly GateVerdict[] {
   const passed = faults.length === 0;
-  const sentence = passed ? 'artefact, signature and golden rows are complete, so serving can load and verify it' : `serving could not take it: ${faults.join('; ')}`;
+  const sentence = passed
+    ? 'artefact, signature and golden rows are complete, so serving can load and verify it'
+    : `serving could not take it: ${faults.join('; ')}`;
   return [{ gate: 'servability', value: faults.length, threshold: 0, passed, sentence }];
 }
 
 export function qualityFloors({ spec, evaluation }: Candidate): readonly GateVerdict[] {
-  return spec.gates.quality.map(({ metric, floor }) => atLeast(`quality:${metric}`, metricOf(evaluation, metric), floor, `${metric} on the holdout`, 'the floor'));
+  return spec.gates.quality.map(({ metric, floor }) =>
+    atLeast(`quality:${metric}`, metricOf(evaluation, metric), floor, `${metric} on the holdout`, 'the floor'),
+  );
 }
 
 export function relativeToChampion({ spec, evaluation, champion }: Candidate): readonly GateVerdict[] {
@@ -63,24 +67,45 @@ export function relativeToChampion({ spec, evaluation, champion }: Candidate): r
 }
 
 export function fairnessCeilings({ spec, evaluation }: Candidate): readonly GateVerdict[] {
-  return spec.gates.fairness.map(({ attribute, metric, ceiling }) => atMost(`fairness:${attribute}:${metric}`, gapOf(evaluation, attribute, metric), ceiling, `${metric} over ${attribute}`));
+  return spec.gates.fairness.map(({ attribute, metric, ceiling }) =>
+    atMost(`fairness:${attribute}:${metric}`, gapOf(evaluation, attribute, metric), ceiling, `${metric} over ${attribute}`),
+  );
 }
 
 /** A run that was to mend an attribute has to mend it, whatever `fairness` lists. */
 export function mitigatedCeiling({ spec, evaluation, mitigatedAttribute: attribute }: Candidate): readonly GateVerdict[] {
   if (!attribute) return [];
   const metric = 'equal_opportunity_difference';
-  return [atMost(`mitigated:${attribute}`, gapOf(evaluation, attribute, metric), spec.gates.mitigatedCeiling, `${metric} over the mitigated attribute ${attribute}`)];
+  return [
+    atMost(
+      `mitigated:${attribute}`,
+      gapOf(evaluation, attribute, metric),
+      spec.gates.mitigatedCeiling,
+      `${metric} over the mitigated attribute ${attribute}`,
+    ),
+  ];
 }
 
 function atLeast(gate: string, value: number, threshold: number, what: string, bound: string): GateVerdict {
   const passed = value >= threshold;
-  return { gate, value, threshold, passed, sentence: sentence(what, value, passed ? 'reaches' : 'lies under', `${bound} ${show(threshold)}`) };
+  return {
+    gate,
+    value,
+    threshold,
+    passed,
+    sentence: sentence(what, value, passed ? 'reaches' : 'lies under', `${bound} ${show(threshold)}`),
+  };
 }
 
 function atMost(gate: string, value: number, threshold: number, what: string): GateVerdict {
   const passed = value <= threshold;
-  return { gate, value, threshold, passed, sentence: sentence(what, value, passed ? 'stays within' : 'exceeds', `the ceiling ${show(threshold)}`) };
+  return {
+    gate,
+    value,
+    threshold,
+    passed,
+    sentence: sentence(what, value, passed ? 'stays within' : 'exceeds', `the ceiling ${show(threshold)}`),
+  };
 }
 
 function sentence(what: string, value: number, relation: string, bound: string): string {

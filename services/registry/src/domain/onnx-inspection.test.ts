@@ -13,15 +13,19 @@ const tensorInfo = (name: string, type: number, ...dims: (number | string)[]): n
   part(1, name),
   part(2, part(1, whole(1, type), part(2, ...dims.map((d) => part(1, typeof d === 'number' ? whole(1, d) : part(2, d)))))),
 ];
-const node = (op: string, domain = '', ...rest: number[][]): number[] => part(1, part(4, op), ...(domain ? [part(7, domain)] : []), ...rest);
-const graph = (...parts: number[][]): number[] => part(7, part(2, 'g'), part(11, ...tensorInfo('features', 1, 'N', 3)), part(12, ...tensorInfo('label', 7, 'N')), ...parts);
+const node = (op: string, domain = '', ...rest: number[][]): number[] =>
+  part(1, part(4, op), ...(domain ? [part(7, domain)] : []), ...rest);
+const graph = (...parts: number[][]): number[] =>
+  part(7, part(2, 'g'), part(11, ...tensorInfo('features', 1, 'N', 3)), part(12, ...tensorInfo('label', 7, 'N')), ...parts);
 const model = (...parts: number[][]): Uint8Array => Uint8Array.from([whole(1, 8), ...parts].flat());
 const external = part(14 - 1, part(1, 'location'), part(2, '../../etc/passwd'));
 
 describe('ONNX inspection', () => {
   it('reads inputs, outputs and nodes of a plain model, leaving initialisers out of the inputs', () => {
     const weights = part(5, whole(1, 3), part(8, 'w'), part(9, [0, 0, 0, 0]));
-    const report = inspectOnnx(model(graph(node('MatMul'), node('TreeEnsembleRegressor', 'ai.onnx.ml'), weights, part(11, ...tensorInfo('w', 1, 3)))));
+    const report = inspectOnnx(
+      model(graph(node('MatMul'), node('TreeEnsembleRegressor', 'ai.onnx.ml'), weights, part(11, ...tensorInfo('w', 1, 3)))),
+    );
     expect(report).toEqual({
       inputs: [{ name: 'features', elementType: 1, shape: [null, 3] }],
       outputs: [{ name: 'label', elementType: 7, shape: [null] }],
@@ -35,10 +39,18 @@ describe('ONNX inspection', () => {
     ['a data location without entries', model(graph(node('Add'), part(5, whole(14, 1)))), /external data/],
     ['external data in a sparse initialiser', model(graph(node('Add'), part(15, part(1, external)))), /external data/],
     ['external data in a constant node', model(graph(node('Constant', '', part(5, part(5, external))))), /external data/],
-    ['external data two graphs deep', model(graph(node('If', '', part(5, part(6, node('If', '', part(5, part(11, part(5, external))))))))), /external data/],
+    [
+      'external data two graphs deep',
+      model(graph(node('If', '', part(5, part(6, node('If', '', part(5, part(11, part(5, external))))))))),
+      /external data/,
+    ],
     ['a foreign operator', model(graph(node('Run', 'com.evil'))), /operator Run comes from the foreign domain "com.evil"/],
     ['a foreign operator inside a branch', model(graph(node('If', '', part(5, part(6, node('Run', 'com.evil')))))), /com\.evil/],
-    ['a foreign operator inside a function', model(graph(node('Add')), part(25, part(7, part(4, 'Run'), part(7, 'com.evil')))), /com\.evil/],
+    [
+      'a foreign operator inside a function',
+      model(graph(node('Add')), part(25, part(7, part(4, 'Run'), part(7, 'com.evil')))),
+      /com\.evil/,
+    ],
     ['a training graph', model(graph(node('Add')), part(20)), /training graph/],
     ['no graph', model(), /0 graphs/],
     ['two graphs', model(graph(node('Add')), graph(node('Add'))), /2 graphs/],

@@ -41,7 +41,8 @@ export function inspectOnnx(model: Uint8Array): OnnxReport {
     if (scan.nodes === 0) scan.faults.add('its graph has no node');
     const initialised = new Set<string>();
     for (const f of fieldsOf(graph)) if (f.number === GRAPH.initializer) initialised.add(tensorName(f.bytes));
-    const tensors = (number: number): OnnxTensor[] => [...fieldsOf(graph)].filter((f) => f.number === number && f.lengthDelimited).map((f) => valueInfo(f.bytes));
+    const tensors = (number: number): OnnxTensor[] =>
+      [...fieldsOf(graph)].filter((f) => f.number === number && f.lengthDelimited).map((f) => valueInfo(f.bytes));
     return {
       // Old exporters list initialisers among the inputs; nobody feeds those.
       inputs: tensors(GRAPH.input).filter((t) => !initialised.has(t.name)),
@@ -93,7 +94,8 @@ function scanNode(node: Uint8Array, scan: Scan, depth: number): void {
     else if (field.number === NODE.domain) domain = text(field.bytes);
     else if (field.number === NODE.attribute) scanAttribute(field.bytes, scan, depth);
   }
-  if (!OPERATOR_DOMAINS.has(domain)) scan.faults.add(`operator ${opType.slice(0, 80)} comes from the foreign domain ${JSON.stringify(domain.slice(0, 80))}`);
+  if (!OPERATOR_DOMAINS.has(domain))
+    scan.faults.add(`operator ${opType.slice(0, 80)} comes from the foreign domain ${JSON.stringify(domain.slice(0, 80))}`);
 }
 
 function scanAttribute(attribute: Uint8Array, scan: Scan, depth: number): void {
@@ -111,7 +113,8 @@ function scanSparseTensor(sparse: Uint8Array, scan: Scan): void {
 
 function scanTensor(tensor: Uint8Array, scan: Scan): void {
   for (const { number, value } of fieldsOf(tensor)) {
-    if (number === TENSOR.externalData || (number === TENSOR.dataLocation && value !== 0)) scan.faults.add('it keeps weights outside of the file (external data)');
+    if (number === TENSOR.externalData || (number === TENSOR.dataLocation && value !== 0))
+      scan.faults.add('it keeps weights outside of the file (external data)');
   }
 }
 

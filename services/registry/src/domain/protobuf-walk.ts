@@ -70,7 +70,8 @@ function varint(message: Uint8Array, cursor: { at: number }): number {
 }
 
 function take(message: Uint8Array, cursor: { at: number }, length: number): Uint8Array {
-  if (length > message.length - cursor.at) throw new MalformedProtobuf(`a field of ${length} bytes in a message with ${message.length - cursor.at} left`);
+  if (length > message.length - cursor.at)
+    throw new MalformedProtobuf(`a field of ${length} bytes in a message with ${message.length - cursor.at} left`);
   const bytes = message.subarray(cursor.at, cursor.at + length);
   cursor.at += length;
   return bytes;

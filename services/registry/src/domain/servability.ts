@@ -9,7 +9,12 @@ const FLOAT = 1;
 const STRING = 8;
 
 /** Why serving could not load the version: each fault a plain phrase. Empty = it can. */
-export function servabilityFaults(spec: ModelDefinition['spec'], signature: Signature | undefined, onnx: OnnxReport, golden: unknown): string[] {
+export function servabilityFaults(
+  spec: ModelDefinition['spec'],
+  signature: Signature | undefined,
+  onnx: OnnxReport,
+  golden: unknown,
+): string[] {
   if (!signature) return ['the signature is missing'];
   return [...signatureFaults(spec, signature), ...graphFaults(signature, onnx), ...goldenFaults(signature, golden)];
 }
@@ -18,9 +23,11 @@ export function servabilityFaults(spec: ModelDefinition['spec'], signature: Sign
 function signatureFaults(spec: ModelDefinition['spec'], signature: Signature): string[] {
   const faults: string[] = [];
   const got = signature.features.map((f) => f.reference);
-  if (!sameList(got, spec.features)) faults.push(`the signature's features [${got.join(', ')}] are not the definition's [${spec.features.join(', ')}]`);
+  if (!sameList(got, spec.features))
+    faults.push(`the signature's features [${got.join(', ')}] are not the definition's [${spec.features.join(', ')}]`);
   const watched = signature.protectedFeatures.map((f) => f.reference);
-  if (!sameList(watched, spec.protected)) faults.push(`the signature's protected attributes [${watched.join(', ')}] are not the definition's [${spec.protected.join(', ')}]`);
+  if (!sameList(watched, spec.protected))
+    faults.push(`the signature's protected attributes [${watched.join(', ')}] are not the definition's [${spec.protected.join(', ')}]`);
   for (const f of [...signature.features, ...signature.protectedFeatures]) {
     if (!['int64', 'float64', 'bool', 'string'].includes(f.type)) faults.push(`${f.name} has the type ${JSON.stringify(f.type)}`);
     if (f.name !== splitReference(f.reference).feature) faults.push(`${f.name} is read from ${f.reference}, whose column has another name`);
@@ -38,7 +45,8 @@ function graphFaults(signature: Signature, onnx: OnnxReport): string[] {
   const wanted = new Map(signature.features.filter((f) => f.type === 'string').map((f) => [f.name, { type: STRING, width: 1 }]));
   if (dense > 0) wanted.set(DENSE_INPUT, { type: FLOAT, width: dense });
   const faults = [...wanted].flatMap(([name, { type, width }]) => inputFaults(name, inputs.get(name), type, width));
-  for (const name of inputs.keys()) if (!wanted.has(name)) faults.push(`the graph asks for an input ${name} that the signature does not name`);
+  for (const name of inputs.keys())
+    if (!wanted.has(name)) faults.push(`the graph asks for an input ${name} that the signature does not name`);
   for (const name of signature.outputs) if (!outputs.has(name)) faults.push(`the graph has no output ${name}`);
   return faults;
 }

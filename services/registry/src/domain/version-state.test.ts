@@ -29,7 +29,8 @@ describe('version states', () => {
   it('answers every pair of state and event exactly as the list of legal steps says', () => {
     for (const state of VERSION_STATES) {
       expect(Object.keys(VERSION_TRANSITIONS[state]).sort()).toEqual([...VERSION_EVENTS].sort());
-      for (const event of VERSION_EVENTS) expect([state, event, nextVersionState(state, event)]).toEqual([state, event, LEGAL.get(`${state} ${event}`) ?? 'illegal']);
+      for (const event of VERSION_EVENTS)
+        expect([state, event, nextVersionState(state, event)]).toEqual([state, event, LEGAL.get(`${state} ${event}`) ?? 'illegal']);
     }
   });
 
@@ -38,7 +39,8 @@ describe('version states', () => {
       const seen = new Set<string>([from]);
       for (const state of seen) {
         if (state === without) continue;
-        for (const next of Object.values(VERSION_TRANSITIONS[state as keyof typeof VERSION_TRANSITIONS])) if (next !== 'illegal') seen.add(next);
+        for (const next of Object.values(VERSION_TRANSITIONS[state as keyof typeof VERSION_TRANSITIONS]))
+          if (next !== 'illegal') seen.add(next);
       }
       return seen;
     };

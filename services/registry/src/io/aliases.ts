@@ -2,7 +2,11 @@ import type { Tx } from '@headrace/platform/postgres/postgres';
 
 /** 0 = nobody holds it. */
 export async function readAlias(tx: Tx, project: string, model: string, alias: string): Promise<number> {
-  const [row] = await tx.query<{ version: number }>('SELECT version FROM aliases WHERE project = $1 AND model = $2 AND alias = $3', [project, model, alias]);
+  const [row] = await tx.query<{ version: number }>('SELECT version FROM aliases WHERE project = $1 AND model = $2 AND alias = $3', [
+    project,
+    model,
+    alias,
+  ]);
   return row?.version ?? 0;
 }
 
@@ -22,13 +26,8 @@ export async function writeAlias(tx: Tx, c: AliasChange): Promise<void> {
      ON CONFLICT (project, model, alias) DO UPDATE SET version = excluded.version, set_at = now()`,
     [c.project, c.model, c.alias, c.version],
   );
-  await tx.execute('INSERT INTO alias_history (project, model, alias, previous_version, version, reason, actor) VALUES ($1, $2, $3, $4, $5, $6, $7)', [
-    c.project,
-    c.model,
-    c.alias,
-    c.previousVersion,
-    c.version,
-    c.reason,
-    c.actor,
-  ]);
+  await tx.execute(
+    'INSERT INTO alias_history (project, model, alias, previous_version, version, reason, actor) VALUES ($1, $2, $3, $4, $5, $6, $7)',
+    [c.project, c.model, c.alias, c.previousVersion, c.version, c.reason, c.actor],
+  );
 }

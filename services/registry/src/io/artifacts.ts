@@ -82,7 +82,11 @@ export class ArtifactStore {
     try {
       for await (const chunk of body) {
         bytes += chunk.length;
-        if (bytes > this.#bytesMax) throw new AppError('MESSAGE_TOO_LARGE', `artefact ${sha256} is larger than ${this.#bytesMax} bytes (HEADRACE_ARTIFACT_BYTES_MAX)`);
+        if (bytes > this.#bytesMax)
+          throw new AppError(
+            'MESSAGE_TOO_LARGE',
+            `artefact ${sha256} is larger than ${this.#bytesMax} bytes (HEADRACE_ARTIFACT_BYTES_MAX)`,
+          );
         hash.update(chunk);
         await writeAll(file, chunk);
       }
@@ -118,7 +122,7 @@ async function syncFolder(path: string): Promise<void> {
 }
 
 async function writeAll(file: FileHandle, chunk: Uint8Array): Promise<void> {
-  for (let at = 0; at < chunk.length; ) at += (await file.write(chunk, at)).bytesWritten;
+  for (let at = 0; at < chunk.length;) at += (await file.write(chunk, at)).bytesWritten;
 }
 
 function verified(sha256: string): Transform {
@@ -144,5 +148,7 @@ function corrupt(sha256: string, what: string): AppError {
 
 function refuseMissing(error: unknown, sha256: string): never {
   if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
-  throw new AppError('ARTIFACT_UNKNOWN', `there is no artefact ${sha256}; upload it first by PUT /artifacts/${sha256}`, { details: { sha256 } });
+  throw new AppError('ARTIFACT_UNKNOWN', `there is no artefact ${sha256}; upload it first by PUT /artifacts/${sha256}`, {
+    details: { sha256 },
+  });
 }

@@ -11,7 +11,11 @@ export interface ModelRow {
 }
 
 /** Holds the model's lock until the transaction ends; makes the row when it is new. @returns the definition in force, or undefined. */
-export async function lockOrCreateModel(tx: Tx, project: string, name: string): Promise<{ version: number; contentHash: string } | undefined> {
+export async function lockOrCreateModel(
+  tx: Tx,
+  project: string,
+  name: string,
+): Promise<{ version: number; contentHash: string } | undefined> {
   await tx.execute('INSERT INTO models (project, name, definition_version) VALUES ($1, $2, 0) ON CONFLICT DO NOTHING', [project, name]);
   await tx.query('SELECT 1 FROM models WHERE project = $1 AND name = $2 FOR UPDATE', [project, name]);
   const [row] = await tx.query<{ version: number; content_hash: string }>(
@@ -27,7 +31,10 @@ export async function lockModel(tx: Tx, project: string, name: string): Promise<
   return (await tx.query('SELECT 1 FROM models WHERE project = $1 AND name = $2 FOR UPDATE', [project, name])).length === 1;
 }
 
-export async function insertDefinition(tx: Tx, d: { project: string; model: string; version: number; contentHash: string; spec: unknown }): Promise<void> {
+export async function insertDefinition(
+  tx: Tx,
+  d: { project: string; model: string; version: number; contentHash: string; spec: unknown },
+): Promise<void> {
   await tx.execute('INSERT INTO model_definitions (project, model, version, content_hash, spec) VALUES ($1, $2, $3, $4, $5)', [
     d.project,
     d.model,

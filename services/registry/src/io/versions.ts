@@ -40,12 +40,22 @@ export interface NewVersion {
 
 /** The next number of the model, in state `registered`. The caller holds the model's lock. */
 export async function insertVersion(tx: Tx, v: NewVersion): Promise<number> {
-  const [next] = await tx.query<{ version: number }>('UPDATE models SET last_version = last_version + 1 WHERE project = $1 AND name = $2 RETURNING last_version AS version', [v.project, v.model]);
+  const [next] = await tx.query<{ version: number }>(
+    'UPDATE models SET last_version = last_version + 1 WHERE project = $1 AND name = $2 RETURNING last_version AS version',
+    [v.project, v.model],
+  );
   const version = next!.version;
   await tx.execute(
     `INSERT INTO versions (project, model, version, state, run_id, artifact_sha256, signature, evaluation, baseline, golden, lineage)
      VALUES ($1, $2, $3, 'registered', $4, $5, $6, $7, $8, $9, $10)`,
-    [v.project, v.model, version, v.runId, v.artifactSha256, ...[v.signature, v.evaluation, v.baseline, v.golden, v.lineage].map((document) => JSON.stringify(document))],
+    [
+      v.project,
+      v.model,
+      version,
+      v.runId,
+      v.artifactSha256,
+      ...[v.signature, v.evaluation, v.baseline, v.golden, v.lineage].map((document) => JSON.stringify(document)),
+    ],
   );
   return version;
 }
@@ -55,7 +65,9 @@ const SELECT_VERSION = `SELECT v.*, b.blessed, b.gates, b.champion_version, b.ju
   FROM versions v LEFT JOIN blessings b ON b.project = v.project AND b.model = v.model AND b.version = v.version`;
 
 export async function readVersion(tx: Tx, project: string, model: string, version: number): Promise<VersionRow | undefined> {
-  return (await tx.query<VersionRow>(`${SELECT_VERSION} WHERE v.project = $1 AND v.model = $2 AND v.version = $3`, [project, model, version]))[0];
+  return (
+    await tx.query<VersionRow>(`${SELECT_VERSION} WHERE v.project = $1 AND v.model = $2 AND v.version = $3`, [project, model, version])
+  )[0];
 }
 
 export async function readVersionByRun(tx: Tx, project: string, runId: string): Promise<VersionRow | undefined> {
@@ -72,12 +84,26 @@ export async function readVersionByAlias(tx: Tx, project: string, model: string,
 const VERSIONS_MAX = 200;
 
 export function listVersions(tx: Tx, project: string, model: string): Promise<VersionRow[]> {
-  return tx.query<VersionRow>(`${SELECT_VERSION} WHERE v.project = $1 AND v.model = $2 ORDER BY v.version DESC LIMIT ${VERSIONS_MAX}`, [project, model]);
+  return tx.query<VersionRow>(`${SELECT_VERSION} WHERE v.project = $1 AND v.model = $2 ORDER BY v.version DESC LIMIT ${VERSIONS_MAX}`, [
+    project,
+    model,
+  ]);
 }
 
 /** @returns false when the version was not in the state `from` any more. */
-export async function updateState(tx: Tx, at: { project: string; model: string; version: number }, from: VersionState, to: VersionState): Promise<boolean> {
-  const changed = await tx.execute('UPDATE versions SET state = $5 WHERE project = $1 AND model = $2 AND version = $3 AND state = $4', [at.project, at.model, at.version, from, to]);
+export async function updateState(
+  tx: Tx,
+  at: { project: string; model: string; version: number },
+  from: VersionState,
+  to: VersionState,
+): Promise<boolean> {
+  const changed = await tx.execute('UPDATE versions SET state = $5 WHERE project = $1 AND model = $2 AND version = $3 AND state = $4', [
+    at.project,
+    at.model,
+    at.version,
+    from,
+    to,
+  ]);
   return changed === 1;
 }
 

@@ -19,7 +19,8 @@ export class ArtifactsHttp {
   ): Promise<{ sha256: string; bytes: number }> {
     // `streamBodies` hands the bytes on unread; without a content type there is no body at all.
     const body = request.body as Readable | undefined;
-    if (!body || typeof body.pipe !== 'function') throw requestInvalid('body', 'must be the bytes of the artefact, with content-type: application/octet-stream');
+    if (!body || typeof body.pipe !== 'function')
+      throw requestInvalid('body', 'must be the bytes of the artefact, with content-type: application/octet-stream');
     const { bytes, created } = await this.artifacts.put(projectOf(project), sha256Of(sha256), body);
     void reply.status(created ? 201 : 200);
     return { sha256, bytes };

@@ -21,7 +21,9 @@ export class ModelsHttp {
 
   @Get(':model/versions')
   async versions(@Param('model') model: string, @Query('project') project?: string): Promise<unknown> {
-    return { versions: (await this.catalogue.versions(projectOf(project), nameOf('model', model))).map((row) => Version.toJSON(toVersion(row))) };
+    return {
+      versions: (await this.catalogue.versions(projectOf(project), nameOf('model', model))).map((row) => Version.toJSON(toVersion(row))),
+    };
   }
 
   /** A number, or an alias. */

@@ -66,7 +66,8 @@ export class RegistryRpc implements Implementation<typeof RegistryDefinition> {
   }
 
   async setAlias(request: SetAliasRequest, call: CallContext): Promise<Version> {
-    if (!isAliasName(request.alias)) throw requestInvalid('alias', `${JSON.stringify(request.alias.slice(0, 80))} must be a name, and neither \`latest\` nor like \`v7\``);
+    if (!isAliasName(request.alias))
+      throw requestInvalid('alias', `${JSON.stringify(request.alias.slice(0, 80))} must be a name, and neither \`latest\` nor like \`v7\``);
     const row = await this.aliases.set({
       project: projectOf(request.project),
       model: nameOf('model', request.model),

@@ -84,7 +84,10 @@ export class RegistryFollower implements Background {
 
   /** For ServingAdmin.LoadVersion. @throws AppError VERSION_NOT_BLESSED and what a load throws. */
   async loadPinned(project: string, model: string, version: number): Promise<ServedModel> {
-    const [definition, registered] = await Promise.all([this.#registry.getModel(project, model), this.#registry.getVersion(project, model, version)]);
+    const [definition, registered] = await Promise.all([
+      this.#registry.getModel(project, model),
+      this.#registry.getVersion(project, model, version),
+    ]);
     refuseUnblessed(registered);
     return this.#host.loadPinned(await this.#describe(definition, registered));
   }
@@ -152,7 +155,10 @@ export class RegistryFollower implements Background {
   async #describe(definition: RegisteredModel, registered: RegisteredVersion): Promise<VersionDescription> {
     const { project, model, version, artifactSha256, signature, golden } = registered;
     if (!signature) throw new AppError('MODEL_LOAD_FAILED', `version ${version} of ${model} has no signature`);
-    const views = signature.entityKeys.length > 0 ? viewsOf({ signature }, mergeViews(await this.#views.list(project), this.#host.viewsOf(project))) : [];
+    const views =
+      signature.entityKeys.length > 0
+        ? viewsOf({ signature }, mergeViews(await this.#views.list(project), this.#host.viewsOf(project)))
+        : [];
     return { project, model, version, artifactSha256, signature, golden, missingFeatures: definition.missingFeatures, views };
   }
 
@@ -164,7 +170,14 @@ export class RegistryFollower implements Background {
     const isTransient = ERROR_CODES[error.code].kind === 'UNAVAILABLE' || ERROR_CODES[error.code].kind === 'DEADLINE_EXCEEDED';
     const delayMs = isTransient ? Math.min(TRANSIENT_RETRY_MS.first * 2 ** (tries - 1), TRANSIENT_RETRY_MS.longest) : PERMANENT_RETRY_MS;
     this.#failures.set(key, { version, tries, notBeforeMs: this.#options.nowMs() + delayMs });
-    this.#log.warn('version is not served; what was served stays', { project, model, version, code: error.code, error: error.message, retryMs: delayMs });
+    this.#log.warn('version is not served; what was served stays', {
+      project,
+      model,
+      version,
+      code: error.code,
+      error: error.message,
+      retryMs: delayMs,
+    });
     if (error.code === 'VERSION_NOT_BLESSED') this.#host.reportRefused(project, model, version, error, cause);
     if (!isTransient) return;
     // One timer for a model: the newest reason replaces the others.

@@ -43,7 +43,11 @@ export async function lookUpFeatures(
   try {
     blobs = await readAll(store, keys);
   } catch (error) {
-    const unavailable = new AppError('DEPENDENCY_UNAVAILABLE', `the online store did not answer: ${messageOf(error)}; requests with dense values are not affected`, { details: { dependency: 'redis' }, cause: error });
+    const unavailable = new AppError(
+      'DEPENDENCY_UNAVAILABLE',
+      `the online store did not answer: ${messageOf(error)}; requests with dense values are not affected`,
+      { details: { dependency: 'redis' }, cause: error },
+    );
     for (const { job } of asked) refuse(job, unavailable);
     return { ready, outcome };
   }
@@ -68,7 +72,13 @@ async function readAll(store: OnlineStore, keys: readonly string[]): Promise<(Bu
 const found = emptyRowLookup();
 
 /** @returns why the job is refused by its model's policy. */
-function fillJob(job: PredictJob, blobs: readonly (Buffer | null)[], firstKey: number, nowMs: number, outcome: LookupOutcome): AppError | undefined {
+function fillJob(
+  job: PredictJob,
+  blobs: readonly (Buffer | null)[],
+  firstKey: number,
+  nowMs: number,
+  outcome: LookupOutcome,
+): AppError | undefined {
   const { lookup, missingFeatures } = job.loaded.parts;
   const featureTimes = (job.featureTimes = new Float64Array(job.rows));
   const stale = (job.stale = new Uint8Array(job.rows));
@@ -80,7 +90,11 @@ function fillJob(job: PredictJob, blobs: readonly (Buffer | null)[], firstKey: n
     outcome.corruptBlobs += found.corruptBlobs;
     if (found.missingViews > 0 && missingFeatures === 'refuse') {
       const entity = job.entities![row]!;
-      return new AppError('ENTITY_NOT_FOUND', `row ${row}: entity ${JSON.stringify(entity)} has no fresh features in the online store, and ${nameOf(job.loaded)} refuses such rows (missingFeatures: refuse)`, { details: { entity, row: String(row) } });
+      return new AppError(
+        'ENTITY_NOT_FOUND',
+        `row ${row}: entity ${JSON.stringify(entity)} has no fresh features in the online store, and ${nameOf(job.loaded)} refuses such rows (missingFeatures: refuse)`,
+        { details: { entity, row: String(row) } },
+      );
     }
   }
   return undefined;

@@ -146,7 +146,10 @@ export class ModelHost {
     } catch (thrown) {
       const error = toAppError(thrown);
       model.fail(error.message);
-      this.#deps.report({ step: 'failed', model, previousVersion: this.championOf(project, name)?.version ?? 0, detail: `${error.code}: ${error.message}` }, cause);
+      this.#deps.report(
+        { step: 'failed', model, previousVersion: this.championOf(project, name)?.version ?? 0, detail: `${error.code}: ${error.message}` },
+        cause,
+      );
       this.#trimFailures();
       throw error;
     }
@@ -159,7 +162,10 @@ export class ModelHost {
     model.fail(error.message);
     this.#held.set(model, undefined);
     this.#trimFailures();
-    this.#deps.report({ step: 'failed', model, previousVersion: this.championOf(project, name)?.version ?? 0, detail: `${error.code}: ${error.message}` }, cause);
+    this.#deps.report(
+      { step: 'failed', model, previousVersion: this.championOf(project, name)?.version ?? 0, detail: `${error.code}: ${error.message}` },
+      cause,
+    );
   }
 
   #retire(model: ServedModel, cause: Cause | undefined): void {
@@ -170,7 +176,9 @@ export class ModelHost {
   }
 
   #evictPinned(newest: ServedModel): void {
-    const ofModel = [...this.#pinned].filter((one) => one.project === newest.project && one.model === newest.model && !this.isChampion(one));
+    const ofModel = [...this.#pinned].filter(
+      (one) => one.project === newest.project && one.model === newest.model && !this.isChampion(one),
+    );
     if (ofModel.length <= PINNED_MAX) return;
     const oldest = ofModel[0]!;
     this.#pinned.delete(oldest);
@@ -179,7 +187,8 @@ export class ModelHost {
   }
 
   #forgetFailure(model: ServedModel): void {
-    for (const old of this.#held.keys()) if (old.state === 'failed' && nameOf(old) === nameOf(model) && old.project === model.project) this.#held.delete(old);
+    for (const old of this.#held.keys())
+      if (old.state === 'failed' && nameOf(old) === nameOf(model) && old.project === model.project) this.#held.delete(old);
   }
 
   #trimFailures(): void {
@@ -201,9 +210,11 @@ export class ModelHost {
   #inTurn<T>(key: VersionDescription, work: () => Promise<T>): Promise<T> {
     const name = `${key.project}/${key.model}`;
     const turn = (this.#turns.get(name) ?? Promise.resolve()).then(work, work);
-    const settled = turn.catch(() => undefined).finally(() => {
-      if (this.#turns.get(name) === settled) this.#turns.delete(name);
-    });
+    const settled = turn
+      .catch(() => undefined)
+      .finally(() => {
+        if (this.#turns.get(name) === settled) this.#turns.delete(name);
+      });
     this.#turns.set(name, settled);
     return turn;
   }

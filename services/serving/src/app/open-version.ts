@@ -21,14 +21,20 @@ const WARM_ROWS = [1, 2, 8, 32];
  * signature, checked against the golden rows, warm. Nothing is left open when a step refuses.
  * @throws AppError ARTIFACT_UNKNOWN, ARTIFACT_CORRUPT, ARTIFACT_REFUSED, MODEL_LOAD_FAILED, DEPENDENCY_UNAVAILABLE
  */
-export async function openVersion(description: VersionDescription, artifacts: ArtifactCache, batchRowsMax: number, signal: AbortSignal): Promise<LoadedParts<PredictJob>> {
+export async function openVersion(
+  description: VersionDescription,
+  artifacts: ArtifactCache,
+  batchRowsMax: number,
+  signal: AbortSignal,
+): Promise<LoadedParts<PredictJob>> {
   const name = nameOf(description);
   const { artifactSha256, signature } = description;
   const plan = compileInputPlan(signature.features, signature.protectedFeatures);
   const golden = parseGoldenRows(description.golden, name);
   const bytes = await artifacts.read(description.project, artifactSha256, signal);
   const refusal = refuseOnnx(bytes);
-  if (refusal !== undefined) throw new AppError('ARTIFACT_REFUSED', `the artefact of ${name} is refused: ${refusal}`, { details: { sha256: artifactSha256 } });
+  if (refusal !== undefined)
+    throw new AppError('ARTIFACT_REFUSED', `the artefact of ${name} is refused: ${refusal}`, { details: { sha256: artifactSha256 } });
   if (!(await artifacts.isProven(artifactSha256, ONNXRUNTIME_VERSION))) {
     await trialLoad(artifacts.pathOf(artifactSha256), name);
     await artifacts.markProven(artifactSha256, ONNXRUNTIME_VERSION);
@@ -45,10 +51,19 @@ export async function openVersion(description: VersionDescription, artifacts: Ar
     fillGoldenRows(golden, plan, block, name);
     compareGoldenRows(golden, await model.run(block, 0, golden.length), threshold, name);
     await warm(model, block, batchRowsMax);
-    return { session: model, lane: new BatchLane(plan, batchRowsMax), plan, threshold, lookup: lookupOf(description, plan), missingFeatures: description.missingFeatures };
+    return {
+      session: model,
+      lane: new BatchLane(plan, batchRowsMax),
+      plan,
+      threshold,
+      lookup: lookupOf(description, plan),
+      missingFeatures: description.missingFeatures,
+    };
   } catch (error) {
     session.release();
-    throw error instanceof AppError ? error : new AppError('MODEL_LOAD_FAILED', `${name} opens and does not run: ${messageOf(error)}`, { cause: error });
+    throw error instanceof AppError
+      ? error
+      : new AppError('MODEL_LOAD_FAILED', `${name} opens and does not run: ${messageOf(error)}`, { cause: error });
   }
 }
 

@@ -17,7 +17,10 @@ import { directBinding, openOnnx } from '../io/onnx-runtime.js';
 import { Predictor } from './predictor.js';
 import { RouteFinder } from './route-finder.js';
 
-const plan = compileInputPlan(['a', 'b', 'c'].map((name) => ({ name, reference: `v:${name}`, type: 'float64' })), []);
+const plan = compileInputPlan(
+  ['a', 'b', 'c'].map((name) => ({ name, reference: `v:${name}`, type: 'float64' })),
+  [],
+);
 const LANE_ROWS = 8;
 
 /** Runs are counted; a row with a = 666 makes the runtime throw. */
@@ -92,7 +95,8 @@ function setUp(session: ModelSession, requestsMax = 100) {
   return { predictor, routes, model, replies, submit };
 }
 
-const scoresOf = (answer: ReturnType<typeof decodePredictResponse> | AppError | undefined): number[] => (answer && 'scores' in answer ? [...answer.scores] : []);
+const scoresOf = (answer: ReturnType<typeof decodePredictResponse> | AppError | undefined): number[] =>
+  answer && 'scores' in answer ? [...answer.scores] : [];
 
 describe('predictor', () => {
   it('answers all requests of a tick by as few native runs as the bound of a batch allows', () => {
@@ -175,7 +179,8 @@ describe('predictor', () => {
     }
     predictor.tick();
     await predictor.drain(5_000);
-    for (let i = 0; i < 40; i++) expect(scoresOf(replies.answers.get(i))[0]).toBeCloseTo(1 / (1 + Math.exp(-(0.05 * i - 0.25 - 1 + 0.123456789))), 5);
+    for (let i = 0; i < 40; i++)
+      expect(scoresOf(replies.answers.get(i))[0]).toBeCloseTo(1 / (1 + Math.exp(-(0.05 * i - 0.25 - 1 + 0.123456789))), 5);
     session.release();
   });
 });

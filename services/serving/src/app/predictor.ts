@@ -47,7 +47,18 @@ export class Predictor {
   readonly #writer = new ProtoWriter();
   readonly #pool: PredictJob[] = [];
   /** The answer being written; one object for all. */
-  readonly #fields: Mutable<PredictResponseFields> = { model: '', version: 0, arm: '', predictionId: '', rows: 0, firstScore: 0, scores: new Float32Array(0), threshold: 0, featureTimes: undefined, stale: undefined };
+  readonly #fields: Mutable<PredictResponseFields> = {
+    model: '',
+    version: 0,
+    arm: '',
+    predictionId: '',
+    rows: 0,
+    firstScore: 0,
+    scores: new Float32Array(0),
+    threshold: 0,
+    featureTimes: undefined,
+    stale: undefined,
+  };
   #waiting: PredictJob[] = [];
   readonly #runner: BatchRunner;
   #idle: (() => void)[] = [];
@@ -105,14 +116,23 @@ export class Predictor {
     });
   }
 
-  #accept(view: PredictRequestView, model: ServedModel, arm: PredictJob['arm'], rows: number, reply: number, deadlineMs: number, replies: PredictReplies): void {
+  #accept(
+    view: PredictRequestView,
+    model: ServedModel,
+    arm: PredictJob['arm'],
+    rows: number,
+    reply: number,
+    deadlineMs: number,
+    replies: PredictReplies,
+  ): void {
     const { lane, plan } = model.parts;
     const job = this.#pool.pop() ?? new PredictJob();
     try {
       const isPlain = rows > 0 && view.columnCount === 0 && view.entityCount === 0 && plan.texts.length === 0;
       job.rows = rows;
       if (!isPlain) readIntoBlock(view, model, job);
-      if (!this.#deps.admission.tryEnter(job.rows)) throw new AppError('OVERLOADED', `${this.inFlight} requests are inside, which is all that this process takes`);
+      if (!this.#deps.admission.tryEnter(job.rows))
+        throw new AppError('OVERLOADED', `${this.inFlight} requests are inside, which is all that this process takes`);
       try {
         job.predictionId = this.#predictionId(view);
         const isDirect = isPlain && rows <= lane.rowsMax;
@@ -175,7 +195,13 @@ export class Predictor {
     const { loaded, rows } = job;
     for (let i = 0; i < rows; i++) {
       if (scores[firstScore + i]! === scores[firstScore + i]!) continue;
-      return this.#refuse(job, new AppError('INPUT_INVALID', `row ${i}: ${nameOf(loaded)} gives no number for this row; it does not accept all of the missing values in it`));
+      return this.#refuse(
+        job,
+        new AppError(
+          'INPUT_INVALID',
+          `row ${i}: ${nameOf(loaded)} gives no number for this row; it does not accept all of the missing values in it`,
+        ),
+      );
     }
     const fields = this.#fields;
     fields.model = loaded.model;
@@ -207,7 +233,8 @@ export class Predictor {
 
   /** Work whose caller no longer waits is not begun; it is answered here. */
   #isLate(job: PredictJob): boolean {
-    if (job.deadlineMs <= this.#deps.nowMs()) this.#refuse(job, new AppError('DEADLINE_EXCEEDED', 'the deadline passed before the model ran'));
+    if (job.deadlineMs <= this.#deps.nowMs())
+      this.#refuse(job, new AppError('DEADLINE_EXCEEDED', 'the deadline passed before the model ran'));
     else if (job.replies.isGone(job.reply)) this.#refuse(job, new AppError('CANCELLED', 'the caller has gone'));
     else return false;
     return true;
@@ -232,10 +259,10 @@ export class Predictor {
 
   #predictionId(view: PredictRequestView): string {
     const given = view.predictionId;
-    if (given.length > PREDICTION_ID_MAX) throw new AppError('INPUT_INVALID', `the prediction id has ${given.length} characters; at most ${PREDICTION_ID_MAX} are taken`);
+    if (given.length > PREDICTION_ID_MAX)
+      throw new AppError('INPUT_INVALID', `the prediction id has ${given.length} characters; at most ${PREDICTION_ID_MAX} are taken`);
     return given || this.#deps.ids.next(this.#deps.nowMs());
   }
-
 }
 
 type Mutable<T> = { -readonly [P in keyof T]: T[P] };

@@ -19,7 +19,11 @@ export function countRows(view: PredictRequestView, model: ServedModel): number 
   let rows = view.entityCount;
   if (view.denseCount > 0) {
     const denseRows = view.denseCount / width;
-    if (!Number.isInteger(denseRows)) throw new AppError('INPUT_INVALID', `${nameOf(model)} has ${width} numeric features; ${view.denseCount} dense values are no whole number of rows`);
+    if (!Number.isInteger(denseRows))
+      throw new AppError(
+        'INPUT_INVALID',
+        `${nameOf(model)} has ${width} numeric features; ${view.denseCount} dense values are no whole number of rows`,
+      );
     if (rows > 0 && denseRows !== rows) throw new AppError('INPUT_INVALID', `the request has ${denseRows} dense rows and ${rows} entities`);
     rows = denseRows;
   }
@@ -36,7 +40,10 @@ export function copyDense(view: PredictRequestView, model: ServedModel, target: 
     // Only infinities differ from themselves by NaN without being NaN.
     if (value - value !== 0 && value === value) {
       const { numbers } = model.parts.plan;
-      throw new AppError('INPUT_INVALID', `row ${Math.floor((i - at) / numbers.length)}: ${numbers[(i - at) % numbers.length]!.name} is infinite; send NaN for a missing value`);
+      throw new AppError(
+        'INPUT_INVALID',
+        `row ${Math.floor((i - at) / numbers.length)}: ${numbers[(i - at) % numbers.length]!.name} is infinite; send NaN for a missing value`,
+      );
     }
   }
 }
@@ -46,7 +53,8 @@ export function readIntoBlock(view: PredictRequestView, model: ServedModel, job:
   const { plan, lookup } = model.parts;
   const named = view.columnCount > 0 ? view.readColumns() : [];
   const rows = job.rows > 0 ? job.rows : lengthOf(named[0]);
-  if (rows === 0) throw new AppError('INPUT_INVALID', `the request for ${nameOf(model)} has no rows: send dense values, columns or entities`);
+  if (rows === 0)
+    throw new AppError('INPUT_INVALID', `the request for ${nameOf(model)} has no rows: send dense values, columns or entities`);
   if (rows > REQUEST_ROWS_MAX) throw tooMany(rows);
   const columns = named.map((column) => checkColumn(column, rows, plan, nameOf(model)));
   const isAsked = view.entityCount > 0;
@@ -80,13 +88,23 @@ export function overlay(job: PredictJob): void {
 
 function checkColumn(column: NamedColumnData, rows: number, plan: InputPlan, name: string): ColumnValues {
   const slot = plan.byName.get(column.name);
-  if (!slot) throw new AppError('INPUT_INVALID', `${name} has no column ${JSON.stringify(column.name)}; it has ${[...plan.byName.keys()].join(', ')}`, { details: { column: column.name } });
+  if (!slot)
+    throw new AppError(
+      'INPUT_INVALID',
+      `${name} has no column ${JSON.stringify(column.name)}; it has ${[...plan.byName.keys()].join(', ')}`,
+      { details: { column: column.name } },
+    );
   const lists = [column.floats, column.ints, column.strings].filter((list) => list.length > 0);
-  if (lists.length > 1) throw new AppError('INPUT_INVALID', `column ${column.name} has values in more than one of floats, ints and strings`);
+  if (lists.length > 1)
+    throw new AppError('INPUT_INVALID', `column ${column.name} has values in more than one of floats, ints and strings`);
   const length = lists[0]?.length ?? 0;
   if (length !== rows) throw new AppError('INPUT_INVALID', `column ${column.name} has ${length} values for ${rows} row(s)`);
   const isText = slot.type === 'string';
-  if (isText !== column.strings.length > 0) throw new AppError('INPUT_INVALID', `column ${column.name} is ${slot.type}; it was sent as ${column.strings.length > 0 ? 'strings' : 'numbers'}`);
+  if (isText !== column.strings.length > 0)
+    throw new AppError(
+      'INPUT_INVALID',
+      `column ${column.name} is ${slot.type}; it was sent as ${column.strings.length > 0 ? 'strings' : 'numbers'}`,
+    );
   if (isText) return { slot, numbers: undefined, texts: column.strings };
   const infinite = column.floats.findIndex((value) => Math.abs(value) === Infinity);
   if (infinite >= 0) throw new AppError('INPUT_INVALID', `row ${infinite}: ${column.name} is infinite; send NaN for a missing value`);
@@ -97,7 +115,11 @@ function checkColumn(column: NamedColumnData, rows: number, plan: InputPlan, nam
 function refuseAbsent(columns: readonly ColumnValues[], plan: InputPlan, hasDense: boolean, name: string): void {
   const given = new Set(columns.map((column) => column.slot));
   const absent = [...(hasDense ? [] : plan.numbers), ...plan.texts].filter((slot) => !given.has(slot));
-  if (absent.length > 0) throw new AppError('INPUT_INVALID', `${name} needs ${absent.map((s) => s.name).join(', ')}; send them as columns (NaN or '' for a missing value), or ask by entity`);
+  if (absent.length > 0)
+    throw new AppError(
+      'INPUT_INVALID',
+      `${name} needs ${absent.map((s) => s.name).join(', ')}; send them as columns (NaN or '' for a missing value), or ask by entity`,
+    );
 }
 
 function lengthOf(column: NamedColumnData | undefined): number {

@@ -37,7 +37,12 @@ export class RouteFinder {
   #lookUp(view: PredictRequestView): ModelRoutes<ServedModel> {
     if (view.model === '') throw new AppError('REQUEST_INVALID', '`model` is empty; name the model');
     const routes = this.#table.routesOf(view.project || DEFAULT_PROJECT, view.model);
-    if (!routes) throw new AppError('MODEL_NOT_LOADED', `no version of model ${view.model} is served here (project ${view.project || DEFAULT_PROJECT})`, { details: { model: view.model } });
+    if (!routes)
+      throw new AppError(
+        'MODEL_NOT_LOADED',
+        `no version of model ${view.model} is served here (project ${view.project || DEFAULT_PROJECT})`,
+        { details: { model: view.model } },
+      );
     this.#lastRoutes = routes;
     this.#lastProject = view.bytes.slice(view.projectStart, view.projectEnd);
     this.#lastModel = view.bytes.slice(view.modelStart, view.modelEnd);
@@ -45,14 +50,23 @@ export class RouteFinder {
   }
 
   #isSameAsLast(view: PredictRequestView): boolean {
-    return this.#lastRoutes !== undefined && equal(view.bytes, view.modelStart, view.modelEnd, this.#lastModel) && equal(view.bytes, view.projectStart, view.projectEnd, this.#lastProject);
+    return (
+      this.#lastRoutes !== undefined &&
+      equal(view.bytes, view.modelStart, view.modelEnd, this.#lastModel) &&
+      equal(view.bytes, view.projectStart, view.projectEnd, this.#lastProject)
+    );
   }
 }
 
 function notThere(view: PredictRequestView): AppError {
   const { model, version } = view;
-  if (version === 0) return new AppError('MODEL_NOT_LOADED', `model ${model} has no champion here; name a version, or promote one`, { details: { model } });
-  return new AppError('VERSION_UNKNOWN', `version ${version} of model ${model} is not loaded here; load it (ServingAdmin.LoadVersion) or leave the version out`, { details: { model, version: String(version) } });
+  if (version === 0)
+    return new AppError('MODEL_NOT_LOADED', `model ${model} has no champion here; name a version, or promote one`, { details: { model } });
+  return new AppError(
+    'VERSION_UNKNOWN',
+    `version ${version} of model ${model} is not loaded here; load it (ServingAdmin.LoadVersion) or leave the version out`,
+    { details: { model, version: String(version) } },
+  );
 }
 
 /** A copied Uint8Array is compared, because names are short and a call into the runtime costs more. */

@@ -5,8 +5,25 @@ import { FeatureBlock } from './feature-block.js';
 import { compileInputPlan } from './input-plan.js';
 import type { ViewSchema } from './version-description.js';
 
-const person: ViewSchema = { name: 'person', entity: 'person', ttlMs: 0, fields: [{ name: 'age', type: 'int64' }, { name: 'city', type: 'string' }, { name: 'sex', type: 'int64' }] };
-const account: ViewSchema = { name: 'account', entity: 'person', ttlMs: 1000, fields: [{ name: 'balance', type: 'float64' }, { name: 'open', type: 'bool' }] };
+const person: ViewSchema = {
+  name: 'person',
+  entity: 'person',
+  ttlMs: 0,
+  fields: [
+    { name: 'age', type: 'int64' },
+    { name: 'city', type: 'string' },
+    { name: 'sex', type: 'int64' },
+  ],
+};
+const account: ViewSchema = {
+  name: 'account',
+  entity: 'person',
+  ttlMs: 1000,
+  fields: [
+    { name: 'balance', type: 'float64' },
+    { name: 'open', type: 'bool' },
+  ],
+};
 const plan = compileInputPlan(
   [
     { name: 'balance', reference: 'account:balance', type: 'float64' },
@@ -16,7 +33,8 @@ const plan = compileInputPlan(
   ],
   [{ name: 'sex', reference: 'person:sex', type: 'int64' }],
 );
-const blobOf = (view: ViewSchema, values: FeatureValue[], eventTimeMs = 5000): Buffer => encodeBlob(compileBlobSchema(view.fields), values, { eventTimeMs, ingestTimeMs: 9000, tieBreak: 0 });
+const blobOf = (view: ViewSchema, values: FeatureValue[], eventTimeMs = 5000): Buffer =>
+  encodeBlob(compileBlobSchema(view.fields), values, { eventTimeMs, ingestTimeMs: 9000, tieBreak: 0 });
 const NaN = Number.NaN;
 
 function lookUp(blobs: (Buffer | null)[], nowMs = 5500): { numbers: number[]; extra: number; city: string; found: object } {
@@ -54,13 +72,23 @@ describe('entity lookup', () => {
   });
 
   it('gives a published null as missing without calling the row stale', () => {
-    expect(lookUp([blobOf(account, [null, false]), blobOf(person, [null, null, null])])).toMatchObject({ numbers: [NaN, NaN, 0], extra: NaN, city: '', found: { missingViews: 0 } });
+    expect(lookUp([blobOf(account, [null, false]), blobOf(person, [null, null, null])])).toMatchObject({
+      numbers: [NaN, NaN, 0],
+      extra: NaN,
+      city: '',
+      found: { missingViews: 0 },
+    });
   });
 
   it.each<[string, (Buffer | null)[], number, object]>([
     ['a view that was never published', [null, blobOf(person, [1, 'x', 1])], 5500, { missingViews: 1, oldestEventTimeMs: 5000 }],
     ['a view past its maximum age', [blobOf(account, [1, true]), blobOf(person, [1, 'x', 1])], 6001, { missingViews: 1 }],
-    ['another layout', [blobOf({ ...account, fields: [{ name: 'other', type: 'int64' }] }, [1]), null], 5500, { missingViews: 2, unknownLayouts: 1 }],
+    [
+      'another layout',
+      [blobOf({ ...account, fields: [{ name: 'other', type: 'int64' }] }, [1]), null],
+      5500,
+      { missingViews: 2, unknownLayouts: 1 },
+    ],
     ['a cut blob', [blobOf(account, [1, true]).subarray(0, 35), null], 5500, { missingViews: 2, corruptBlobs: 1 }],
   ])('treats %s as missing and says which', (_name, blobs, nowMs, found) => {
     const result = lookUp(blobs, nowMs);
@@ -69,7 +97,13 @@ describe('entity lookup', () => {
   });
 
   it('reads rows in a former layout of the view, with what that layout did not have as missing', () => {
-    const former: ViewSchema = { ...account, fields: [{ name: 'open', type: 'bool' }, { name: 'gone', type: 'string' }] };
+    const former: ViewSchema = {
+      ...account,
+      fields: [
+        { name: 'open', type: 'bool' },
+        { name: 'gone', type: 'string' },
+      ],
+    };
     const lookup = new EntityLookup('p', ['id'], plan, mergeViews([person, account], [former, account]));
     const block = new FeatureBlock(plan, 1);
     block.clear(0, 1);
@@ -88,6 +122,8 @@ describe('entity lookup', () => {
 
   it('refuses a signature that reads what is not online', () => {
     expect(() => new EntityLookup('p', ['id'], plan, [person])).toThrow(/view account, which is not served online/);
-    expect(() => new EntityLookup('p', ['id'], plan, [person, { ...account, fields: [{ name: 'open', type: 'bool' }] }])).toThrow(/account:balance; the view has no such feature/);
+    expect(() => new EntityLookup('p', ['id'], plan, [person, { ...account, fields: [{ name: 'open', type: 'bool' }] }])).toThrow(
+      /account:balance; the view has no such feature/,
+    );
   });
 });

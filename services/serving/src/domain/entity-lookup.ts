@@ -1,5 +1,13 @@
 import { AppError } from '@headrace/base/errors';
-import { blobEventTimeMs, blobFingerprint, checkBlob, compileBlobSchema, decodeNumbersInto, readText, type BlobSchema } from '@headrace/codec/feature-blob';
+import {
+  blobEventTimeMs,
+  blobFingerprint,
+  checkBlob,
+  compileBlobSchema,
+  decodeNumbersInto,
+  readText,
+  type BlobSchema,
+} from '@headrace/codec/feature-blob';
 import { joinEntityKey, onlineKey, splitEntityKey } from '@headrace/codec/feature-key';
 import type { FeatureBlock } from './feature-block.js';
 import type { ColumnSlot, InputPlan } from './input-plan.js';
@@ -62,7 +70,10 @@ export class EntityLookup {
     if (this.#joinKeys.length === 1) return joinEntityKey([key]);
     const parts = splitEntityKey(key);
     if (parts.length !== this.#joinKeys.length) {
-      throw new AppError('INPUT_INVALID', `entity key ${JSON.stringify(key)} has ${parts.length} part(s); the entity has the keys ${this.#joinKeys.join('|')}`);
+      throw new AppError(
+        'INPUT_INVALID',
+        `entity key ${JSON.stringify(key)} has ${parts.length} part(s); the entity has the keys ${this.#joinKeys.join('|')}`,
+      );
     }
     return joinEntityKey(parts);
   }
@@ -108,7 +119,8 @@ function compileView(name: string, slots: readonly ColumnSlot[], schemas: readon
   const [schema] = ofView;
   if (!schema) throw new AppError('MODEL_LOAD_FAILED', `the signature reads view ${name}, which is not served online`);
   for (const { feature } of slots) {
-    if (!ofView.some(({ fields }) => fields.some((field) => field.name === feature))) throw new AppError('MODEL_LOAD_FAILED', `the signature reads ${name}:${feature}; the view has no such feature`);
+    if (!ofView.some(({ fields }) => fields.some((field) => field.name === feature)))
+      throw new AppError('MODEL_LOAD_FAILED', `the signature reads ${name}:${feature}; the view has no such feature`);
   }
   return { schema, layouts: ofView.map((layout) => compileLayout(layout, slots)) };
 }
@@ -132,7 +144,8 @@ function compileLayout(schema: ViewSchema, allSlots: readonly ColumnSlot[]): Com
         if (isExtra[i]) block.extraNumbers[row * block.extraWidth + places[i]!] = scratch[i]!;
         else block.numbers[row * block.width + places[i]!] = scratch[i]!;
       }
-      for (const { slot, index } of texts) (slot.kind === 'text' ? block.texts : block.extraTexts)[slot.at]![row] = readText(blob, bytes, index) ?? '';
+      for (const { slot, index } of texts)
+        (slot.kind === 'text' ? block.texts : block.extraTexts)[slot.at]![row] = readText(blob, bytes, index) ?? '';
     },
   };
 }

@@ -19,7 +19,10 @@ export const GOLDEN_TOLERANCE = 1e-4;
 export function parseGoldenRows(value: unknown, name: string): readonly GoldenRow[] {
   const parsed = golden.safeParse(value);
   if (parsed.success) return parsed.data.rows;
-  throw new AppError('MODEL_LOAD_FAILED', `${name} has no usable golden rows: ${parsed.error.issues.map((i) => `${i.path.join('.')}: ${i.message}`).join('; ')}`);
+  throw new AppError(
+    'MODEL_LOAD_FAILED',
+    `${name} has no usable golden rows: ${parsed.error.issues.map((i) => `${i.path.join('.')}: ${i.message}`).join('; ')}`,
+  );
 }
 
 /** Writes the features of the golden rows into the block, by name. @throws AppError MODEL_LOAD_FAILED on a feature that is not there. */
@@ -54,5 +57,8 @@ export function compareGoldenRows(rows: readonly GoldenRow[], scores: Float32Arr
 }
 
 function wrongFeature(name: string, row: number, feature: string, value: unknown): AppError {
-  return new AppError('MODEL_LOAD_FAILED', `golden row ${row} of ${name} has ${value === undefined ? 'no value' : `the value ${JSON.stringify(value)}`} for ${feature}`);
+  return new AppError(
+    'MODEL_LOAD_FAILED',
+    `golden row ${row} of ${name} has ${value === undefined ? 'no value' : `the value ${JSON.stringify(value)}`} for ${feature}`,
+  );
 }

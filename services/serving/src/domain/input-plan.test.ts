@@ -6,11 +6,17 @@ const input = (name: string, type = 'float64', view = 'v') => ({ name, type, ref
 
 describe('input plan', () => {
   it('orders numeric features as the signature does, and lets protected attributes ride along once', () => {
-    const plan = compileInputPlan([input('a'), input('t', 'string'), input('b', 'int64')], [input('b', 'int64'), input('g', 'int64', 'w'), input('h', 'string', 'w')]);
+    const plan = compileInputPlan(
+      [input('a'), input('t', 'string'), input('b', 'int64')],
+      [input('b', 'int64'), input('g', 'int64', 'w'), input('h', 'string', 'w')],
+    );
     expect(plan.numbers.map((s) => s.name)).toEqual(['a', 'b']);
     expect(plan.texts.map((s) => s.name)).toEqual(['t']);
     expect([...plan.extraNumbers, ...plan.extraTexts].map((s) => s.name)).toEqual(['g', 'h']);
-    expect(plan.lookups.map((l) => [l.view, l.slots.map((s) => s.name)])).toEqual([['v', ['a', 't', 'b']], ['w', ['g', 'h']]]);
+    expect(plan.lookups.map((l) => [l.view, l.slots.map((s) => s.name)])).toEqual([
+      ['v', ['a', 't', 'b']],
+      ['w', ['g', 'h']],
+    ]);
   });
 
   it.each([

@@ -44,7 +44,8 @@ export function compileInputPlan(features: readonly SignatureInput[], protectedF
   const slots: Record<ColumnSlot['kind'], ColumnSlot[]> = { number: [], text: [], extraNumber: [], extraText: [] };
   const byName = new Map<string, ColumnSlot>();
   const add = (input: SignatureInput, isExtra: boolean): void => {
-    if (!TYPES.has(input.type)) throw new AppError('MODEL_LOAD_FAILED', `the signature gives ${input.name} the unknown type ${JSON.stringify(input.type)}`);
+    if (!TYPES.has(input.type))
+      throw new AppError('MODEL_LOAD_FAILED', `the signature gives ${input.name} the unknown type ${JSON.stringify(input.type)}`);
     const isText = input.type === 'string';
     const kind = isExtra ? (isText ? 'extraText' : 'extraNumber') : isText ? 'text' : 'number';
     const slot: ColumnSlot = { name: input.name, type: input.type, ...splitReference(input.reference), kind, at: slots[kind].length };

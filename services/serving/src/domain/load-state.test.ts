@@ -7,7 +7,12 @@ describe('load states', () => {
   it('walk the whole life of a version that serves and is replaced', () => {
     const walk: LoadEvent[] = ['start', 'verified', 'routed', 'retired', 'drained'];
     expect(walk.reduce<LoadState[]>((states, event) => [...states, stepLoad(states.at(-1)!, event)], ['pending'])).toEqual([
-      'pending', 'loading', 'standby', 'loaded', 'draining', 'unloaded',
+      'pending',
+      'loading',
+      'standby',
+      'loaded',
+      'draining',
+      'unloaded',
     ]);
   });
 
@@ -20,7 +25,10 @@ describe('load states', () => {
   });
 
   it('let traffic reach a version only through standby', () => {
-    const into = (target: LoadState): string[] => Object.entries(LOAD_STATES).filter(([, row]) => Object.values(row).includes(target)).map(([state]) => state);
+    const into = (target: LoadState): string[] =>
+      Object.entries(LOAD_STATES)
+        .filter(([, row]) => Object.values(row).includes(target))
+        .map(([state]) => state);
     expect(into('loaded')).toEqual(['standby']);
     expect(into('standby')).toEqual(['loading']);
   });

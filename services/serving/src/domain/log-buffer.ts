@@ -43,7 +43,15 @@ export class LogBuffer {
   }
 
   /** Takes as many of the job's rows, from `from` on, as there is room for, and returns how many. */
-  append(job: PredictJob, block: FeatureBlock, firstRow: number, scores: Float32Array, firstScore: number, from: number, nowMs: number): number {
+  append(
+    job: PredictJob,
+    block: FeatureBlock,
+    firstRow: number,
+    scores: Float32Array,
+    firstScore: number,
+    from: number,
+    nowMs: number,
+  ): number {
     const rows = Math.min(job.rows - from, this.capacity - this.rows);
     const traceId = traceIdOf(job.replies.traceparentOf(job.reply));
     this.#block.copyFrom(block, firstRow + from, this.rows, rows);
@@ -96,7 +104,13 @@ export class LogBuffer {
     return [
       ...numbers.map((slot) => ({ name: slot.name, kind: 'numbers' as const, values: block.numbers, first: slot.at, stride: block.width })),
       ...texts.map((slot) => ({ name: slot.name, kind: 'texts' as const, values: block.texts[slot.at]! })),
-      ...extraNumbers.map((slot) => ({ name: slot.name, kind: 'numbers' as const, values: block.extraNumbers, first: slot.at, stride: block.extraWidth })),
+      ...extraNumbers.map((slot) => ({
+        name: slot.name,
+        kind: 'numbers' as const,
+        values: block.extraNumbers,
+        first: slot.at,
+        stride: block.extraWidth,
+      })),
       ...extraTexts.map((slot) => ({ name: slot.name, kind: 'texts' as const, values: block.extraTexts[slot.at]! })),
     ];
   }

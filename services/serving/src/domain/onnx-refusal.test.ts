@@ -14,14 +14,33 @@ function message(parts: readonly Part[]): Uint8Array {
   return writer.finish();
 }
 
-const external: Part[] = [[8, 'w'], [13, [[1, 'location'], [2, '../secret.bin']]]];
+const external: Part[] = [
+  [8, 'w'],
+  [
+    13,
+    [
+      [1, 'location'],
+      [2, '../secret.bin'],
+    ],
+  ],
+];
 const node = (...parts: Part[]): Part => [1, [[4, 'MatMul'], ...parts]];
 const graph = (...parts: Part[]): Uint8Array => message([[7, parts]]);
 const nested = (depth: number): Part => node([5, [[6, [depth === 0 ? node() : nested(depth - 1)]]]]);
 
 describe('ONNX refusal', () => {
   it('lets a self-contained graph of standard operators pass', () => {
-    expect(refuseOnnx(graph(node(), node([7, 'ai.onnx.ml']), [5, [[8, 'w'], [14, 0]]]))).toBeUndefined();
+    expect(
+      refuseOnnx(
+        graph(node(), node([7, 'ai.onnx.ml']), [
+          5,
+          [
+            [8, 'w'],
+            [14, 0],
+          ],
+        ]),
+      ),
+    ).toBeUndefined();
   });
 
   it.each([
@@ -30,8 +49,22 @@ describe('ONNX refusal', () => {
     ['external data in a constant of a nested graph', graph(node([5, [[6, [node([5, [[5, external]]])]]]])), /external data/],
     ['external data in a sparse weight', graph([15, [[1, external]]]), /external data/],
     ['foreign operators', graph(node([7, 'com.evil'])), /foreign domain "com.evil"/],
-    ['foreign operators in a function', message([[7, []], [25, [[7, [[7, 'com.evil']]]]]]), /com.evil/],
-    ['a training graph', message([[20, []], [7, []]]), /training graph/],
+    [
+      'foreign operators in a function',
+      message([
+        [7, []],
+        [25, [[7, [[7, 'com.evil']]]]],
+      ]),
+      /com.evil/,
+    ],
+    [
+      'a training graph',
+      message([
+        [20, []],
+        [7, []],
+      ]),
+      /training graph/,
+    ],
     ['no graph', message([[1, 8]]), /0 graphs/],
     ['a text', Buffer.from('not a model at all'), /not an ONNX file/],
     ['a cut file', graph(node(), [5, [[8, 'weights']]]).subarray(0, 12), /not an ONNX file/],

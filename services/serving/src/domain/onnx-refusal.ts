@@ -43,12 +43,15 @@ const TENSOR: Shape = {
   into: {},
   check: (reader, tag) => {
     const isLocation = tag === ((TENSOR_DATA_LOCATION << 3) | VARINT);
-    if (tag === ((TENSOR_EXTERNAL_DATA << 3) | DELIMITED) || (isLocation && reader.uint32() !== 0)) throw new Refused('it keeps weights in external data');
+    if (tag === ((TENSOR_EXTERNAL_DATA << 3) | DELIMITED) || (isLocation && reader.uint32() !== 0))
+      throw new Refused('it keeps weights in external data');
     return isLocation;
   },
 };
 const SPARSE_TENSOR: Shape = { into: { 1: () => TENSOR, 2: () => TENSOR } };
-const ATTRIBUTE: Shape = { into: { 5: () => TENSOR, 6: () => GRAPH, 10: () => TENSOR, 11: () => GRAPH, 22: () => SPARSE_TENSOR, 23: () => SPARSE_TENSOR } };
+const ATTRIBUTE: Shape = {
+  into: { 5: () => TENSOR, 6: () => GRAPH, 10: () => TENSOR, 11: () => GRAPH, 22: () => SPARSE_TENSOR, 23: () => SPARSE_TENSOR },
+};
 const NODE: Shape = {
   into: { 5: () => ATTRIBUTE },
   check: (reader, tag) => {

@@ -13,11 +13,14 @@ export class OnModelChanged {
   constructor(private readonly follower: RegistryFollower) {}
 
   handle(batch: readonly Received<ModelChanged>[]): Promise<Verdict[]> {
-    return Promise.resolve(batch.map((received): Verdict => {
-      const { project, model, version, change } = received.event;
-      if (change?.$case !== 'aliasSet' || change.value.alias !== 'champion') return { kind: 'skipped', reason: 'no change of the champion' };
-      this.follower.noticed(project, model, version, causeOf(received));
-      return { kind: 'done' };
-    }));
+    return Promise.resolve(
+      batch.map((received): Verdict => {
+        const { project, model, version, change } = received.event;
+        if (change?.$case !== 'aliasSet' || change.value.alias !== 'champion')
+          return { kind: 'skipped', reason: 'no change of the champion' };
+        this.follower.noticed(project, model, version, causeOf(received));
+        return { kind: 'done' };
+      }),
+    );
   }
 }

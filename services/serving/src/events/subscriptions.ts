@@ -5,5 +5,7 @@ import type { OnModelChanged } from './on-model-changed.js';
 
 /** Every process needs every event, so each is its own group. It begins at the end: the registry has told the rest. */
 export function subscriptions(onModelChanged: OnModelChanged, config: Pick<Config, 'instance'>): Subscription[] {
-  return [subscribe(modelChanged, { group: `serving-${config.instance}`, from: 'latest', handle: (batch) => onModelChanged.handle(batch) })];
+  return [
+    subscribe(modelChanged, { group: `serving-${config.instance}`, from: 'latest', handle: (batch) => onModelChanged.handle(batch) }),
+  ];
 }

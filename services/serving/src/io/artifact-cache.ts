@@ -26,13 +26,17 @@ export class ArtifactCache {
 
   /** @throws AppError ARTIFACT_CORRUPT when the source's bytes do not match the hash, or what the source throws. */
   async read(project: string, sha256: string, signal?: AbortSignal): Promise<Uint8Array> {
-    if (!SHA256_PATTERN.test(sha256)) throw new AppError('ARTIFACT_UNKNOWN', `${JSON.stringify(sha256)} is not a sha256; the version has no usable artefact`);
+    if (!SHA256_PATTERN.test(sha256))
+      throw new AppError('ARTIFACT_UNKNOWN', `${JSON.stringify(sha256)} is not a sha256; the version has no usable artefact`);
     const kept = await readIfThere(this.pathOf(sha256));
     if (kept && hashOf(kept) === sha256) return kept;
     let fetched = await this.source.fetch(project, sha256, signal);
     if (hashOf(fetched) !== sha256) fetched = await this.source.fetch(project, sha256, signal);
     const hash = hashOf(fetched);
-    if (hash !== sha256) throw new AppError('ARTIFACT_CORRUPT', `artefact ${sha256} came twice with other content (sha256 ${hash}, ${fetched.length} bytes)`, { details: { sha256 } });
+    if (hash !== sha256)
+      throw new AppError('ARTIFACT_CORRUPT', `artefact ${sha256} came twice with other content (sha256 ${hash}, ${fetched.length} bytes)`, {
+        details: { sha256 },
+      });
     await writeAtomically(this.pathOf(sha256), fetched);
     return fetched;
   }
@@ -64,13 +68,23 @@ export class HttpArtifacts implements ArtifactSource {
     const url = `${this.baseUrl.replace(/\/$/, '')}/artifacts/${sha256}?project=${encodeURIComponent(project)}`;
     const deadline = AbortSignal.timeout(this.timeoutMs);
     try {
-      const response = await fetch(url, { signal: signal ? AbortSignal.any([signal, deadline]) : deadline, headers: this.apiKey ? { authorization: `Bearer ${this.apiKey}` } : {} });
-      if (response.status === 404) throw new AppError('ARTIFACT_UNKNOWN', `the registry has no artefact ${sha256}`, { details: { sha256 } });
-      if (!response.ok) throw new AppError('DEPENDENCY_UNAVAILABLE', `the registry answered ${response.status} for artefact ${sha256}`, { details: { dependency: 'registry' } });
+      const response = await fetch(url, {
+        signal: signal ? AbortSignal.any([signal, deadline]) : deadline,
+        headers: this.apiKey ? { authorization: `Bearer ${this.apiKey}` } : {},
+      });
+      if (response.status === 404)
+        throw new AppError('ARTIFACT_UNKNOWN', `the registry has no artefact ${sha256}`, { details: { sha256 } });
+      if (!response.ok)
+        throw new AppError('DEPENDENCY_UNAVAILABLE', `the registry answered ${response.status} for artefact ${sha256}`, {
+          details: { dependency: 'registry' },
+        });
       return new Uint8Array(await response.arrayBuffer());
     } catch (error) {
       if (error instanceof AppError) throw error;
-      throw new AppError('DEPENDENCY_UNAVAILABLE', `artefact ${sha256} could not be fetched from the registry: ${messageOf(error)}`, { details: { dependency: 'registry' }, cause: error });
+      throw new AppError('DEPENDENCY_UNAVAILABLE', `artefact ${sha256} could not be fetched from the registry: ${messageOf(error)}`, {
+        details: { dependency: 'registry' },
+        cause: error,
+      });
     }
   }
 }

@@ -30,8 +30,10 @@ export class OnnxModel implements ModelSession {
   run(block: FeatureBlock, firstRow: number, rows: number): Float32Array | Promise<Float32Array> {
     const { width } = block;
     // The native run reads the block's own memory: no copy, and no new one before it returns.
-    if (width > 0) this.#feeds[DENSE_INPUT] = new Tensor('float32', block.numbers.subarray(firstRow * width, (firstRow + rows) * width), [rows, width]);
-    for (const slot of this.#plan.texts) this.#feeds[slot.name] = new Tensor('string', block.texts[slot.at]!.slice(firstRow, firstRow + rows), [rows, 1]);
+    if (width > 0)
+      this.#feeds[DENSE_INPUT] = new Tensor('float32', block.numbers.subarray(firstRow * width, (firstRow + rows) * width), [rows, width]);
+    for (const slot of this.#plan.texts)
+      this.#feeds[slot.name] = new Tensor('string', block.texts[slot.at]!.slice(firstRow, firstRow + rows), [rows, 1]);
     const output = this.#session.run(this.#session.kind === 'direct' ? this.#feeds : { ...this.#feeds }, SCORES_OUTPUT);
     return output instanceof Promise ? output.then((tensor) => this.#positive(tensor, rows, true)) : this.#positive(output, rows, false);
   }
@@ -59,7 +61,8 @@ function misfit(session: OnnxSession, plan: InputPlan): string | undefined {
     const got = session.inputs.find((input) => input.name === want.name);
     if (!got) return `it has no input ${want.name}; it has ${list(session.inputs)}`;
     const width = got.shape.length === 2 ? got.shape[1]! : Number.NaN;
-    if (got.type !== want.type || (width !== want.width && width !== -1)) return `input ${want.name} is ${describe(got)}, the signature gives ${want.type}[-1,${want.width}]`;
+    if (got.type !== want.type || (width !== want.width && width !== -1))
+      return `input ${want.name} is ${describe(got)}, the signature gives ${want.type}[-1,${want.width}]`;
     if (got.shape[0] !== -1) return `input ${want.name} takes ${got.shape[0]} rows only; the first dimension must be free`;
   }
   const extra = session.inputs.filter((input) => !expected.some((want) => want.name === input.name));
@@ -67,7 +70,8 @@ function misfit(session: OnnxSession, plan: InputPlan): string | undefined {
   const scores = session.outputs.find((output) => output.name === SCORES_OUTPUT);
   if (!scores) return `it has no output ${SCORES_OUTPUT}; it has ${list(session.outputs)}`;
   const classes = scores.shape.length === 2 ? scores.shape[1]! : 1;
-  if (scores.type !== 'float32' || scores.shape.length > 2 || classes > 2) return `output ${SCORES_OUTPUT} is ${describe(scores)}, expected float32[-1,2]`;
+  if (scores.type !== 'float32' || scores.shape.length > 2 || classes > 2)
+    return `output ${SCORES_OUTPUT} is ${describe(scores)}, expected float32[-1,2]`;
   return undefined;
 }
 

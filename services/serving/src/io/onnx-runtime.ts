@@ -99,9 +99,11 @@ function findBinding(): { native: NativeBinding | undefined; reason: string } {
   const require = createRequire(import.meta.url);
   try {
     const { version } = require('onnxruntime-node/package.json') as { version: string };
-    if (version !== ONNXRUNTIME_VERSION) return { native: undefined, reason: `onnxruntime-node is ${version}, the direct binding is known for ${ONNXRUNTIME_VERSION}` };
+    if (version !== ONNXRUNTIME_VERSION)
+      return { native: undefined, reason: `onnxruntime-node is ${version}, the direct binding is known for ${ONNXRUNTIME_VERSION}` };
     const module = require('onnxruntime-node/dist/binding') as { binding?: NativeBinding; initOrt?: () => void };
-    if (typeof module.binding?.InferenceSession !== 'function' || typeof module.initOrt !== 'function') return { native: undefined, reason: 'the binding module has another shape' };
+    if (typeof module.binding?.InferenceSession !== 'function' || typeof module.initOrt !== 'function')
+      return { native: undefined, reason: 'the binding module has another shape' };
     module.initOrt();
     return { native: module.binding, reason: '' };
   } catch (error) {
@@ -114,7 +116,11 @@ const NO_OPTIONS = {};
 const TYPE_NAMES: Readonly<Record<number, string>> = { 1: 'float32', 6: 'int32', 7: 'int64', 8: 'string', 9: 'bool', 11: 'float64' };
 
 function fromNative(metadata: NativeMetadata): OnnxTensorInfo {
-  return { name: metadata.name, type: metadata.isTensor ? (TYPE_NAMES[metadata.type] ?? `type ${metadata.type}`) : 'not a tensor', shape: metadata.shape };
+  return {
+    name: metadata.name,
+    type: metadata.isTensor ? (TYPE_NAMES[metadata.type] ?? `type ${metadata.type}`) : 'not a tensor',
+    shape: metadata.shape,
+  };
 }
 
 function fromPublic(metadata: InferenceSession.ValueMetadata): OnnxTensorInfo {

@@ -18,7 +18,14 @@ const replies: PredictReplies = { ok: () => undefined, fail: () => undefined, is
 function job(id: string, rows: number): PredictJob {
   const model = new LoadedModel<PredictJob>('default', 'm', 1, '');
   model.step('start');
-  model.stand({ session: { run: () => scores, release: () => undefined }, lane: new BatchLane(plan, 4), plan, threshold: 0.5, lookup: undefined, missingFeatures: 'null' });
+  model.stand({
+    session: { run: () => scores, release: () => undefined },
+    lane: new BatchLane(plan, 4),
+    plan,
+    threshold: 0.5,
+    lookup: undefined,
+    missingFeatures: 'null',
+  });
   return Object.assign(new PredictJob(), { loaded: model, rows, predictionId: id, replies });
 }
 
@@ -46,7 +53,11 @@ class Broker {
 }
 
 function open(broker: Broker, more: Partial<PredictionLogOptions> = {}): PredictionLog {
-  return new PredictionLog({ instance: 'i', flushMs: 10_000, batchRows: 10, pendingRowsMax: 50, sampleRate: 1, closeMs: 100, ...more }, () => broker, silent);
+  return new PredictionLog(
+    { instance: 'i', flushMs: 10_000, batchRows: 10, pendingRowsMax: 50, sampleRate: 1, closeMs: 100, ...more },
+    () => broker,
+    silent,
+  );
 }
 
 describe('prediction log', () => {

@@ -84,7 +84,7 @@ export class PredictionLog {
     if (this.#options.sampleRate < 1 && Math.random() >= this.#options.sampleRate) return this.account.sampleOut(job.rows);
     const key = `${job.loaded.project}/${job.loaded.model}/${job.loaded.version}/${job.arm}`;
     const nowMs = Date.now();
-    for (let from = 0; from < job.rows; ) {
+    for (let from = 0; from < job.rows;) {
       const buffer = this.#bufferOf(key, job);
       from += buffer.append(job, block, firstRow, scores, firstScore, from, nowMs);
       if (buffer.rows === buffer.capacity) this.#seal(buffer);
@@ -129,7 +129,8 @@ export class PredictionLog {
     if (this.#queuedRows + rows > this.#options.pendingRowsMax) {
       buffer.clear();
       this.account.drop(rows);
-      if (!this.#isDown) this.#log.warn('prediction log is full; rows are dropped until Kafka takes them again', { pendingRows: this.#queuedRows });
+      if (!this.#isDown)
+        this.#log.warn('prediction log is full; rows are dropped until Kafka takes them again', { pendingRows: this.#queuedRows });
       this.#isDown = true;
       return;
     }
@@ -180,7 +181,8 @@ export class PredictionLog {
   }
 
   async #wait(delayMs: number, error: unknown): Promise<void> {
-    if (!this.#isDown && !this.#closing.signal.aborted) this.#log.warn('prediction log cannot be sent; it waits in memory', { error: messageOf(error), pendingRows: this.#queuedRows });
+    if (!this.#isDown && !this.#closing.signal.aborted)
+      this.#log.warn('prediction log cannot be sent; it waits in memory', { error: messageOf(error), pendingRows: this.#queuedRows });
     this.#isDown = true;
     await this.#orClosing(new Promise((resolve) => setTimeout(resolve, delayMs).unref())).catch(() => undefined);
   }

@@ -23,7 +23,12 @@ export interface RegisteredModel {
 }
 
 /** States that only a blessed version can be in; `archived` ones were blessed or not, and their blessing says which. */
-const BLESSED_STATES: ReadonlySet<VersionState> = new Set([VersionState.BLESSED, VersionState.SHADOW, VersionState.CANARY, VersionState.CHAMPION]);
+const BLESSED_STATES: ReadonlySet<VersionState> = new Set([
+  VersionState.BLESSED,
+  VersionState.SHADOW,
+  VersionState.CANARY,
+  VersionState.CHAMPION,
+]);
 
 /** The registry's gRPC door. Every call has a deadline; an unreachable registry is DEPENDENCY_UNAVAILABLE. */
 export class RegistryClient {
@@ -55,13 +60,27 @@ export class RegistryClient {
 /** @throws AppError VERSION_NOT_BLESSED naming the gates that refused it. */
 export function refuseUnblessed(version: RegisteredVersion): void {
   if (version.isBlessed) return;
-  throw new AppError('VERSION_NOT_BLESSED', `version ${version.version} of ${version.model} is ${version.state} and was not blessed; it may not serve`, {
-    details: { model: version.model, version: String(version.version), state: version.state },
-  });
+  throw new AppError(
+    'VERSION_NOT_BLESSED',
+    `version ${version.version} of ${version.model} is ${version.state} and was not blessed; it may not serve`,
+    {
+      details: { model: version.model, version: String(version.version), state: version.state },
+    },
+  );
 }
 
-function toModel(model: { project: string; name: string; aliases: Record<string, number>; spec?: Record<string, unknown> | undefined }): RegisteredModel {
-  return { project: model.project, name: model.name, champion: model.aliases['champion'] ?? 0, missingFeatures: model.spec?.['missingFeatures'] === 'refuse' ? 'refuse' : 'null' };
+function toModel(model: {
+  project: string;
+  name: string;
+  aliases: Record<string, number>;
+  spec?: Record<string, unknown> | undefined;
+}): RegisteredModel {
+  return {
+    project: model.project,
+    name: model.name,
+    champion: model.aliases['champion'] ?? 0,
+    missingFeatures: model.spec?.['missingFeatures'] === 'refuse' ? 'refuse' : 'null',
+  };
 }
 
 function toVersion(version: Version): RegisteredVersion {

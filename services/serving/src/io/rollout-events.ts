@@ -56,7 +56,12 @@ export class RolloutEvents {
         if (this.#waiting[0] === next) this.#waiting.shift();
         delayMs = RETRY_MS.first;
       } catch (error) {
-        this.#log.warn('a rollout event could not be published; it is tried again', { model: next.event.model, version: next.event.version, step: next.event.step, error: messageOf(error) });
+        this.#log.warn('a rollout event could not be published; it is tried again', {
+          model: next.event.model,
+          version: next.event.version,
+          step: next.event.step,
+          error: messageOf(error),
+        });
         await new Promise((resolve) => setTimeout(resolve, delayMs).unref());
         delayMs = Math.min(delayMs * 2, RETRY_MS.longest);
       }

@@ -43,7 +43,8 @@ export class RoutingFile {
     try {
       return file.parse(JSON.parse(await readFile(this.path, 'utf8')));
     } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== 'ENOENT') this.log.warn('saved routing is not usable; starting without it', { path: this.path, error: messageOf(error) });
+      if ((error as NodeJS.ErrnoException).code !== 'ENOENT')
+        this.log.warn('saved routing is not usable; starting without it', { path: this.path, error: messageOf(error) });
       return { champions: [], pinned: [] };
     }
   }
@@ -53,7 +54,9 @@ export class RoutingFile {
     const text = JSON.stringify({ format: 1, champions: routing.champions.map(toJson), pinned: routing.pinned.map(toJson) });
     this.#writing = this.#writing
       .then(() => writeAtomically(this.path, text))
-      .catch((error: unknown) => this.log.warn('routing could not be saved; a restart would need the registry', { path: this.path, error: messageOf(error) }));
+      .catch((error: unknown) =>
+        this.log.warn('routing could not be saved; a restart would need the registry', { path: this.path, error: messageOf(error) }),
+      );
     return this.#writing;
   }
 }

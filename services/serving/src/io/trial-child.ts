@@ -15,7 +15,10 @@ try {
     const dims = input.shape.map((d) => (typeof d === 'number' ? d : 1));
     const size = dims.reduce((a, b) => a * b, 1);
     if (size > 1_000_000) throw new Error(`input ${input.name} wants ${size} values for one row`);
-    feeds[input.name] = input.type === 'string' ? new Tensor('string', new Array<string>(size).fill(''), dims) : new Tensor('float32', new Float32Array(size), dims);
+    feeds[input.name] =
+      input.type === 'string'
+        ? new Tensor('string', new Array<string>(size).fill(''), dims)
+        : new Tensor('float32', new Float32Array(size), dims);
   }
   await session.run(feeds);
   process.exit(0);

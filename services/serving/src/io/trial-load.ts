@@ -26,7 +26,11 @@ export async function trialLoad(artifactPath: string, name: string): Promise<voi
 function runChild(artifactPath: string, folder: string): Promise<string | undefined> {
   // Compiled services run the JavaScript beside us, tests the source; Node strips its types.
   const script = new URL(import.meta.url.endsWith('.ts') ? './trial-child.ts' : './trial-child.js', import.meta.url);
-  const child = spawn(process.execPath, ['--no-warnings', fileURLToPath(script), artifactPath], { cwd: folder, env: {}, stdio: ['ignore', 'ignore', 'pipe'] });
+  const child = spawn(process.execPath, ['--no-warnings', fileURLToPath(script), artifactPath], {
+    cwd: folder,
+    env: {},
+    stdio: ['ignore', 'ignore', 'pipe'],
+  });
   return new Promise((resolve) => {
     let said = '';
     let timedOut = false;

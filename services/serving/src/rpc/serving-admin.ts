@@ -1,5 +1,12 @@
 import { DEFAULT_PROJECT } from '@headrace/base/ids';
-import { LoadState, type ListLoadedRequest, type ListLoadedResponse, type LoadedVersion, type LoadVersionRequest, type ServingAdminDefinition } from '@headrace/contracts/serving/v1/serving';
+import {
+  LoadState,
+  type ListLoadedRequest,
+  type ListLoadedResponse,
+  type LoadedVersion,
+  type LoadVersionRequest,
+  type ServingAdminDefinition,
+} from '@headrace/contracts/serving/v1/serving';
 import type { Implementation } from '@headrace/platform/grpc/server';
 import { Injectable } from '@nestjs/common';
 import { RegistryFollower } from '../app/follow-registry.js';

@@ -12,8 +12,21 @@ import { ServingAdmin } from './serving-admin.js';
 const DEADLINE_MS = 10_000;
 
 /** JSON has no NaN: null is the missing value. */
-const number = z.number().nullable().transform((value) => value ?? Number.NaN);
-const column = z.union([z.array(number).min(1), z.array(z.string().nullable().transform((text) => text ?? '')).min(1)]);
+const number = z
+  .number()
+  .nullable()
+  .transform((value) => value ?? Number.NaN);
+const column = z.union([
+  z.array(number).min(1),
+  z
+    .array(
+      z
+        .string()
+        .nullable()
+        .transform((text) => text ?? ''),
+    )
+    .min(1),
+]);
 const body = z.strictObject({
   project: z.string().default(''),
   model: z.string().min(1),
@@ -43,12 +56,20 @@ export class ServingHttp {
   @HttpCode(200)
   async predict(@Body() json: unknown, @Headers('traceparent') traceparent?: string): Promise<unknown> {
     const parsed = body.safeParse(json);
-    if (!parsed.success) throw requestInvalid('body', `is not a prediction request: ${parsed.error.issues.map((i) => `${i.path.join('.') || '(top level)'}: ${i.message}`).join('; ')}`);
+    if (!parsed.success)
+      throw requestInvalid(
+        'body',
+        `is not a prediction request: ${parsed.error.issues.map((i) => `${i.path.join('.') || '(top level)'}: ${i.message}`).join('; ')}`,
+      );
     const { rows, columns, ...rest } = parsed.data;
     const writer = new ProtoWriter();
     encodePredictRequest({ ...rest, dense: dense(rows), columns: Object.entries(columns).map(toColumn) }, writer);
     const signal = AbortSignal.timeout(DEADLINE_MS);
-    const answer = await this.door.predict(writer.finish(), { deadlineMs: Date.now() + DEADLINE_MS, signal, traceparent: traceparent ?? '' });
+    const answer = await this.door.predict(writer.finish(), {
+      deadlineMs: Date.now() + DEADLINE_MS,
+      signal,
+      traceparent: traceparent ?? '',
+    });
     const response = decodePredictResponse(answer);
     return PredictResponse.toJSON({ ...response, scores: [...response.scores] });
   }

@@ -22,7 +22,11 @@ export class ExpireLeases {
         const reason = `worker ${run.lease_owner ?? 'unknown'} fell silent in attempt ${run.attempt}, step ${run.step || 'none'}`;
         const next = afterFailure(new WorkerLost(reason), run.attempt, this.limits);
         const failed = { lease: null, failureCode: 'TRAINING_FAILED', failure: reason };
-        swept.push(next.again ? await this.steps.step(tx, run, 'requeue', { ...failed, notBeforeMs: next.afterMs }) : await this.steps.step(tx, run, 'fail', { ...failed, finished: true }));
+        swept.push(
+          next.again
+            ? await this.steps.step(tx, run, 'requeue', { ...failed, notBeforeMs: next.afterMs })
+            : await this.steps.step(tx, run, 'fail', { ...failed, finished: true }),
+        );
       }
       return swept;
     });

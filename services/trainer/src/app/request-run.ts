@@ -21,7 +21,8 @@ export interface RunRequest {
 }
 
 /** `known`: a run of this request was there before. `cooling`: the retrain policy takes no alert before `untilMs`. */
-export type RequestOutcome = { readonly kind: 'queued' | 'known'; readonly run: RunRow } | { readonly kind: 'cooling'; readonly untilMs: number };
+export type RequestOutcome =
+  { readonly kind: 'queued' | 'known'; readonly run: RunRow } | { readonly kind: 'cooling'; readonly untilMs: number };
 
 /** The one way in for a run, whoever asks: a person, a schedule, an alert, an event from outside. */
 export class RequestRun {
@@ -62,7 +63,10 @@ export class RequestRun {
   }
 }
 
-function checkedMitigation({ mitigation }: RunRequest, faultOf: (m: { method: string; attribute: string }) => string | undefined): Mitigation | undefined {
+function checkedMitigation(
+  { mitigation }: RunRequest,
+  faultOf: (m: { method: string; attribute: string }) => string | undefined,
+): Mitigation | undefined {
   if (!mitigation || mitigation.method === '' || mitigation.method === 'none') return undefined;
   const fault = faultOf(mitigation);
   if (fault) throw requestInvalid('mitigation', fault);
@@ -70,6 +74,10 @@ function checkedMitigation({ mitigation }: RunRequest, faultOf: (m: { method: st
 }
 
 function sameModel(run: RunRow, model: string): RunRow {
-  if (run.model !== model) throw requestInvalid('request_id', `${run.request_id} already started run ${run.run_id} of ${run.model}, so it cannot start one of ${model}`);
+  if (run.model !== model)
+    throw requestInvalid(
+      'request_id',
+      `${run.request_id} already started run ${run.run_id} of ${run.model}, so it cannot start one of ${model}`,
+    );
   return run;
 }

@@ -60,7 +60,10 @@ export async function trainModel(tools: TrainingTools, attempt: Attempt): Promis
   const plan = planTraining(definition, await readViews(tools, run, call));
 
   onStep('training-set');
-  const set = await tools.featureStore.buildTrainingSet({ project: run.project, ...plan.trainingSet }, { ...call, timeoutMs: BUILD_TIMEOUT_MS });
+  const set = await tools.featureStore.buildTrainingSet(
+    { project: run.project, ...plan.trainingSet },
+    { ...call, timeoutMs: BUILD_TIMEOUT_MS },
+  );
   const keys = entityColumns(set.columns, plan);
 
   onStep('download');
@@ -71,21 +74,48 @@ export async function trainModel(tools: TrainingTools, attempt: Attempt): Promis
   onStep('train');
   const specPath = join(workDir, 'spec.json');
   const mitigation = run.mitigation ?? undefined;
-  await writeFile(specPath, JSON.stringify(runtimeSpec(definition, plan, { runId: run.run_id, project: run.project, path: parquet, sha256: set.hash, keys, mitigation }), null, 1));
+  await writeFile(
+    specPath,
+    JSON.stringify(
+      runtimeSpec(definition, plan, { runId: run.run_id, project: run.project, path: parquet, sha256: set.hash, keys, mitigation }),
+      null,
+      1,
+    ),
+  );
   const outDir = join(workDir, 'out');
-  await runTraining({ runtime: tools.runtime, workDir, specPath, outDir, environment: tools.environment, cpus: tools.cpus, signal, onStep, onPid: attempt.onPid });
+  await runTraining({
+    runtime: tools.runtime,
+    workDir,
+    specPath,
+    outDir,
+    environment: tools.environment,
+    cpus: tools.cpus,
+    signal,
+    onStep,
+    onPid: attempt.onPid,
+  });
   const results = await readResults(outDir, run.run_id);
 
   onStep('upload');
-  await uploadArtifact(tools.registryHttp, run.project, results.result.onnx.sha256, join(outDir, 'model.onnx'), { apiKey: tools.apiKey, signal });
+  await uploadArtifact(tools.registryHttp, run.project, results.result.onnx.sha256, join(outDir, 'model.onnx'), {
+    apiKey: tools.apiKey,
+    signal,
+  });
 
   onStep('register');
   const lineage = { run, set, champion, definitionHash: definition.contentHash, code: await codeHash(tools.runtime.packageDir) };
-  const version = await tools.registry.registerVersion(registration(lineage, plan, keys, results), { ...call, timeoutMs: REGISTER_TIMEOUT_MS });
+  const version = await tools.registry.registerVersion(registration(lineage, plan, keys, results), {
+    ...call,
+    timeoutMs: REGISTER_TIMEOUT_MS,
+  });
   return { version: version.version, metrics: { ...summary(results.result), verdict: verdictOf(version) } };
 }
 
-async function readViews(tools: TrainingTools, run: RunRow, call: { signal: AbortSignal; traceparent: string }): Promise<Map<string, FeatureViewDefinition>> {
+async function readViews(
+  tools: TrainingTools,
+  run: RunRow,
+  call: { signal: AbortSignal; traceparent: string },
+): Promise<Map<string, FeatureViewDefinition>> {
   const { views } = await tools.featureStore.listViews({ project: run.project }, call);
   const parsed = views.map((view) => parseDefinition({ ...view.spec, kind: 'FeatureView', name: view.name }, `feature view ${view.name}`));
   return new Map(parsed.filter((d): d is FeatureViewDefinition => isDefinitionOf(d, 'FeatureView')).map((d) => [d.name, d]));
@@ -99,16 +129,22 @@ interface Results {
 
 async function readResults(outDir: string, runId: string): Promise<Results> {
   const read = async (file: string): Promise<string> => {
-    const { size } = await stat(join(outDir, file)).catch(() => Promise.reject(new AppError('TRAINING_FAILED', `the training runtime ended well but wrote no ${file}`)));
-    if (size > FILE_BYTES_MAX) throw new AppError('TRAINING_FAILED', `${file} has ${size} bytes; at most ${FILE_BYTES_MAX} fit into a registration`);
+    const { size } = await stat(join(outDir, file)).catch(() =>
+      Promise.reject(new AppError('TRAINING_FAILED', `the training runtime ended well but wrote no ${file}`)),
+    );
+    if (size > FILE_BYTES_MAX)
+      throw new AppError('TRAINING_FAILED', `${file} has ${size} bytes; at most ${FILE_BYTES_MAX} fit into a registration`);
     return readFile(join(outDir, file), 'utf8');
   };
   const result = readRuntimeFile('result.json', await read('result.json'));
   const baseline = readRuntimeFile('baseline.json', await read('baseline.json'));
   const golden = readRuntimeFile('golden.json', await read('golden.json'));
   if (result.runId !== runId) throw new AppError('TRAINING_FAILED', `result.json is that of run ${result.runId}, not of ${runId}`);
-  const actual = createHash('sha256').update(await readFile(join(outDir, 'model.onnx'))).digest('hex');
-  if (actual !== result.onnx.sha256) throw new AppError('TRAINING_FAILED', `model.onnx has the sha256 ${actual}, but result.json says ${result.onnx.sha256}`);
+  const actual = createHash('sha256')
+    .update(await readFile(join(outDir, 'model.onnx')))
+    .digest('hex');
+  if (actual !== result.onnx.sha256)
+    throw new AppError('TRAINING_FAILED', `model.onnx has the sha256 ${actual}, but result.json says ${result.onnx.sha256}`);
   return { result, baseline, golden };
 }
 
@@ -120,7 +156,12 @@ interface LineageFacts {
   readonly code: string;
 }
 
-function registration({ run, set, champion, definitionHash, code }: LineageFacts, plan: TrainingPlan, keys: readonly string[], { result, baseline, golden }: Results): RegisterVersionRequest {
+function registration(
+  { run, set, champion, definitionHash, code }: LineageFacts,
+  plan: TrainingPlan,
+  keys: readonly string[],
+  { result, baseline, golden }: Results,
+): RegisterVersionRequest {
   return {
     project: run.project,
     model: run.model,
@@ -151,5 +192,10 @@ function registration({ run, set, champion, definitionHash, code }: LineageFacts
 }
 
 function verdictOf({ blessing }: Version): string {
-  return blessing?.blessed ? 'blessed' : `rejected: ${(blessing?.gates ?? []).filter((gate) => !gate.passed).map((gate) => gate.sentence).join('; ')}`;
+  return blessing?.blessed
+    ? 'blessed'
+    : `rejected: ${(blessing?.gates ?? [])
+        .filter((gate) => !gate.passed)
+        .map((gate) => gate.sentence)
+        .join('; ')}`;
 }

@@ -114,7 +114,14 @@ export class Worker {
       return await postgres.transaction(async (tx) => {
         const run = await lockNextRun(tx);
         if (!run) return undefined;
-        return steps.step(tx, run, 'admit', { attempt: run.attempt + 1, lease: { owner, forMs }, step: '', started: true, failureCode: '', failure: '' });
+        return steps.step(tx, run, 'admit', {
+          attempt: run.attempt + 1,
+          lease: { owner, forMs },
+          step: '',
+          started: true,
+          failureCode: '',
+          failure: '',
+        });
       });
     } catch (error) {
       // Another worker took a run of the same model at the same moment; ours waits behind it.
@@ -157,7 +164,13 @@ export class Worker {
         }),
       );
       interrupt.signal.throwIfAborted();
-      await this.#finish(hold, 'succeed', { step: 'done', version: trained.version, metrics: trained.metrics, lease: null, finished: true });
+      await this.#finish(hold, 'succeed', {
+        step: 'done',
+        version: trained.version,
+        metrics: trained.metrics,
+        lease: null,
+        finished: true,
+      });
       telemetry.attemptSucceeded(run, trained.version);
     } catch (error) {
       // A call that was cut by the interruption reports the cut; the interruption is the reason.
@@ -177,11 +190,17 @@ export class Worker {
       const failure = messageOf(error);
       const next = afterFailure(error, run.attempt, this.#settings.limits);
       const change = { step, lease: null, failureCode: code, failure };
-      await (next.again ? this.#finish(hold, 'requeue', { ...change, notBeforeMs: next.afterMs }) : this.#finish(hold, 'fail', { ...change, finished: true }));
+      await (next.again
+        ? this.#finish(hold, 'requeue', { ...change, notBeforeMs: next.afterMs })
+        : this.#finish(hold, 'fail', { ...change, finished: true }));
       telemetry.attemptFailed(run, error, next.again);
     } catch (unwritten) {
       // Lost the hold or the database: whoever holds the run now, or the sweep after the lease, writes the outcome.
-      log.warn('the outcome of an attempt could not be written; its lease will expire', { runId: run.run_id, error: unwritten, outcome: messageOf(error) });
+      log.warn('the outcome of an attempt could not be written; its lease will expire', {
+        runId: run.run_id,
+        error: unwritten,
+        outcome: messageOf(error),
+      });
     }
   }
 
@@ -201,7 +220,8 @@ export class Worker {
     const { postgres, steps } = this.#parts;
     await postgres.transaction(async (tx) => {
       const row = await lockRun(tx, hold.project, hold.runId);
-      if (row?.lease_owner !== hold.owner || row.attempt !== hold.attempt) throw new AppError('CANCELLED', `run ${hold.runId} is not held by ${hold.owner} any more`);
+      if (row?.lease_owner !== hold.owner || row.attempt !== hold.attempt)
+        throw new AppError('CANCELLED', `run ${hold.runId} is not held by ${hold.owner} any more`);
       await steps.step(tx, row, event, change);
     });
   }

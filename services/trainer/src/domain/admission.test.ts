@@ -14,12 +14,22 @@ describe('admission', () => {
 
   it('knows which mitigations a model allows', () => {
     const definition = parseDefinition(
-      { kind: 'Model', name: 'm', entity: 'e', features: ['v:a'], protected: ['v:sex'], label: { view: 'l', feature: 'y' }, trainingWindow: { from: '2015-01-01T00:00:00Z', to: '2016-01-01T00:00:00Z' } },
+      {
+        kind: 'Model',
+        name: 'm',
+        entity: 'e',
+        features: ['v:a'],
+        protected: ['v:sex'],
+        label: { view: 'l', feature: 'y' },
+        trainingWindow: { from: '2015-01-01T00:00:00Z', to: '2016-01-01T00:00:00Z' },
+      },
       'test',
     );
     if (!isDefinitionOf(definition, 'Model')) throw new Error('a Model definition parses as a Model');
     expect(mitigationFault({ method: 'reweighing', attribute: 'sex' }, definition.spec)).toBeUndefined();
-    expect(mitigationFault({ method: 'reweighing', attribute: 'a' }, definition.spec)).toMatch(/"a" is not protected in the model; protected: sex/);
+    expect(mitigationFault({ method: 'reweighing', attribute: 'a' }, definition.spec)).toMatch(
+      /"a" is not protected in the model; protected: sex/,
+    );
     expect(mitigationFault({ method: 'magic', attribute: 'sex' }, definition.spec)).toMatch(/known: none, reweighing/);
   });
 });

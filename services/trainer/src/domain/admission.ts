@@ -23,7 +23,8 @@ export function admit(reason: Reason, cooldownMs: number, lastAlertRunMs: number
 
 /** The fault of a mitigation that the model does not allow; undefined = it is fine. */
 export function mitigationFault(mitigation: { method: string; attribute: string }, spec: ModelDefinition['spec']): string | undefined {
-  if (!(MITIGATIONS as readonly string[]).includes(mitigation.method)) return `method ${JSON.stringify(mitigation.method)} is not known; known: none, ${MITIGATIONS.join(', ')}`;
+  if (!(MITIGATIONS as readonly string[]).includes(mitigation.method))
+    return `method ${JSON.stringify(mitigation.method)} is not known; known: none, ${MITIGATIONS.join(', ')}`;
   const attributes = spec.protected.map((reference) => splitReference(reference).feature);
   if (attributes.includes(mitigation.attribute)) return undefined;
   return `attribute ${JSON.stringify(mitigation.attribute)} is not protected in the model; protected: ${attributes.join(', ') || 'none'}`;

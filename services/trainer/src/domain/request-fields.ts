@@ -24,6 +24,7 @@ export function reasonOf(reason: string): Reason {
 
 /** Ids of others: any printable text of bounded length, or nothing. */
 export function idOf(field: string, value: string): string {
-  if (value.length > ID_LENGTH_MAX || /[\u0000-\u001f\u007f]/.test(value)) throw requestInvalid(field, `must be printable text of at most ${ID_LENGTH_MAX} characters`);
+  if (value.length > ID_LENGTH_MAX || /[\u0000-\u001f\u007f]/.test(value))
+    throw requestInvalid(field, `must be printable text of at most ${ID_LENGTH_MAX} characters`);
   return value;
 }

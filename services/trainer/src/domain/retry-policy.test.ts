@@ -6,7 +6,13 @@ const limits = { attemptsMax: 4, backoffMs: 1_000 };
 
 it('tries again after a lost worker, twice as late each time, until the attempts are spent', () => {
   const answers = [1, 2, 3, 4, 5].map((attempt) => afterFailure(new WorkerLost('gone'), attempt, limits));
-  expect(answers).toEqual([{ again: true, afterMs: 1_000 }, { again: true, afterMs: 2_000 }, { again: true, afterMs: 4_000 }, { again: false }, { again: false }]);
+  expect(answers).toEqual([
+    { again: true, afterMs: 1_000 },
+    { again: true, afterMs: 2_000 },
+    { again: true, afterMs: 4_000 },
+    { again: false },
+    { again: false },
+  ]);
 });
 
 it('never waits longer than ten minutes', () => {

@@ -12,7 +12,11 @@ const BACKOFF_MAX_MS = 600_000;
  * What follows when an attempt is over without success. Only what may pass by itself is tried again (a peer that is away, a lost
  * worker); a wrong definition or failed training would fail the same way again.
  */
-export function afterFailure(reason: unknown, attempt: number, limits: RetryLimits): { readonly again: false } | { readonly again: true; readonly afterMs: number } {
+export function afterFailure(
+  reason: unknown,
+  attempt: number,
+  limits: RetryLimits,
+): { readonly again: false } | { readonly again: true; readonly afterMs: number } {
   if (!mayPass(reason) || attempt >= limits.attemptsMax) return { again: false };
   return { again: true, afterMs: Math.min(BACKOFF_MAX_MS, limits.backoffMs * 2 ** (attempt - 1)) };
 }

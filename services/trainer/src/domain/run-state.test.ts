@@ -21,7 +21,8 @@ describe('run states', () => {
   it('answers every pair of state and event exactly as the list of legal steps says', () => {
     for (const state of RUN_STATES) {
       expect(Object.keys(RUN_TRANSITIONS[state]).sort()).toEqual([...RUN_EVENTS].sort());
-      for (const event of RUN_EVENTS) expect([state, event, nextRunState(state, event)]).toEqual([state, event, LEGAL.get(`${state} ${event}`) ?? 'illegal']);
+      for (const event of RUN_EVENTS)
+        expect([state, event, nextRunState(state, event)]).toEqual([state, event, LEGAL.get(`${state} ${event}`) ?? 'illegal']);
     }
   });
 

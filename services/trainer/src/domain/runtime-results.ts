@@ -14,9 +14,14 @@ const resultShape = z.looseObject({
   parity: z.looseObject({ rows: z.int().positive(), max_abs_diff: z.number(), label_mismatches: z.literal(0) }),
 });
 
-const baselineShape = z.looseObject({ rows: z.int().positive(), features: z.array(z.looseObject({ name: z.string(), kind: z.enum(['numeric', 'categorical']) })).min(1) });
+const baselineShape = z.looseObject({
+  rows: z.int().positive(),
+  features: z.array(z.looseObject({ name: z.string(), kind: z.enum(['numeric', 'categorical']) })).min(1),
+});
 
-const goldenShape = z.looseObject({ rows: z.array(z.looseObject({ features: z.record(z.string(), z.unknown()), label: z.int(), probability: z.number() })).min(1) });
+const goldenShape = z.looseObject({
+  rows: z.array(z.looseObject({ features: z.record(z.string(), z.unknown()), label: z.int(), probability: z.number() })).min(1),
+});
 
 const SHAPES = { 'result.json': resultShape, 'baseline.json': baselineShape, 'golden.json': goldenShape } as const;
 type Shapes = typeof SHAPES;
@@ -34,10 +39,16 @@ export function readRuntimeFile<F extends ResultFile>(file: F, content: string):
   }
   const parsed = SHAPES[file].safeParse(document);
   if (parsed.success) return parsed.data as z.output<Shapes[F]>;
-  throw new AppError('TRAINING_FAILED', `the training runtime wrote a ${file} that is not as agreed: ${parsed.error.issues.map((i) => `${i.path.join('.')}: ${i.message}`).join('; ')}`);
+  throw new AppError(
+    'TRAINING_FAILED',
+    `the training runtime wrote a ${file} that is not as agreed: ${parsed.error.issues.map((i) => `${i.path.join('.')}: ${i.message}`).join('; ')}`,
+  );
 }
 
 /** What people see of a run at a glance: the metrics, and the gap of each protected attribute. */
 export function summary(result: RuntimeResult): Record<string, unknown> {
-  return { ...result.metrics, equal_opportunity_difference: Object.fromEntries(result.groups.map((g) => [g.attribute, g.equal_opportunity_difference])) };
+  return {
+    ...result.metrics,
+    equal_opportunity_difference: Object.fromEntries(result.groups.map((g) => [g.attribute, g.equal_opportunity_difference])),
+  };
 }

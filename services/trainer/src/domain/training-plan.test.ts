@@ -6,23 +6,41 @@ const model = (more: object = {}): ModelDefinition => {
   const definition = parseDefinition(
     {
       ...{ kind: 'Model', name: 'm', entity: 'person', features: ['person:AGEP', 'person:SEX'], protected: ['person:SEX', 'person:DIS'] },
-      ...{ label: { view: 'employment', feature: 'employed' }, trainingWindow: { from: '2015-01-01T00:00:00Z', to: '2016-01-01T00:00:00Z' }, ...more },
+      ...{
+        label: { view: 'employment', feature: 'employed' },
+        trainingWindow: { from: '2015-01-01T00:00:00Z', to: '2016-01-01T00:00:00Z' },
+        ...more,
+      },
     },
     'test',
   );
   if (!isDefinitionOf(definition, 'Model')) throw new Error('a Model definition parses as a Model');
   return definition;
 };
-const view = (name: string, features: object[]): [string, FeatureViewDefinition] => [name, parseDefinition({ kind: 'FeatureView', name, entity: 'person', features }, 'test') as FeatureViewDefinition];
+const view = (name: string, features: object[]): [string, FeatureViewDefinition] => [
+  name,
+  parseDefinition({ kind: 'FeatureView', name, entity: 'person', features }, 'test') as FeatureViewDefinition,
+];
 const views = new Map([
-  view('person', [{ name: 'AGEP', type: 'int64' }, { name: 'SEX', type: 'int64', categorical: true }, { name: 'DIS', type: 'int64', categorical: true }, { name: 'since', type: 'timestamp' }]),
+  view('person', [
+    { name: 'AGEP', type: 'int64' },
+    { name: 'SEX', type: 'int64', categorical: true },
+    { name: 'DIS', type: 'int64', categorical: true },
+    { name: 'since', type: 'timestamp' },
+  ]),
   view('employment', [{ name: 'employed', type: 'int64' }]),
 ]);
 
 describe('training plan', () => {
   it('asks for features and protected attributes once each, and types them by their views', () => {
     const plan = planTraining(model(), views);
-    expect(plan.trainingSet).toEqual({ labelView: 'employment', labelFeature: 'employed', features: ['person:AGEP', 'person:SEX', 'person:DIS'], from: new Date('2015-01-01T00:00:00Z'), to: new Date('2016-01-01T00:00:00Z') });
+    expect(plan.trainingSet).toEqual({
+      labelView: 'employment',
+      labelFeature: 'employed',
+      features: ['person:AGEP', 'person:SEX', 'person:DIS'],
+      from: new Date('2015-01-01T00:00:00Z'),
+      to: new Date('2016-01-01T00:00:00Z'),
+    });
     expect(plan.features).toEqual([
       { name: 'AGEP', reference: 'person:AGEP', type: 'int64', categorical: false },
       { name: 'SEX', reference: 'person:SEX', type: 'int64', categorical: true },
@@ -36,22 +54,43 @@ describe('training plan', () => {
     [{ features: ['person:since'] }, 'DEFINITION_INVALID', /is a timestamp/],
     [{ label: { view: 'employment', feature: 'x' } }, 'DEFINITION_INVALID', /employment:x/],
   ])('refuses %j with %s', (more, code, message) => {
-    expect(() => planTraining(model(more), views)).toThrow(expect.objectContaining({ code, message: expect.stringMatching(message) as string }));
+    expect(() => planTraining(model(more), views)).toThrow(
+      expect.objectContaining({ code, message: expect.stringMatching(message) as string }),
+    );
   });
 
   it('takes the other columns of a set as its keys, and refuses a set that lacks what was asked for', () => {
     const plan = planTraining(model(), views);
     const columns = ['house', 'person', 'event_time', 'person__AGEP', 'person__SEX', 'person__DIS', 'label'];
     expect(entityColumns(columns, plan)).toEqual(['house', 'person']);
-    expect(() => entityColumns(columns.filter((c) => c !== 'person__DIS'), plan)).toThrow(/missing: person__DIS/);
+    expect(() =>
+      entityColumns(
+        columns.filter((c) => c !== 'person__DIS'),
+        plan,
+      ),
+    ).toThrow(/missing: person__DIS/);
     expect(() => entityColumns(columns.slice(2), plan)).toThrow(/no entity key/);
   });
 
   it('writes the spec that the runtime reads', () => {
     const definition = model();
-    const facts = { runId: 'r', project: 'default', path: 'set.parquet', sha256: 'a'.repeat(64), keys: ['person_id'], mitigation: { method: 'reweighing', attribute: 'DIS' } as const };
+    const facts = {
+      runId: 'r',
+      project: 'default',
+      path: 'set.parquet',
+      sha256: 'a'.repeat(64),
+      keys: ['person_id'],
+      mitigation: { method: 'reweighing', attribute: 'DIS' } as const,
+    };
     expect(runtimeSpec(definition, planTraining(definition, views), facts)).toEqual({
-      ...{ runId: 'r', project: 'default', model: 'm', trainingSet: { path: 'set.parquet', sha256: 'a'.repeat(64) }, entityColumns: ['person_id'], eventTimeColumn: 'event_time' },
+      ...{
+        runId: 'r',
+        project: 'default',
+        model: 'm',
+        trainingSet: { path: 'set.parquet', sha256: 'a'.repeat(64) },
+        entityColumns: ['person_id'],
+        eventTimeColumn: 'event_time',
+      },
       features: [
         { name: 'AGEP', column: 'person__AGEP', type: 'int64', categorical: false },
         { name: 'SEX', column: 'person__SEX', type: 'int64', categorical: true },

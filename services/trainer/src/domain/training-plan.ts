@@ -41,7 +41,10 @@ export function entityColumns(columns: readonly string[], plan: TrainingPlan): s
   const missing = wanted.filter((column) => !columns.includes(column));
   const keys = columns.filter((column) => !wanted.includes(column));
   if (missing.length === 0 && keys.length > 0) return keys;
-  throw new AppError('TRAINING_FAILED', `the training set has the columns [${columns.join(', ')}]; ${missing.length > 0 ? `missing: ${missing.join(', ')}` : 'no entity key is among them'}`);
+  throw new AppError(
+    'TRAINING_FAILED',
+    `the training set has the columns [${columns.join(', ')}]; ${missing.length > 0 ? `missing: ${missing.join(', ')}` : 'no entity key is among them'}`,
+  );
 }
 
 export interface SpecFacts {
@@ -81,15 +84,29 @@ function columnOf(reference: string): string {
 
 function signatureFeature(model: string, reference: string, views: ReadonlyMap<string, FeatureViewDefinition>): SignatureFeature {
   const { name, type, categorical } = field(model, reference, views);
-  if (type === 'timestamp') throw new AppError('DEFINITION_INVALID', `model ${model}: ${reference} is a timestamp, which no learner takes as it is; declare a number made from it`);
+  if (type === 'timestamp')
+    throw new AppError(
+      'DEFINITION_INVALID',
+      `model ${model}: ${reference} is a timestamp, which no learner takes as it is; declare a number made from it`,
+    );
   return { name, reference, type, categorical };
 }
 
-function field(model: string, reference: string, views: ReadonlyMap<string, FeatureViewDefinition>): FeatureViewDefinition['spec']['features'][number] {
+function field(
+  model: string,
+  reference: string,
+  views: ReadonlyMap<string, FeatureViewDefinition>,
+): FeatureViewDefinition['spec']['features'][number] {
   const { view, feature } = splitReference(reference);
   const definition = views.get(view);
-  if (!definition) throw new AppError('VIEW_UNKNOWN', `model ${model} reads ${reference}, but there is no feature view ${view}; apply it first`, { details: { model, view } });
+  if (!definition)
+    throw new AppError('VIEW_UNKNOWN', `model ${model} reads ${reference}, but there is no feature view ${view}; apply it first`, {
+      details: { model, view },
+    });
   const found = definition.spec.features.find((f) => f.name === feature);
   if (found) return found;
-  throw new AppError('DEFINITION_INVALID', `model ${model} reads ${reference}, but the view ${view} has no feature ${feature}; it has ${definition.spec.features.map((f) => f.name).join(', ')}`);
+  throw new AppError(
+    'DEFINITION_INVALID',
+    `model ${model} reads ${reference}, but the view ${view} has no feature ${feature}; it has ${definition.spec.features.map((f) => f.name).join(', ')}`,
+  );
 }

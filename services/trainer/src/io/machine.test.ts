@@ -10,5 +10,9 @@ it('reads what nvidia-smi prints, and nothing from what it does not', () => {
 });
 
 it('answers on a machine with or without a GPU', async () => {
-  expect(await machineResources()).toMatchObject({ cpus: expect.any(Number) as number, memoryBytes: expect.any(Number) as number, gpus: expect.any(Array) as unknown[] });
+  expect(await machineResources()).toMatchObject({
+    cpus: expect.any(Number) as number,
+    memoryBytes: expect.any(Number) as number,
+    gpus: expect.any(Array) as unknown[],
+  });
 });

@@ -19,7 +19,9 @@ export async function machineResources(): Promise<MachineResources> {
 /** No nvidia-smi, or one that finds no driver, means no GPU. */
 async function gpus(): Promise<MachineResources['gpus']> {
   try {
-    const { stdout } = await promisify(execFile)('nvidia-smi', ['--query-gpu=name,memory.total', '--format=csv,noheader,nounits'], { timeout: NVIDIA_SMI_TIMEOUT_MS });
+    const { stdout } = await promisify(execFile)('nvidia-smi', ['--query-gpu=name,memory.total', '--format=csv,noheader,nounits'], {
+      timeout: NVIDIA_SMI_TIMEOUT_MS,
+    });
     return parseGpus(stdout);
   } catch {
     return [];

@@ -37,7 +37,10 @@ const IMPORTS = 'import lightgbm, numpy, onnx, onnxruntime, pyarrow, sklearn';
  */
 export async function ensurePython(options: EnsurePythonOptions): Promise<PythonRuntime> {
   const lockFile = options.lockFile ?? join(PACKAGE_DIR, 'requirements.lock');
-  const name = createHash('sha256').update(await readFile(lockFile)).digest('hex').slice(0, 16);
+  const name = createHash('sha256')
+    .update(await readFile(lockFile))
+    .digest('hex')
+    .slice(0, 16);
   const folder = join(options.home, name);
   const runtime: PythonRuntime = { python: join(folder, 'bin', 'python'), sourceDir: join(PACKAGE_DIR, 'src'), packageDir: PACKAGE_DIR };
   if (await isReady(folder)) return runtime;
@@ -78,7 +81,8 @@ async function proveImports(python: string, environment: Readonly<Record<string,
     await run(python, ['-c', IMPORTS], environment);
   } catch (error) {
     if (!messageOf(error).includes('libgomp')) throw error;
-    if (!(await aptInstall('libgomp1', environment, report))) throw missing('LightGBM needs the OpenMP library libgomp', 'apt-get install -y libgomp1', error);
+    if (!(await aptInstall('libgomp1', environment, report)))
+      throw missing('LightGBM needs the OpenMP library libgomp', 'apt-get install -y libgomp1', error);
     await run(python, ['-c', IMPORTS], environment);
   }
 }
@@ -124,7 +128,12 @@ function missing(what: string, command: string, cause?: unknown): AppError {
 const OUTPUT_TAIL_LENGTH = 2_000;
 
 /** Runs a tool to its end, its lines to `onLine`. @throws AppError ENGINE_MISSING with the end of its output */
-function run(command: string, args: readonly string[], environment: Readonly<Record<string, string>>, onLine: (line: string) => void = () => undefined): Promise<void> {
+function run(
+  command: string,
+  args: readonly string[],
+  environment: Readonly<Record<string, string>>,
+  onLine: (line: string) => void = () => undefined,
+): Promise<void> {
   return new Promise((resolve, reject) => {
     const child = spawn(command, args, { env: environment, stdio: ['ignore', 'pipe', 'pipe'] });
     let tail = '';
@@ -134,8 +143,14 @@ function run(command: string, args: readonly string[], environment: Readonly<Rec
         onLine(line);
       });
     }
-    child.once('error', (error) => reject(new AppError('ENGINE_MISSING', `${command} cannot be started: ${error.message}`, { cause: error })));
-    child.once('close', (code) => (code === 0 ? resolve() : reject(new AppError('ENGINE_MISSING', `\`${command} ${args.join(' ')}\` failed with code ${code}:\n${tail}`))));
+    child.once('error', (error) =>
+      reject(new AppError('ENGINE_MISSING', `${command} cannot be started: ${error.message}`, { cause: error })),
+    );
+    child.once('close', (code) =>
+      code === 0
+        ? resolve()
+        : reject(new AppError('ENGINE_MISSING', `\`${command} ${args.join(' ')}\` failed with code ${code}:\n${tail}`)),
+    );
   });
 }
 
@@ -148,7 +163,11 @@ const LOCK_WAIT_MAX_MS = 1_800_000;
 async function withLock(path: string, report: EnsurePythonOptions['report'], work: () => Promise<void>): Promise<void> {
   for (let waitedMs = 0; !(await tryLock(path)); waitedMs += 500) {
     if (waitedMs === 0) report?.('Python: another process is making the environment; waiting for it');
-    if (waitedMs > LOCK_WAIT_MAX_MS) throw new AppError('DEADLINE_EXCEEDED', `${path} was held by another process for ${LOCK_WAIT_MAX_MS / 60_000} minutes; remove it if no installation runs`);
+    if (waitedMs > LOCK_WAIT_MAX_MS)
+      throw new AppError(
+        'DEADLINE_EXCEEDED',
+        `${path} was held by another process for ${LOCK_WAIT_MAX_MS / 60_000} minutes; remove it if no installation runs`,
+      );
     await sleep(500);
   }
   const touch = setInterval(() => void utimes(path, new Date(), new Date()).catch(() => undefined), LOCK_TOUCH_MS);

@@ -12,6 +12,7 @@ export async function readDefinition(
 ): Promise<{ definition: ModelDefinition; champion: number }> {
   const answer = await registry.getModel({ project, model }, call);
   const definition = parseDefinition({ ...answer.spec, kind: 'Model', name: answer.name }, `model ${model} of the registry`);
-  if (!isDefinitionOf(definition, 'Model')) throw new AppError('DEFINITION_INVALID', `the registry's ${model} is of kind ${definition.kind}`);
+  if (!isDefinitionOf(definition, 'Model'))
+    throw new AppError('DEFINITION_INVALID', `the registry's ${model} is of kind ${definition.kind}`);
   return { definition, champion: answer.aliases.champion ?? 0 };
 }

@@ -51,7 +51,18 @@ export async function insertRun(tx: Tx, r: NewRun): Promise<RunRow | undefined> 
   const [row] = await tx.query<RunRow>(
     `INSERT INTO runs (project, run_id, model, state, reason, request_id, alert_id, mitigation, correlation_id, causation_id, traceparent)
      VALUES ($1, $2, $3, 'queued', $4, $5, $6, $7, $8, $9, $10) ON CONFLICT (project, request_id) DO NOTHING RETURNING *`,
-    [r.project, r.runId, r.model, r.reason, r.requestId, r.alertId, r.mitigation ? JSON.stringify(r.mitigation) : null, r.correlationId, r.causationId, r.traceparent],
+    [
+      r.project,
+      r.runId,
+      r.model,
+      r.reason,
+      r.requestId,
+      r.alertId,
+      r.mitigation ? JSON.stringify(r.mitigation) : null,
+      r.correlationId,
+      r.causationId,
+      r.traceparent,
+    ],
   );
   return row;
 }
@@ -72,7 +83,10 @@ export async function readRunByRequest(tx: Tx, project: string, requestId: strin
 const RUNS_MAX = 500;
 
 export function listRuns(tx: Tx, project: string, model: string): Promise<RunRow[]> {
-  return tx.query<RunRow>(`SELECT * FROM runs WHERE project = $1 AND ($2 = '' OR model = $2) ORDER BY queued_at DESC, run_id DESC LIMIT ${RUNS_MAX}`, [project, model]);
+  return tx.query<RunRow>(
+    `SELECT * FROM runs WHERE project = $1 AND ($2 = '' OR model = $2) ORDER BY queued_at DESC, run_id DESC LIMIT ${RUNS_MAX}`,
+    [project, model],
+  );
 }
 
 /** When the model's last run for an alert was asked for, with the clock of the database beside it. A cancelled one does not count. */
@@ -100,7 +114,10 @@ export async function lockNextRun(tx: Tx): Promise<RunRow | undefined> {
 
 /** Runs whose worker fell silent, locked. */
 export function lockExpiredRuns(tx: Tx, limit: number): Promise<RunRow[]> {
-  return tx.query<RunRow>(`SELECT * FROM runs WHERE state IN ('admitted', 'running') AND lease_until < now() ORDER BY lease_until LIMIT $1 FOR UPDATE SKIP LOCKED`, [limit]);
+  return tx.query<RunRow>(
+    `SELECT * FROM runs WHERE state IN ('admitted', 'running') AND lease_until < now() ORDER BY lease_until LIMIT $1 FOR UPDATE SKIP LOCKED`,
+    [limit],
+  );
 }
 
 /** What a step of the state may change besides the state. Times are given as the database's `now()` plus milliseconds. */
@@ -170,6 +187,9 @@ export async function renewLease(tx: Tx, h: Hold, leaseMs: number, step: string)
 
 /** Right after the spawn, so that the next attempt can end a child that outlived its worker. @returns false when the run is not this worker's any more. */
 export async function noteChild(tx: Tx, h: Hold, host: string, pid: number): Promise<boolean> {
-  const held = await tx.execute('UPDATE runs SET child_host = $5, child_pid = $6 WHERE project = $1 AND run_id = $2 AND lease_owner = $3 AND attempt = $4', [h.project, h.runId, h.owner, h.attempt, host, pid]);
+  const held = await tx.execute(
+    'UPDATE runs SET child_host = $5, child_pid = $6 WHERE project = $1 AND run_id = $2 AND lease_owner = $3 AND attempt = $4',
+    [h.project, h.runId, h.owner, h.attempt, host, pid],
+  );
   return held === 1;
 }

@@ -107,11 +107,24 @@ function keepLog(child: ChildProcess, path: string, onTail: (tail: string) => vo
   );
 }
 
-function failure(code: number | null, killedBy: NodeJS.Signals | null, last: { error?: ProgressLine & { event: 'error' }; tail: string }): AppError {
-  if (killedBy) return new AppError('TRAINING_FAILED', `the training process was ended by ${killedBy} from outside${killedBy === 'SIGKILL' ? ', most likely for want of memory' : ''}`);
-  if (!last.error) return new AppError('TRAINING_FAILED', `the training process ended with code ${code} and said nothing; its log ends: ${last.tail.trim() || '(empty)'}`);
+function failure(
+  code: number | null,
+  killedBy: NodeJS.Signals | null,
+  last: { error?: ProgressLine & { event: 'error' }; tail: string },
+): AppError {
+  if (killedBy)
+    return new AppError(
+      'TRAINING_FAILED',
+      `the training process was ended by ${killedBy} from outside${killedBy === 'SIGKILL' ? ', most likely for want of memory' : ''}`,
+    );
+  if (!last.error)
+    return new AppError(
+      'TRAINING_FAILED',
+      `the training process ended with code ${code} and said nothing; its log ends: ${last.tail.trim() || '(empty)'}`,
+    );
   const { code: reason, message } = last.error;
-  if (reason === 'SPEC_INVALID') return new AppError('DEFINITION_INVALID', `the training runtime refuses what the definition asks for: ${message}`);
+  if (reason === 'SPEC_INVALID')
+    return new AppError('DEFINITION_INVALID', `the training runtime refuses what the definition asks for: ${message}`);
   if (reason === 'PARITY_FAILED') return new AppError('PARITY_FAILED', message);
   return new AppError('TRAINING_FAILED', `${reason}: ${message}`);
 }

@@ -18,9 +18,13 @@ export interface DownloadOptions {
  * ARTIFACT_CORRUPT; then no file is left
  */
 export async function downloadTrainingSet(url: string, path: string, options: DownloadOptions): Promise<void> {
-  const response = await fetch(url, { signal: options.signal, headers: options.apiKey ? { authorization: `Bearer ${options.apiKey}` } : {} }).catch((error: unknown) => unavailable(url, error, options.signal));
+  const response = await fetch(url, {
+    signal: options.signal,
+    headers: options.apiKey ? { authorization: `Bearer ${options.apiKey}` } : {},
+  }).catch((error: unknown) => unavailable(url, error, options.signal));
   if (response.status === 404) throw new AppError('TRAINING_SET_UNKNOWN', `the feature store has no training set at ${url}`);
-  if (!response.ok || !response.body) throw new AppError('DEPENDENCY_UNAVAILABLE', `the feature store answered ${response.status} for ${url}`);
+  if (!response.ok || !response.body)
+    throw new AppError('DEPENDENCY_UNAVAILABLE', `the feature store answered ${response.status} for ${url}`);
   const hash = createHash('sha256');
   let bytes = 0;
   const counted = new Transform({
@@ -31,10 +35,12 @@ export async function downloadTrainingSet(url: string, path: string, options: Do
     },
   });
   try {
-    await pipeline(Readable.fromWeb(response.body as never), counted, createWriteStream(path), { signal: options.signal }).catch((error: unknown) => {
-      if (error instanceof AppError) throw error;
-      return unavailable(url, error, options.signal);
-    });
+    await pipeline(Readable.fromWeb(response.body as never), counted, createWriteStream(path), { signal: options.signal }).catch(
+      (error: unknown) => {
+        if (error instanceof AppError) throw error;
+        return unavailable(url, error, options.signal);
+      },
+    );
     const actual = hash.digest('hex');
     if (actual !== options.sha256) throw corrupt(options, `${bytes} bytes with sha256 ${actual}`);
   } catch (error) {

@@ -1,5 +1,12 @@
 import { newId } from '@headrace/base/ids';
-import type { GetRunRequest, ListRunsRequest, ListRunsResponse, RequestRunRequest, Run, TrainerDefinition } from '@headrace/contracts/training/v1/training';
+import type {
+  GetRunRequest,
+  ListRunsRequest,
+  ListRunsResponse,
+  RequestRunRequest,
+  Run,
+  TrainerDefinition,
+} from '@headrace/contracts/training/v1/training';
 import type { CallContext, Implementation } from '@headrace/platform/grpc/server';
 import { Injectable } from '@nestjs/common';
 import { CancelRun } from '../app/cancel-run.js';
