@@ -1,15 +1,17 @@
 /**
- * `npm run build && node bench/serving/run.ts`: the built serving service over libs/wire against the same service over grpc-js. Real Redis and Kafka,
+ * `npm run build && node bench/serving/run.ts`: the built serving service over libs/wire against the same service over grpc-js, and with traces on. Real Redis and Kafka,
  * prediction log, metrics and admission on. Prints the figures and the ratios, and writes `results.json` beside this file with machine and date.
  */
-import { execFileSync, spawn, type ChildProcess } from 'node:child_process';
+import { execFile, execFileSync, spawn, type ChildProcess } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import { chmodSync, existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { cpus, loadavg, tmpdir, totalmem } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
-import { parseArgs } from 'node:util';
+import { parseArgs, promisify } from 'node:util';
 import { compileBlobSchema, encodeBlob } from '@headrace/codec/feature-blob';
 import { joinEntityKey, onlineKey } from '@headrace/codec/feature-key';
 import { encodePredictRequest, type PredictRequestInput } from '@headrace/codec/predict-request';
@@ -34,11 +36,12 @@ const repository = join(here, '../..');
 const loadgenCache = join(repository, '.headrace/cache/wire-loadgen');
 const loadgen = join(loadgenCache, 'release/wire-loadgen');
 const ENTITIES = 512;
-const TRANSPORTS = ['wire', 'grpc-js'] as const;
+/** With traces: every trace is sampled and sent to a collector of ours that throws them away. */
+const SERVERS = ['wire', 'wire with traces', 'grpc-js'] as const;
 const KINDS = ['dense', 'entity'] as const;
 
 interface Row {
-  readonly transport: (typeof TRANSPORTS)[number];
+  readonly server: (typeof SERVERS)[number];
   readonly kind: (typeof KINDS)[number];
   readonly requestsPerSecond: number;
   readonly p50Ms: number;
@@ -68,24 +71,33 @@ const engines = await startEngines({
   durable: false,
   only: ['kafka', 'redis'],
 });
+const collector = await startCollector();
 const rows: Row[] = [];
 try {
   saveModel(join(work, 'state'));
   await fillRedis();
   for (const kind of KINDS) writeFileSync(payloadOf(kind), payload(kind));
   const servers = [];
-  for (const transport of TRANSPORTS) servers.push({ transport, ...(await startServing(transport)) });
-  for (const server of servers) for (const kind of KINDS) load(kind, server, 3);
-  for (const kind of KINDS) rows.push(...compare(kind, servers));
+  for (const server of SERVERS) servers.push({ server, ...(await startServing(server)) });
+  for (const running of servers) for (const kind of KINDS) await load(kind, running, 3);
+  for (const kind of KINDS) rows.push(...(await compare(kind, servers)));
   for (const { child } of servers) {
     child.kill('SIGTERM');
     await once(child, 'exit');
   }
 } finally {
+  collector.server.close();
   await cleanEngines(join(work, 'engines'));
   rmSync(work, { recursive: true, force: true });
 }
 report();
+
+/** Takes what an OTLP exporter sends and drops it. */
+async function startCollector(): Promise<{ server: Server; url: string }> {
+  const server = createServer((request, response) => request.resume().on('end', () => response.end()));
+  await once(server.listen(0, '127.0.0.1'), 'listening');
+  return { server, url: `http://127.0.0.1:${(server.address() as AddressInfo).port}` };
+}
 
 /** What a former run of serving would have left in its state folder: with it the service needs no registry. */
 function saveModel(stateDir: string): void {
@@ -147,13 +159,14 @@ function payload(kind: (typeof KINDS)[number]): Buffer {
   return Buffer.concat(parts);
 }
 
-async function startServing(transport: string): Promise<{ child: ChildProcess; grpc: string }> {
-  const profile = options.profile === '' ? [] : ['--cpu-prof', '--cpu-prof-dir', join(options.profile, transport)];
+async function startServing(server: (typeof SERVERS)[number]): Promise<{ child: ChildProcess; grpc: string }> {
+  const profile = options.profile === '' ? [] : ['--cpu-prof', '--cpu-prof-dir', join(options.profile, server)];
   const child = spawn('taskset', ['-c', '0', process.execPath, ...profile, join(repository, 'services/serving/dist/main.js')], {
     stdio: ['ignore', 'pipe', 'inherit'],
     env: {
       ...process.env,
-      HEADRACE_GRPC_TRANSPORT: transport,
+      HEADRACE_GRPC_TRANSPORT: server === 'grpc-js' ? 'grpc-js' : 'wire',
+      ...(server === 'wire with traces' ? { OTEL_EXPORTER_OTLP_ENDPOINT: collector.url, HEADRACE_TRACE_SAMPLE_RATIO: '1' } : {}),
       HEADRACE_HTTP_PORT: '0',
       HEADRACE_GRPC_PORT: '0',
       HEADRACE_LOG_LEVEL: 'error',
@@ -162,26 +175,31 @@ async function startServing(transport: string): Promise<{ child: ChildProcess; g
       HEADRACE_REDIS_URL: engines.redisUrl,
       // A busy machine may stop Redis for longer than the default.
       HEADRACE_SERVING_REDIS_TIMEOUT_MS: '5000',
-      HEADRACE_TOPIC_PREFIX: `bench-${transport}.`,
+      HEADRACE_TOPIC_PREFIX: `bench-${SERVERS.indexOf(server)}.`,
     },
   });
   for await (const line of createInterface({ input: child.stdout! })) {
     const said = JSON.parse(line) as { ready?: string; grpc: string };
     if (said.ready === 'serving') return { child, grpc: said.grpc };
   }
-  throw new Error(`serving over ${transport} ended before it was ready`);
+  throw new Error(`serving over ${server} ended before it was ready`);
 }
 
 interface Running {
-  readonly transport: Row['transport'];
+  readonly server: Row['server'];
   readonly child: ChildProcess;
   readonly grpc: string;
 }
 
 /** Turn about, so that what else the machine does meets both; of each the median run by requests per second. */
-function compare(kind: Row['kind'], servers: readonly Running[]): Row[] {
-  const rounds = Array.from({ length: Number(options.runs) }, () => servers.map((server) => load(kind, server, Number(options.seconds))));
-  return servers.map(({ transport }, i) => {
+async function compare(kind: Row['kind'], servers: readonly Running[]): Promise<Row[]> {
+  const rounds: number[][][] = [];
+  for (let i = 0; i < Number(options.runs); i++) {
+    const round = [];
+    for (const server of servers) round.push(await load(kind, server, Number(options.seconds)));
+    rounds.push(round);
+  }
+  return servers.map(({ server }, i) => {
     const runs = rounds.map((round) => round[i]!).sort((a, b) => a[0]! - b[0]!);
     const [requestsPerSecond, p50Ms, p99Ms, errors, serverCpuUs, rssMiB, clientCpuUs] = runs[runs.length >> 1]! as [
       number,
@@ -192,11 +210,11 @@ function compare(kind: Row['kind'], servers: readonly Running[]): Row[] {
       number,
       number,
     ];
-    return { transport, kind, requestsPerSecond, p50Ms, p99Ms, errors, serverCpuUs, rssMiB, clientCpuUs };
+    return { server, kind, requestsPerSecond, p50Ms, p99Ms, errors, serverCpuUs, rssMiB, clientCpuUs };
   });
 }
 
-function load(kind: Row['kind'], { child, grpc }: Running, seconds: number): number[] {
+async function load(kind: Row['kind'], { child, grpc }: Running, seconds: number): Promise<number[]> {
   const args = [
     '-c',
     '1',
@@ -220,22 +238,18 @@ function load(kind: Row['kind'], { child, grpc }: Running, seconds: number): num
     '--pid',
     String(child.pid),
   ];
-  return execFileSync('taskset', args, { encoding: 'utf8' }).trim().split('\t').map(Number);
+  const { stdout } = await promisify(execFile)('taskset', args, { encoding: 'utf8' });
+  return stdout.trim().split('\t').map(Number);
 }
 
 function report(): void {
-  const ratios = KINDS.map((kind) => {
-    const [wire, grpcJs] = TRANSPORTS.map((transport) => rows.find((r) => r.transport === transport && r.kind === kind)!);
-    return {
-      kind,
-      throughput: ratio(wire!.requestsPerSecond, grpcJs!.requestsPerSecond),
-      serverCpu: ratio(grpcJs!.serverCpuUs, wire!.serverCpuUs),
-      p50: ratio(grpcJs!.p50Ms, wire!.p50Ms),
-      p99: ratio(grpcJs!.p99Ms, wire!.p99Ms),
-    };
-  });
+  const pairs = [
+    ['wire', 'grpc-js'],
+    ['wire', 'wire with traces'],
+  ] as const;
+  const ratios = pairs.flatMap(([ours, other]) => KINDS.map((kind) => ({ ours, other, kind, ...compared(kind, ours, other) })));
   for (const measured of rows) console.info(JSON.stringify(measured));
-  console.info(`wire against grpc-js, times better, ${options.callers} in flight on one connection`);
+  console.info(`the first against the second, times better, ${options.callers} in flight on one connection`);
   for (const line of ratios) console.info(JSON.stringify(line));
   const machine = {
     cpu: cpus()[0]?.model,
@@ -248,6 +262,16 @@ function report(): void {
     join(here, 'results.json'),
     `${JSON.stringify({ date: new Date().toISOString(), machine, callers: Number(options.callers), seconds: Number(options.seconds), runs: Number(options.runs), rows, ratios }, null, 2)}\n`,
   );
+}
+
+function compared(kind: Row['kind'], ...pair: readonly [Row['server'], Row['server']]): Record<string, number> {
+  const [ours, other] = pair.map((server) => rows.find((r) => r.server === server && r.kind === kind)!) as [Row, Row];
+  return {
+    throughput: ratio(ours.requestsPerSecond, other.requestsPerSecond),
+    serverCpu: ratio(other.serverCpuUs, ours.serverCpuUs),
+    p50: ratio(other.p50Ms, ours.p50Ms),
+    p99: ratio(other.p99Ms, ours.p99Ms),
+  };
 }
 
 function ratio(a: number, b: number): number {

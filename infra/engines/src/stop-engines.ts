@@ -31,7 +31,12 @@ export async function stopUnlocked(
       const outcome = await stopProcess(record, STEPS[engine]);
       keepClasses(record, outcome);
       removePidFile(file);
-      report({ engine, phase: 'stopped', text: `${engine} ${outcome.how} (pid ${record.pid})`, elapsedMs: Date.now() - begin });
+      report({
+        engine,
+        phase: 'stopped',
+        text: `${outcome.how === 'stopped' ? '' : `(${outcome.how}) `}pid ${record.pid}`,
+        elapsedMs: Date.now() - begin,
+      });
       return [[engine, outcome] as const];
     }),
   );

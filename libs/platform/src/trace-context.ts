@@ -1,4 +1,4 @@
-import { randomBytes } from 'node:crypto';
+import { randomFillSync } from 'node:crypto';
 
 /** W3C Trace Context, version 00: `00-<32 hex trace id>-<16 hex span id>-<2 hex flags>`. */
 const TRACEPARENT = /^00-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})$/;
@@ -24,5 +24,16 @@ export function formatTraceparent(span: SpanIdentity): string {
 
 /** A context for a chain that begins here, so that logs and events of it can be joined even when no trace is exported. */
 export function newTraceparent(sampled = false): string {
-  return formatTraceparent({ traceId: randomBytes(16).toString('hex'), spanId: randomBytes(8).toString('hex'), sampled });
+  if (poolAt === POOL.length) {
+    randomFillSync(POOL);
+    poolAt = 0;
+  }
+  const hex = POOL.toString('hex', poolAt, (poolAt += IDS_BYTES));
+  return formatTraceparent({ traceId: hex.slice(0, 32), spanId: hex.slice(32), sampled });
 }
+
+/** 16 bytes of trace id and 8 of span id. */
+const IDS_BYTES = 24;
+/** One call into OpenSSL for many ids: it costs ten times what the rest does. */
+const POOL = Buffer.alloc(IDS_BYTES * 128);
+let poolAt = POOL.length;
