@@ -5,12 +5,13 @@ import tseslint from 'typescript-eslint';
 const boundaries = [
   { sourceTag: 'type:pure', onlyDependOnLibsWithTags: ['type:pure'] },
   { sourceTag: 'type:wire', onlyDependOnLibsWithTags: ['type:pure'] },
+  { sourceTag: 'type:executor', onlyDependOnLibsWithTags: ['type:pure'] },
   // testkit and engines for tests only; tests/architecture keeps production files off them.
   { sourceTag: 'type:platform', onlyDependOnLibsWithTags: ['type:pure', 'type:wire', 'type:testkit', 'type:engines'] },
   { sourceTag: 'type:engines', onlyDependOnLibsWithTags: ['type:pure'] },
   { sourceTag: 'type:testkit', onlyDependOnLibsWithTags: ['type:pure', 'type:engines'] },
   { sourceTag: 'type:client', onlyDependOnLibsWithTags: ['type:pure', 'type:wire'] },
-  { sourceTag: 'type:service', onlyDependOnLibsWithTags: ['type:pure', 'type:wire', 'type:platform', 'type:testkit'] },
+  { sourceTag: 'type:service', onlyDependOnLibsWithTags: ['type:pure', 'type:wire', 'type:executor', 'type:platform', 'type:testkit'] },
   { sourceTag: 'type:example', onlyDependOnLibsWithTags: ['type:pure', 'type:client', 'type:platform'] },
   {
     sourceTag: 'type:app',
@@ -21,6 +22,7 @@ const boundaries = [
     onlyDependOnLibsWithTags: [
       'type:pure',
       'type:wire',
+      'type:executor',
       'type:client',
       'type:platform',
       'type:engines',

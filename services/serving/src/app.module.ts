@@ -18,7 +18,7 @@ import { PredictionIds } from './domain/prediction-ids.js';
 import { OnModelChanged } from './events/on-model-changed.js';
 import { ArtifactCache, HttpArtifacts } from './io/artifact-cache.js';
 import { FeatureViews } from './io/feature-views.js';
-import { directBinding } from './io/onnx-runtime.js';
+import { directBinding } from '@headrace/executor/onnx-runtime';
 import { PredictionLog } from './io/prediction-log.js';
 import { RegistryClient } from './io/registry.js';
 import { RolloutEvents } from './io/rollout-events.js';

@@ -1,6 +1,6 @@
 import { AppError } from '@headrace/base/errors';
 import type { Batch } from '../domain/batch-lane.js';
-import type { FeatureBlock } from '../domain/feature-block.js';
+import type { FeatureBlock } from '@headrace/executor/feature-block';
 import type { PredictJob, ServedModel } from '../domain/predict-job.js';
 import { nameOf } from '../domain/version-description.js';
 

@@ -3,7 +3,7 @@ import { encodePredictResponse, type PredictResponseFields } from '@headrace/cod
 import { PredictRequestView } from '@headrace/codec/predict-request';
 import { ProtoWriter } from '@headrace/codec/writer';
 import type { Admission } from '../domain/admission.js';
-import type { FeatureBlock } from '../domain/feature-block.js';
+import type { FeatureBlock } from '@headrace/executor/feature-block';
 import type { PredictionIds } from '../domain/prediction-ids.js';
 import { nameOf } from '../domain/version-description.js';
 import { BatchRunner } from './batch-runner.js';

@@ -1,8 +1,8 @@
 import { AppError } from '@headrace/base/errors';
 import type { PredictRequestView } from '@headrace/codec/predict-request';
 import type { NamedColumnData } from '@headrace/codec/predict-column';
-import { FeatureBlock } from '../domain/feature-block.js';
-import type { InputPlan } from '../domain/input-plan.js';
+import { FeatureBlock } from '@headrace/executor/feature-block';
+import type { InputPlan } from '@headrace/executor/input-plan';
 import { nameOf } from '../domain/version-description.js';
 import type { ColumnValues, PredictJob, ServedModel } from '../domain/predict-job.js';
 

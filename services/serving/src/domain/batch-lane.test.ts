@@ -1,7 +1,7 @@
 import { seededRandom } from '@headrace/base/random';
 import { describe, expect, it } from 'vitest';
 import { BatchLane, type LaneJob } from './batch-lane.js';
-import { compileInputPlan } from './input-plan.js';
+import { compileInputPlan } from '@headrace/executor/input-plan';
 
 const plan = compileInputPlan(
   [

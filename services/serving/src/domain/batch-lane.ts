@@ -1,5 +1,5 @@
-import { FeatureBlock } from './feature-block.js';
-import type { InputPlan } from './input-plan.js';
+import { FeatureBlock } from '@headrace/executor/feature-block';
+import type { InputPlan } from '@headrace/executor/input-plan';
 
 /** What the lane needs to know of a waiting request; `firstRow` is set by the lane. */
 export interface LaneJob {

@@ -1,8 +1,8 @@
 import { compileBlobSchema, encodeBlob, type FeatureValue } from '@headrace/codec/feature-blob';
 import { describe, expect, it } from 'vitest';
 import { emptyRowLookup, EntityLookup, mergeViews } from './entity-lookup.js';
-import { FeatureBlock } from './feature-block.js';
-import { compileInputPlan } from './input-plan.js';
+import { FeatureBlock } from '@headrace/executor/feature-block';
+import { compileInputPlan } from '@headrace/executor/input-plan';
 import type { ViewSchema } from './version-description.js';
 
 const person: ViewSchema = {

@@ -9,8 +9,8 @@ import {
   type BlobSchema,
 } from '@headrace/codec/feature-blob';
 import { joinEntityKey, onlineKey, splitEntityKey } from '@headrace/codec/feature-key';
-import type { FeatureBlock } from './feature-block.js';
-import type { ColumnSlot, InputPlan } from './input-plan.js';
+import type { FeatureBlock } from '@headrace/executor/feature-block';
+import type { ColumnSlot, InputPlan } from '@headrace/executor/input-plan';
 import type { ViewSchema } from './version-description.js';
 
 /**

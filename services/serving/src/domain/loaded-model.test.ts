@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { BatchLane } from './batch-lane.js';
-import { compileInputPlan } from './input-plan.js';
+import { compileInputPlan } from '@headrace/executor/input-plan';
 import { LoadedModel } from './loaded-model.js';
 
 const plan = compileInputPlan([{ name: 'a', reference: 'v:a', type: 'float64' }], []);

@@ -1,17 +1,10 @@
 import { assert } from '@headrace/base/assert';
 import type { BatchLane, LaneJob } from './batch-lane.js';
 import type { EntityLookup } from './entity-lookup.js';
-import type { FeatureBlock } from './feature-block.js';
-import type { InputPlan } from './input-plan.js';
+import type { ModelSession } from '@headrace/executor/model-session';
+import type { InputPlan } from '@headrace/executor/input-plan';
 import { stepLoad, type LoadEvent, type LoadState } from './load-state.js';
 import type { RoutedVersion } from './routing-table.js';
-
-/** What answers rows: scores of the positive class, one per row, valid until the next run. */
-export interface ModelSession {
-  /** Answers at once, or by a promise where the runtime cannot do it synchronously. */
-  run(block: FeatureBlock, firstRow: number, rows: number): Float32Array | Promise<Float32Array>;
-  release(): void;
-}
 
 /** The parts of a version that can answer; present from `standby` to `draining`. */
 export interface LoadedParts<J extends LaneJob> {

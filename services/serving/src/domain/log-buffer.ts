@@ -1,5 +1,5 @@
 import type { PredictionBatch, PredictionColumn } from '@headrace/codec/predictions-logged';
-import { FeatureBlock } from './feature-block.js';
+import { FeatureBlock } from '@headrace/executor/feature-block';
 import type { PredictJob } from './predict-job.js';
 
 /**

@@ -1,7 +1,7 @@
 import type { AppError } from '@headrace/base/errors';
 import type { LaneJob } from './batch-lane.js';
-import type { FeatureBlock } from './feature-block.js';
-import type { ColumnSlot } from './input-plan.js';
+import type { FeatureBlock } from '@headrace/executor/feature-block';
+import type { ColumnSlot } from '@headrace/executor/input-plan';
 import type { LoadedModel } from './loaded-model.js';
 
 /**

@@ -8,7 +8,7 @@ import type { EventProducer } from '@headrace/platform/kafka/client';
 import type { Log } from '@headrace/platform/log';
 import { LogBuffer } from '../domain/log-buffer.js';
 import type { PredictJob } from '../domain/predict-job.js';
-import type { FeatureBlock } from '../domain/feature-block.js';
+import type { FeatureBlock } from '@headrace/executor/feature-block';
 import { LogAccount } from '../domain/log-account.js';
 
 export interface PredictionLogOptions {

@@ -1,8 +1,8 @@
 import { AppError } from '@headrace/base/errors';
 import { Tensor } from 'onnxruntime-node';
-import type { FeatureBlock } from '../domain/feature-block.js';
-import type { InputPlan } from '../domain/input-plan.js';
-import type { ModelSession } from '../domain/loaded-model.js';
+import type { FeatureBlock } from './feature-block.js';
+import type { InputPlan } from './input-plan.js';
+import type { ModelSession } from './model-session.js';
 import type { OnnxSession, OnnxTensorInfo } from './onnx-runtime.js';
 
 /** Input that carries the numeric features, and output that carries the scores; the training runtime names them so. */
