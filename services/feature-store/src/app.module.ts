@@ -6,6 +6,7 @@ import { BuildTrainingSet } from './app/build-training-set.js';
 import { GetOnlineFeatures } from './app/get-online-features.js';
 import { IngestRows } from './app/ingest-rows.js';
 import { ListViews } from './app/list-views.js';
+import { PushRows } from './app/push-rows.js';
 import { OnlineRebuilds, RebuildOnline } from './app/rebuild-online.js';
 import { ViewCatalogue } from './app/view-catalogue.js';
 import { LIMITS, type Config } from './config.js';
@@ -17,7 +18,9 @@ import { Schema } from './io/schema.js';
 import { SNAPSHOT_FOLDER, SnapshotFiles } from './io/snapshot-files.js';
 import { TrainingSetStore } from './io/training-set-store.js';
 import { FeastHttp } from './rpc/feast-http.js';
+import { FeastPushHttp } from './rpc/feast-push-http.js';
 import { FeatureStoreRpc } from './rpc/feature-store-rpc.js';
+import { PushHttp } from './rpc/push-http.js';
 import { TrainingSetsHttp } from './rpc/training-sets-http.js';
 import { ViewsHttp } from './rpc/views-http.js';
 import { FeatureTelemetry } from './telemetry.js';
@@ -28,7 +31,7 @@ export class AppModule {
     return {
       module: AppModule,
       imports: [PlatformModule.forRoot('feature-store', config, { postgres: true, redis: true, kafka: true })],
-      controllers: [ViewsHttp, TrainingSetsHttp, FeastHttp],
+      controllers: [ViewsHttp, TrainingSetsHttp, PushHttp, FeastHttp, FeastPushHttp],
       providers: [
         { provide: LIMITS, useValue: config },
         { provide: SNAPSHOT_FOLDER, useValue: resolve(config.stateDir, 'feature-store', 'training-sets') },
@@ -45,6 +48,7 @@ export class AppModule {
         ApplyDefinitions,
         ListViews,
         IngestRows,
+        PushRows,
         GetOnlineFeatures,
         BuildTrainingSet,
         OnFeatureRows,

@@ -5,6 +5,9 @@ export const guard: GuardTable = {
   http: {
     'GET /views': 'features:read',
     'GET /training-sets/:file': 'training:read',
+    'POST /rows': 'features:write',
+    'POST /push': 'features:write',
+    'POST /write-to-online-store': 'features:write',
     'POST /get-online-features': 'features:read',
   },
   grpc: {

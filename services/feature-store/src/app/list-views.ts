@@ -15,6 +15,10 @@ export class ListViews {
     private readonly definitions: DefinitionStore,
   ) {}
 
+  async find(project: string, name: string): Promise<View | undefined> {
+    return (await this.catalogue.newest()).find(project, name);
+  }
+
   /** The project's views by name, as they stand now. */
   async list(project: string): Promise<ListedView[]> {
     const { all } = await this.catalogue.newest();

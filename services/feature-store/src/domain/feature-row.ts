@@ -13,6 +13,8 @@ export interface IncomingRow {
   readonly entity: Readonly<Record<string, unknown>>;
   readonly eventTime: Date | undefined;
   readonly values: Readonly<Record<string, unknown>> | undefined;
+  /** The row as it stood in JSON, for the quarantine. */
+  readonly original?: unknown;
 }
 
 /** A row that fits its view. */

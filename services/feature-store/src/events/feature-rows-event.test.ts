@@ -1,6 +1,6 @@
 import { FeatureRowsPublished } from '@headrace/contracts/events/v1/events';
 import { expect, it } from 'vitest';
-import { featureRowsEvent, rowAsJson } from './feature-rows-event.js';
+import { featureRowsEvent, rowAsEvent } from './feature-rows-event.js';
 
 const { message } = featureRowsEvent;
 const rowOf = (row: unknown): unknown => {
@@ -50,9 +50,9 @@ it.each([
 it('keeps a refused row as it was sent', () => {
   const odd = { entity: { id: null }, eventTime: 5, values: 'x', extra: true };
   const [row] = message.fromJSON({ view: 'v', rows: [odd] }).rows;
-  expect(JSON.parse(rowAsJson('default', 'v', row!).toString())).toEqual({ project: 'default', view: 'v', rows: [odd] });
+  expect(JSON.parse(rowAsEvent('default', 'v', row!).toString())).toEqual({ project: 'default', view: 'v', rows: [odd] });
   expect(
-    JSON.parse(rowAsJson('default', 'v', { entity: { id: '1' }, eventTime: new Date(Number.NaN), values: { a: 1 } }).toString()).rows,
+    JSON.parse(rowAsEvent('default', 'v', { entity: { id: '1' }, eventTime: new Date(Number.NaN), values: { a: 1 } }).toString()).rows,
   ).toEqual([{ entity: { id: '1' }, values: { a: 1 } }]);
 });
 

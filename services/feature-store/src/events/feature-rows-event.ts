@@ -1,19 +1,14 @@
 import { FeatureRowsDecoder } from '@headrace/codec/feature-rows';
 import { FeatureRowsPublished } from '@headrace/contracts/events/v1/events';
-import { FeatureRow } from '@headrace/contracts/features/v1/features';
 import { featureRowsPublished, type EventType } from '@headrace/events/catalog';
 import type { IncomingRow } from '../domain/feature-row.js';
+import { readJsonRow, rowAsJson } from '../domain/json-row.js';
 
 /** The event as this service reads it. */
 export interface FeatureRowsEvent {
   readonly project: string;
   readonly view: string;
-  readonly rows: readonly ReceivedRow[];
-}
-
-export interface ReceivedRow extends IncomingRow {
-  /** The row as it stood in a JSON event, for the dead letter. */
-  readonly original?: unknown;
+  readonly rows: readonly IncomingRow[];
 }
 
 const decoder = new FeatureRowsDecoder();
@@ -34,53 +29,15 @@ export const featureRowsEvent: EventType<FeatureRowsEvent> = {
 };
 
 /** An event of one row in the documented JSON. */
-export function rowAsJson(project: string, view: string, row: ReceivedRow): Buffer {
-  return Buffer.from(JSON.stringify({ project, view, rows: [row.original ?? generatedJson(row)] }));
+export function rowAsEvent(project: string, view: string, row: IncomingRow): Buffer {
+  return Buffer.from(JSON.stringify({ project, view, rows: [rowAsJson(row)] }));
 }
-
-type JsonObject = Readonly<Record<string, unknown>>;
 
 /** @throws Error when the frame around the rows is wrong; a wrong row is left to validation. */
 function readEvent(json: unknown): FeatureRowsEvent {
-  const { project = '', view = '', rows = [] } = json as JsonObject;
+  const { project = '', view = '', rows = [] } = json as Readonly<Record<string, unknown>>;
   if (typeof project !== 'string') throw new Error('`project` must be a text');
   if (typeof view !== 'string') throw new Error('`view` must be a text');
   if (!Array.isArray(rows)) throw new Error('`rows` must be a list');
   return { project, view, rows: rows.map(readJsonRow) };
-}
-
-function readJsonRow(json: unknown): ReceivedRow {
-  const { entity, eventTime, event_time: snakeTime, values } = isObject(json) ? json : ({} as JsonObject);
-  return {
-    entity: isObject(entity) ? readKeys(entity) : {},
-    eventTime: readTime(eventTime ?? snakeTime),
-    values: isObject(values) ? values : undefined,
-    original: json,
-  };
-}
-
-/** Keys are often numbers in JSON; as text they are the same key as in protobuf. */
-function readKeys(entity: JsonObject): JsonObject {
-  for (const name in entity) {
-    if (typeof entity[name] === 'string') continue;
-    return Object.fromEntries(Object.entries(entity).map(([key, value]) => [key, Number.isSafeInteger(value) ? String(value) : value]));
-  }
-  return entity;
-}
-
-const RFC_3339 = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)$/i;
-
-function readTime(time: unknown): Date | undefined {
-  if (time === undefined || time === null) return undefined;
-  return new Date(typeof time === 'string' && RFC_3339.test(time) ? time : Number.NaN);
-}
-
-function isObject(value: unknown): value is JsonObject {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
-}
-
-/** A time that is no time has no JSON form; it is left out, and the reason tells. */
-function generatedJson({ entity, eventTime, values }: IncomingRow): unknown {
-  const timeIsValid = eventTime !== undefined && !Number.isNaN(eventTime.getTime());
-  return FeatureRow.toJSON({ entity, eventTime: timeIsValid ? eventTime : undefined, values } as FeatureRow);
 }

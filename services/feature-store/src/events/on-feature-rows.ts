@@ -6,7 +6,7 @@ import { Inject, Injectable } from '@nestjs/common';
 import { IngestRows, type RejectedRow } from '../app/ingest-rows.js';
 import { LIMITS, type Limits } from '../config.js';
 import { arrivalOfRecordUs } from '../domain/arrival.js';
-import { rowAsJson, type FeatureRowsEvent } from './feature-rows-event.js';
+import { rowAsEvent, type FeatureRowsEvent } from './feature-rows-event.js';
 
 type Event = Received<FeatureRowsEvent>;
 
@@ -53,7 +53,7 @@ function quarantine({ project, view, rows }: FeatureRowsEvent, { row, code, reas
   return {
     code,
     reason: `row ${row}: ${reason}`,
-    value: rowAsJson(project || DEFAULT_PROJECT, view, rows[row]!),
+    value: rowAsEvent(project || DEFAULT_PROJECT, view, rows[row]!),
     contentType: 'application/json',
   };
 }

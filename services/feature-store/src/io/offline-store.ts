@@ -15,6 +15,15 @@ export interface ViewRows {
   readonly rows: readonly MergedRow[];
 }
 
+export interface Appended {
+  /** Rows that were not there before. */
+  readonly inserted: number;
+  /** The others, when they were asked for. */
+  readonly known: ReadonlySet<MergedRow>;
+}
+
+const NONE: ReadonlySet<MergedRow> = new Set();
+
 /** Spreads the row counts of one view, so that concurrent writers rarely share a counter. */
 const COUNT_SHARDS = 16;
 
@@ -31,20 +40,21 @@ export class OfflineStore {
 
   constructor(private readonly postgres: Postgres) {}
 
-  /** All groups in one transaction. Repeating it changes nothing. @returns rows that were new, by view id. */
-  async append(groups: readonly ViewRows[]): Promise<Map<number, number>> {
+  /** All groups in one transaction. Repeating it changes nothing. @returns what was new, by view id. */
+  async append(groups: readonly ViewRows[], { tellKnown = false } = {}): Promise<Map<number, Appended>> {
     // One order for all writers, of views here and of rows in the statement: no deadlocks.
     const ordered = groups.filter((g) => g.rows.length > 0).sort((a, b) => a.view.id - b.view.id);
     for (const group of ordered) await this.#ensurePartitions(group);
     return this.postgres.transaction(async (tx) => {
-      const inserted = new Map<number, number>();
+      const appended = new Map<number, Appended>();
       for (const group of ordered) {
         const { id } = group.view;
-        const rows = (await this.#copyStraight(tx, group)) ?? (await appendView(tx, group));
-        if (rows > 0) await addToCount(tx, id, rows);
-        inserted.set(id, rows);
+        const straight = await this.#copyStraight(tx, group);
+        const outcome = straight === undefined ? await appendView(tx, group, tellKnown) : { inserted: straight, known: NONE };
+        if (outcome.inserted > 0) await addToCount(tx, id, outcome.inserted);
+        appended.set(id, outcome);
       }
-      return inserted;
+      return appended;
     });
   }
 
@@ -92,13 +102,25 @@ export class OfflineStore {
   }
 }
 
-async function appendView(tx: Tx, { view, rows }: ViewRows): Promise<number> {
+async function appendView(tx: Tx, { view, rows }: ViewRows, tellKnown: boolean): Promise<Appended> {
   const sql = appendSql(view);
   await tx.execute(sql.stage);
   await tx.copyFrom(sql.copy, encodeCopy(view, rows));
-  const inserted = await tx.execute(sql.insert);
+  const fresh = tellKnown ? await tx.query<FreshRow>(`${sql.insert}\n${FRESH}`) : undefined;
+  const inserted = fresh?.length ?? (await tx.execute(sql.insert));
   if (inserted < rows.length) await tx.execute(sql.widen);
-  return inserted;
+  return { inserted, known: fresh ? knownAmong(rows, fresh) : NONE };
+}
+
+interface FreshRow {
+  readonly entity: string;
+  readonly event_ms: number;
+  readonly content: number;
+}
+
+function knownAmong(rows: readonly MergedRow[], fresh: readonly FreshRow[]): Set<MergedRow> {
+  const names = new Set(fresh.map((row) => `${row.event_ms}/${row.content}/${row.entity}`));
+  return new Set(rows.filter((row) => !names.has(`${row.eventTimeMs}/${row.contentHash}/${row.entityKey}`)));
 }
 
 async function addToCount(tx: Tx, viewId: number, rows: number): Promise<void> {
@@ -161,6 +183,8 @@ export function newestRowsSql(view: View): string {
 function micros(column: string): string {
   return `(extract(epoch FROM ${column}) * 1000000)::bigint`;
 }
+
+const FRESH = `RETURNING _entity AS entity, ${micros('_event_time')} / 1000 AS event_ms, _content AS content`;
 
 interface StoredRow {
   readonly entity: string;

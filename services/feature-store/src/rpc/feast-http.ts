@@ -4,7 +4,7 @@ import { z } from 'zod';
 import { GetOnlineFeatures } from '../app/get-online-features.js';
 import type { FieldStatus, OnlineValue } from '../domain/online-vector.js';
 import { requestInvalid } from '../errors.js';
-import { projectOf } from './fields.js';
+import { parseBody, projectOf } from './fields.js';
 
 const keyValue = z.union([z.string(), z.number(), z.boolean()]).transform(String);
 
@@ -29,9 +29,7 @@ export class FeastHttp {
   @Post('get-online-features')
   @HttpCode(200)
   async get(@Body() body: unknown, @Query('project') project?: string): Promise<unknown> {
-    const parsed = request.safeParse(body);
-    if (!parsed.success) throw requestInvalid(parsed.error.issues.map((i) => `${i.path.join('.') || 'body'}: ${i.message}`).join('; '));
-    const { features, entities, full_feature_names: fullNames } = parsed.data;
+    const { features, entities, full_feature_names: fullNames } = parseBody(request, body);
     const keys = Object.keys(entities);
     const rows = toRows(entities);
     const vectors = await this.online.get({ project: projectOf(project), features, entities: rows });

@@ -14,33 +14,28 @@ import type {
   RebuildOnlineResponse,
   TrainingSet,
 } from '@headrace/contracts/features/v1/features';
-import type { Clock } from '@headrace/base/clock';
 import type { CallContext, Implementation } from '@headrace/platform/grpc/server';
-import { CLOCK } from '@headrace/platform/platform-module';
-import { Inject, Injectable } from '@nestjs/common';
+import { Injectable } from '@nestjs/common';
 import { ApplyDefinitions } from '../app/apply-definitions.js';
 import { BuildTrainingSet } from '../app/build-training-set.js';
 import { GetOnlineFeatures } from '../app/get-online-features.js';
-import { IngestRows } from '../app/ingest-rows.js';
+
 import { ListViews } from '../app/list-views.js';
+import { PushRows } from '../app/push-rows.js';
 import { RebuildOnline } from '../app/rebuild-online.js';
-import { pushArrivals } from '../domain/arrival.js';
 import { instantOf, projectOf } from './fields.js';
-import { toApplied, toDocument, toTrainingSet, toVector, toView } from './messages.js';
+import { destinationOf, toApplied, toDocument, toPublished, toTrainingSet, toVector, toView } from './messages.js';
 
 /** The gRPC door: reads the request, calls one use case, words the answer. */
 @Injectable()
 export class FeatureStoreRpc implements Implementation<typeof FeatureStoreDefinition> {
-  readonly #nextArrivalUs = pushArrivals();
-
   constructor(
     private readonly definitions: ApplyDefinitions,
     private readonly views: ListViews,
-    private readonly rows: IngestRows,
+    private readonly rows: PushRows,
     private readonly online: GetOnlineFeatures,
     private readonly trainingSets: BuildTrainingSet,
     private readonly rebuild: RebuildOnline,
-    @Inject(CLOCK) private readonly clock: Clock,
   ) {}
 
   async apply({ project, definitions, dryRun }: ApplyRequest): Promise<ApplyResponse> {
@@ -52,12 +47,8 @@ export class FeatureStoreRpc implements Implementation<typeof FeatureStoreDefini
     return { views: (await this.views.list(projectOf(project))).map(toView) };
   }
 
-  /** The caller learns of bad rows in the answer, so they go to no dead letter. */
-  async publishRows({ project, view, rows }: PublishRowsRequest): Promise<PublishRowsResponse> {
-    const arrivedUs = this.#nextArrivalUs(this.clock.nowMs());
-    const [outcome] = await this.rows.ingest([{ project: projectOf(project), view, rows, arrivedUs }]);
-    if (outcome!.kind === 'refused') throw outcome!.error;
-    return { accepted: outcome!.accepted, rejected: outcome!.rejected.map(({ row, code, reason }) => ({ row, code, reason })) };
+  async publishRows({ project, view, rows, to }: PublishRowsRequest): Promise<PublishRowsResponse> {
+    return toPublished(await this.rows.push({ project: projectOf(project), view, rows, to: destinationOf(to) }));
   }
 
   async getOnlineFeatures({ project, features, entities }: GetOnlineFeaturesRequest): Promise<GetOnlineFeaturesResponse> {

@@ -1,4 +1,5 @@
 import { DEFAULT_PROJECT, NAME_PATTERN } from '@headrace/base/ids';
+import type { z } from 'zod';
 import { requestInvalid } from '../errors.js';
 
 /** Empty = `default`. */
@@ -17,4 +18,11 @@ export function instantOf(field: string, date: Date | undefined): number {
   if (Number.isNaN(ms)) throw requestInvalid(`\`${field}\` is missing or no timestamp`);
   if (Math.abs(ms) >= YEAR_10000_MS) throw requestInvalid(`\`${field}\` lies beyond the year 9999`);
   return ms;
+}
+
+/** A JSON body against its schema. @throws AppError REQUEST_INVALID naming every wrong field. */
+export function parseBody<T extends z.ZodType>(schema: T, body: unknown): z.output<T> {
+  const parsed = schema.safeParse(body);
+  if (parsed.success) return parsed.data;
+  throw requestInvalid(parsed.error.issues.map((issue) => `${issue.path.join('.') || 'body'}: ${issue.message}`).join('; '));
 }

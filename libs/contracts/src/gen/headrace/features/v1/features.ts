@@ -74,6 +74,132 @@ export function changeToNumber(object: Change): number {
   }
 }
 
+/**
+ * Which stores pushed rows go to. ONLINE alone keeps no history: the row is gone with Redis. OFFLINE alone leaves the online store as it
+ * is until its next rebuild.
+ */
+export enum Destination {
+  UNSPECIFIED = "DESTINATION_UNSPECIFIED",
+  ONLINE = "DESTINATION_ONLINE",
+  OFFLINE = "DESTINATION_OFFLINE",
+  BOTH = "DESTINATION_BOTH",
+  UNRECOGNIZED = "UNRECOGNIZED",
+}
+
+export function destinationFromJSON(object: any): Destination {
+  switch (object) {
+    case 0:
+    case "DESTINATION_UNSPECIFIED":
+      return Destination.UNSPECIFIED;
+    case 1:
+    case "DESTINATION_ONLINE":
+      return Destination.ONLINE;
+    case 2:
+    case "DESTINATION_OFFLINE":
+      return Destination.OFFLINE;
+    case 3:
+    case "DESTINATION_BOTH":
+      return Destination.BOTH;
+    case -1:
+    case "UNRECOGNIZED":
+    default:
+      return Destination.UNRECOGNIZED;
+  }
+}
+
+export function destinationToJSON(object: Destination): string {
+  switch (object) {
+    case Destination.UNSPECIFIED:
+      return "DESTINATION_UNSPECIFIED";
+    case Destination.ONLINE:
+      return "DESTINATION_ONLINE";
+    case Destination.OFFLINE:
+      return "DESTINATION_OFFLINE";
+    case Destination.BOTH:
+      return "DESTINATION_BOTH";
+    case Destination.UNRECOGNIZED:
+    default:
+      return "UNRECOGNIZED";
+  }
+}
+
+export function destinationToNumber(object: Destination): number {
+  switch (object) {
+    case Destination.UNSPECIFIED:
+      return 0;
+    case Destination.ONLINE:
+      return 1;
+    case Destination.OFFLINE:
+      return 2;
+    case Destination.BOTH:
+      return 3;
+    case Destination.UNRECOGNIZED:
+    default:
+      return -1;
+  }
+}
+
+export enum RowVerdict {
+  UNSPECIFIED = "ROW_VERDICT_UNSPECIFIED",
+  ACCEPTED = "ROW_VERDICT_ACCEPTED",
+  DUPLICATE = "ROW_VERDICT_DUPLICATE",
+  REFUSED = "ROW_VERDICT_REFUSED",
+  UNRECOGNIZED = "UNRECOGNIZED",
+}
+
+export function rowVerdictFromJSON(object: any): RowVerdict {
+  switch (object) {
+    case 0:
+    case "ROW_VERDICT_UNSPECIFIED":
+      return RowVerdict.UNSPECIFIED;
+    case 1:
+    case "ROW_VERDICT_ACCEPTED":
+      return RowVerdict.ACCEPTED;
+    case 2:
+    case "ROW_VERDICT_DUPLICATE":
+      return RowVerdict.DUPLICATE;
+    case 3:
+    case "ROW_VERDICT_REFUSED":
+      return RowVerdict.REFUSED;
+    case -1:
+    case "UNRECOGNIZED":
+    default:
+      return RowVerdict.UNRECOGNIZED;
+  }
+}
+
+export function rowVerdictToJSON(object: RowVerdict): string {
+  switch (object) {
+    case RowVerdict.UNSPECIFIED:
+      return "ROW_VERDICT_UNSPECIFIED";
+    case RowVerdict.ACCEPTED:
+      return "ROW_VERDICT_ACCEPTED";
+    case RowVerdict.DUPLICATE:
+      return "ROW_VERDICT_DUPLICATE";
+    case RowVerdict.REFUSED:
+      return "ROW_VERDICT_REFUSED";
+    case RowVerdict.UNRECOGNIZED:
+    default:
+      return "UNRECOGNIZED";
+  }
+}
+
+export function rowVerdictToNumber(object: RowVerdict): number {
+  switch (object) {
+    case RowVerdict.UNSPECIFIED:
+      return 0;
+    case RowVerdict.ACCEPTED:
+      return 1;
+    case RowVerdict.DUPLICATE:
+      return 2;
+    case RowVerdict.REFUSED:
+      return 3;
+    case RowVerdict.UNRECOGNIZED:
+    default:
+      return -1;
+  }
+}
+
 export enum FieldStatus {
   UNSPECIFIED = "FIELD_STATUS_UNSPECIFIED",
   PRESENT = "FIELD_STATUS_PRESENT",
@@ -207,11 +333,18 @@ export interface PublishRowsRequest {
   project: string;
   view: string;
   rows: FeatureRow[];
+  /** Unspecified = both. */
+  to: Destination;
 }
 
 export interface PublishRowsResponse {
+  /** Duplicates included. */
   accepted: number;
   rejected: RowRejection[];
+  /** Accepted rows that were stored already, or came twice in this call. Unknown of rows that go online only. */
+  duplicates: number;
+  /** One for each row of the request, in its order. */
+  verdicts: RowVerdict[];
 }
 
 export interface RowRejection {
@@ -1215,7 +1348,7 @@ export const FeatureRow_EntityEntry: MessageFns<FeatureRow_EntityEntry> = {
 };
 
 function createBasePublishRowsRequest(): PublishRowsRequest {
-  return { project: "", view: "", rows: [] };
+  return { project: "", view: "", rows: [], to: Destination.UNSPECIFIED };
 }
 
 export const PublishRowsRequest: MessageFns<PublishRowsRequest> = {
@@ -1228,6 +1361,9 @@ export const PublishRowsRequest: MessageFns<PublishRowsRequest> = {
     }
     for (const v of message.rows) {
       FeatureRow.encode(v!, writer.uint32(26).fork()).join();
+    }
+    if (message.to !== Destination.UNSPECIFIED) {
+      writer.uint32(32).int32(destinationToNumber(message.to));
     }
     return writer;
   },
@@ -1269,6 +1405,14 @@ export const PublishRowsRequest: MessageFns<PublishRowsRequest> = {
             message.rows.push(FeatureRow.decode(reader, reader.uint32()));
             continue;
           }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.to = destinationFromJSON(reader.int32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1286,6 +1430,7 @@ export const PublishRowsRequest: MessageFns<PublishRowsRequest> = {
       project: isSet(object.project) ? globalThis.String(object.project) : "",
       view: isSet(object.view) ? globalThis.String(object.view) : "",
       rows: globalThis.Array.isArray(object?.rows) ? object.rows.map((e: any) => FeatureRow.fromJSON(e)) : [],
+      to: isSet(object.to) ? destinationFromJSON(object.to) : Destination.UNSPECIFIED,
     };
   },
 
@@ -1300,6 +1445,9 @@ export const PublishRowsRequest: MessageFns<PublishRowsRequest> = {
     if (message.rows?.length) {
       obj.rows = message.rows.map((e) => FeatureRow.toJSON(e));
     }
+    if (message.to !== Destination.UNSPECIFIED) {
+      obj.to = destinationToJSON(message.to);
+    }
     return obj;
   },
 
@@ -1311,12 +1459,13 @@ export const PublishRowsRequest: MessageFns<PublishRowsRequest> = {
     message.project = object.project ?? "";
     message.view = object.view ?? "";
     message.rows = object.rows?.map((e) => FeatureRow.fromPartial(e)) || [];
+    message.to = object.to ?? Destination.UNSPECIFIED;
     return message;
   },
 };
 
 function createBasePublishRowsResponse(): PublishRowsResponse {
-  return { accepted: 0, rejected: [] };
+  return { accepted: 0, rejected: [], duplicates: 0, verdicts: [] };
 }
 
 export const PublishRowsResponse: MessageFns<PublishRowsResponse> = {
@@ -1326,6 +1475,16 @@ export const PublishRowsResponse: MessageFns<PublishRowsResponse> = {
     }
     for (const v of message.rejected) {
       RowRejection.encode(v!, writer.uint32(18).fork()).join();
+    }
+    if (message.duplicates !== 0) {
+      writer.uint32(24).uint32(message.duplicates);
+    }
+    if (message.verdicts.length !== 0) {
+      writer.uint32(34).fork();
+      for (const v of message.verdicts) {
+        writer.int32(rowVerdictToNumber(v));
+      }
+      writer.join();
     }
     return writer;
   },
@@ -1359,6 +1518,32 @@ export const PublishRowsResponse: MessageFns<PublishRowsResponse> = {
             message.rejected.push(RowRejection.decode(reader, reader.uint32()));
             continue;
           }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.duplicates = reader.uint32();
+            continue;
+          }
+          case 4: {
+            if (tag === 32) {
+              message.verdicts.push(rowVerdictFromJSON(reader.int32()));
+
+              continue;
+            }
+
+            if (tag === 34) {
+              const end2 = reader.uint32() + reader.pos;
+              while (reader.pos < end2) {
+                message.verdicts.push(rowVerdictFromJSON(reader.int32()));
+              }
+
+              continue;
+            }
+
+            break;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1377,6 +1562,10 @@ export const PublishRowsResponse: MessageFns<PublishRowsResponse> = {
       rejected: globalThis.Array.isArray(object?.rejected)
         ? object.rejected.map((e: any) => RowRejection.fromJSON(e))
         : [],
+      duplicates: isSet(object.duplicates) ? globalThis.Number(object.duplicates) : 0,
+      verdicts: globalThis.Array.isArray(object?.verdicts)
+        ? object.verdicts.map((e: any) => rowVerdictFromJSON(e))
+        : [],
     };
   },
 
@@ -1388,6 +1577,12 @@ export const PublishRowsResponse: MessageFns<PublishRowsResponse> = {
     if (message.rejected?.length) {
       obj.rejected = message.rejected.map((e) => RowRejection.toJSON(e));
     }
+    if (message.duplicates !== 0) {
+      obj.duplicates = Math.round(message.duplicates);
+    }
+    if (message.verdicts?.length) {
+      obj.verdicts = message.verdicts.map((e) => rowVerdictToJSON(e));
+    }
     return obj;
   },
 
@@ -1398,6 +1593,8 @@ export const PublishRowsResponse: MessageFns<PublishRowsResponse> = {
     const message = createBasePublishRowsResponse();
     message.accepted = object.accepted ?? 0;
     message.rejected = object.rejected?.map((e) => RowRejection.fromPartial(e)) || [];
+    message.duplicates = object.duplicates ?? 0;
+    message.verdicts = object.verdicts?.map((e) => e) || [];
     return message;
   },
 };

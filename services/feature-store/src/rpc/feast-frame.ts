@@ -1,0 +1,32 @@
+import type { IncomingRow } from '../domain/feature-row.js';
+import { readJsonRow } from '../domain/json-row.js';
+import { requestInvalid } from '../errors.js';
+
+/** Feast's column of event times; `created` is its arrival time, which is ours to say. */
+const EVENT_TIME = 'event_timestamp';
+const CREATED = 'created';
+
+/** A frame by column -> rows: join keys, event time, and every other column is a feature. */
+export function rowsOfFrame(joinKeys: readonly string[], frame: Readonly<Record<string, readonly unknown[]>>): IncomingRow[] {
+  const columns = Object.entries(frame);
+  const count = columns[0]?.[1].length ?? 0;
+  if (columns.some(([, values]) => values.length !== count)) throw requestInvalid('the lists under `df` must all have the same length');
+  if (!Object.hasOwn(frame, EVENT_TIME)) throw requestInvalid(`\`df\` has no column ${EVENT_TIME}`);
+  const features = columns.filter(([name]) => name !== EVENT_TIME && name !== CREATED && !joinKeys.includes(name));
+  return Array.from({ length: count }, (_, row) =>
+    readJsonRow({
+      entity: Object.fromEntries(joinKeys.filter((key) => Object.hasOwn(frame, key)).map((key) => [key, frame[key]![row]])),
+      eventTime: withZone(frame[EVENT_TIME]![row]),
+      values: Object.fromEntries(features.map(([name, values]) => [name, values[row]])),
+    }),
+  );
+}
+
+const NO_ZONE = /^\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d+)?$/;
+
+/** Feast writes times in UTC without a zone, pandas with a space in the middle. */
+function withZone(time: unknown): unknown {
+  if (typeof time !== 'string') return time;
+  const text = time.replace(' ', 'T');
+  return NO_ZONE.test(text) ? `${text}Z` : text;
+}
