@@ -8,6 +8,7 @@ import { predictCommand } from './commands/predict.js';
 import { retrainCommand } from './commands/retrain.js';
 import { startCommand } from './commands/start.js';
 import { statusCommand } from './commands/status.js';
+import { topCommand } from './commands/top.js';
 
 /** Exit codes: 0 done, 1 failed, 2 wrong use, 3 not found, 4 refused. */
 const EXIT_OF_KIND: Readonly<Record<string, number>> = {
@@ -27,6 +28,7 @@ for (const command of [
   downCommand(),
   cleanCommand(),
   statusCommand(),
+  topCommand(),
   applyCommand(),
   predictCommand(),
   retrainCommand(),

@@ -4,13 +4,25 @@ import { resourceFromAttributes } from '@opentelemetry/resources';
 import { BatchSpanProcessor, ParentBasedSampler, TraceIdRatioBasedSampler, TracerProvider } from '@opentelemetry/sdk-trace';
 import { messageOf } from '@headrace/base/errors';
 import { AsyncLocalStorage } from 'node:async_hooks';
-import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client';
+import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry, type Metric } from 'prom-client';
 import { formatTraceparent, newTraceparent, parseTraceparent } from './trace-context.js';
 
 interface Named<L extends string> {
   readonly name: string;
   readonly help: string;
   readonly labels?: readonly L[];
+}
+
+export interface CollectedMetric extends Pick<Named<never>, 'name' | 'help'> {
+  readonly type: 'counter' | 'gauge' | 'histogram';
+  readonly read: () => readonly MetricSample[];
+}
+
+export interface MetricSample {
+  readonly labels: Readonly<Record<string, string | number>>;
+  readonly value: number;
+  /** Of the series where it differs from the metric's, as `..._bucket` does. */
+  readonly metricName?: string;
 }
 
 /** From half a millisecond to ten seconds; seconds, as Prometheus wants base units. */
@@ -61,6 +73,13 @@ export class Telemetry {
     buckets = LATENCY_BUCKETS,
   }: Named<L> & { readonly buckets?: readonly number[] }): Histogram<L> {
     return new Histogram({ name, help, labelNames: [...labels], buckets: [...buckets], registers: [this.registry] });
+  }
+
+  /** A metric whose values are kept elsewhere and read when Prometheus asks: for paths on which an `inc` or `observe` costs too much. */
+  collected({ name, help, type, read }: CollectedMetric): void {
+    const metric = { name, get: () => Promise.resolve({ name, help, type, values: read(), aggregator: 'sum' }) };
+    // The registry asks of a metric no more than these two; its type names the four classes only.
+    this.registry.registerMetric(metric as unknown as Metric);
   }
 
   /** Runs `work` inside a span. @param parent traceparent of the caller or of the causing event; unset = the current one. */

@@ -14,6 +14,7 @@ import { Predictor } from './app/predictor.js';
 import { RouteFinder } from './app/route-finder.js';
 import type { Config } from './config.js';
 import { Admission } from './domain/admission.js';
+import { StatisticsBook } from './domain/model-statistics.js';
 import { PredictionIds } from './domain/prediction-ids.js';
 import { OnModelChanged } from './events/on-model-changed.js';
 import { ArtifactCache, HttpArtifacts } from './io/artifact-cache.js';
@@ -116,11 +117,19 @@ function io(config: Config): Provider[] {
 function app(config: Config): Provider[] {
   return [
     { provide: RouteFinder, useFactory: () => new RouteFinder() },
+    { provide: StatisticsBook, useFactory: () => new StatisticsBook() },
     { provide: Admission, useFactory: () => new Admission(config.requestsMax, config.rowsMax) },
     {
       provide: ModelHost,
-      inject: [RouteFinder, ArtifactCache, RoutingFile, RolloutEvents, Telemetry],
-      useFactory: (routes: RouteFinder, artifacts: ArtifactCache, file: RoutingFile, rollouts: RolloutEvents, telemetry: Telemetry) =>
+      inject: [RouteFinder, ArtifactCache, RoutingFile, RolloutEvents, Telemetry, StatisticsBook],
+      useFactory: (
+        routes: RouteFinder,
+        artifacts: ArtifactCache,
+        file: RoutingFile,
+        rollouts: RolloutEvents,
+        telemetry: Telemetry,
+        statistics: StatisticsBook,
+      ) =>
         new ModelHost({
           routes,
           open: (description, signal) => openVersion(description, artifacts, config.batchRowsMax, signal),
@@ -129,6 +138,7 @@ function app(config: Config): Provider[] {
             telemetry.rollout(change);
             rollouts.say(toEvent(change, config.instance), cause);
           },
+          statistics,
           nowMs,
         }),
     },
@@ -146,17 +156,18 @@ function app(config: Config): Provider[] {
     },
     {
       provide: Predictor,
-      inject: [RouteFinder, Admission, RedisClient, PredictionLog, Telemetry, RegistryFollower, Resources],
+      inject: [RouteFinder, Admission, RedisClient, PredictionLog, Telemetry, StatisticsBook, RegistryFollower, Resources],
       useFactory: (
         routes: RouteFinder,
         admission: Admission,
         store: RedisClient,
         log: PredictionLog,
-        metrics: Telemetry,
+        telemetry: Telemetry,
+        statistics: StatisticsBook,
         follower: RegistryFollower,
         resources: Resources,
       ) => {
-        metrics.watch(admission, log.account);
+        telemetry.watch(admission, log.account, statistics);
         const refreshViews = (projects: ReadonlySet<string>): Promise<boolean> => follower.refreshViews(projects);
         const predictor = new Predictor({
           routes,
@@ -164,7 +175,8 @@ function app(config: Config): Provider[] {
           ids: new PredictionIds(randomBytes(5)),
           store,
           log,
-          metrics,
+          unrouted: statistics.unrouted,
+          lookedUp: (outcome) => telemetry.lookedUp(outcome),
           refreshViews,
           nowMs,
         });

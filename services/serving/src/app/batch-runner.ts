@@ -10,7 +10,6 @@ export interface RunnerCalls {
   refuse(job: PredictJob, error: AppError): void;
   /** Refuses a job that nobody waits for any more. */
   isLate(job: PredictJob): boolean;
-  ran(rows: number, seconds: number): void;
 }
 
 /** Runs what waits in the lanes, one native run for each version, and large requests slice by slice. */
@@ -68,8 +67,11 @@ export class BatchRunner {
 
   #finish(model: ServedModel, batch: Batch<PredictJob>, scores: Float32Array, startedAt: number): void {
     const { lane } = model.parts;
-    this.#calls.ran(batch.rows, (performance.now() - startedAt) / 1000);
-    for (const job of batch.jobs) this.#calls.answer(job, batch.block, job.firstRow, scores, job.firstRow);
+    model.statistics.ran(batch.rows, (performance.now() - startedAt) / 1000);
+    for (const job of batch.jobs) {
+      model.statistics.queue.observe((startedAt - job.startedAtMs) / 1000);
+      this.#calls.answer(job, batch.block, job.firstRow, scores, job.firstRow);
+    }
     lane.recycle(batch);
   }
 
@@ -79,7 +81,10 @@ export class BatchRunner {
     const { session, lane } = model.parts;
     for (const job of batch.jobs) {
       try {
+        const startedAt = performance.now();
         const scores = session.run(batch.block, job.firstRow, job.rows);
+        model.statistics.ran(job.rows, (performance.now() - startedAt) / 1000);
+        model.statistics.queue.observe((startedAt - job.startedAtMs) / 1000);
         if (scores instanceof Promise) throw new Error('the public API never throws synchronously');
         this.#calls.answer(job, batch.block, job.firstRow, scores, 0);
       } catch (error) {
@@ -113,7 +118,8 @@ export class BatchRunner {
       // Not awaited when it is there: the session's memory is good only until its next run.
       const scores = answer instanceof Promise ? await answer : answer;
       job.scores!.set(scores.subarray(0, rows), job.rowsDone);
-      this.#calls.ran(rows, (performance.now() - startedAt) / 1000);
+      job.loaded.statistics.ran(rows, (performance.now() - startedAt) / 1000);
+      if (job.rowsDone === 0) job.loaded.statistics.queue.observe((startedAt - job.startedAtMs) / 1000);
       job.rowsDone += rows;
     } catch (error) {
       failure = runFailed(job.loaded, error);

@@ -2,6 +2,7 @@ import { AppError, toAppError } from '@headrace/base/errors';
 import type { Cause } from '@headrace/platform/kafka/cause';
 import { mergeViews } from '../domain/entity-lookup.js';
 import { LoadedModel, type LoadedParts } from '../domain/loaded-model.js';
+import { ModelStatistics, type StatisticsBook } from '../domain/model-statistics.js';
 import type { PredictJob, ServedModel } from '../domain/predict-job.js';
 import { nameOf, type VersionDescription, type ViewSchema } from '../domain/version-description.js';
 import type { SavedRouting } from '../io/routing-file.js';
@@ -18,6 +19,7 @@ export interface HostDependencies {
   readonly open: (description: VersionDescription, signal: AbortSignal) => Promise<LoadedParts<PredictJob>>;
   readonly save: (routing: SavedRouting) => Promise<void>;
   readonly report: (change: RolloutStep, cause: Cause | undefined) => void;
+  readonly statistics: StatisticsBook;
   readonly nowMs: () => number;
 }
 
@@ -49,6 +51,19 @@ export class ModelHost {
   /** Loaded, loading, draining and lately failed versions; '' = of all projects. */
   list(project: string): ServedModel[] {
     return [...this.#held.keys()].filter((model) => project === '' || model.project === project);
+  }
+
+  /** What a version that answers here was described as. @param version 0 = the champion. @throws AppError MODEL_NOT_LOADED, VERSION_UNKNOWN */
+  describe(project: string, model: string, version: number): VersionDescription {
+    const routes = this.#deps.routes.table.routesOf(project, model);
+    const found = version === 0 ? routes?.champion : routes?.versions.get(version);
+    const description = found && this.#held.get(found);
+    if (description) return description;
+    throw new AppError(
+      routes && version > 0 ? 'VERSION_UNKNOWN' : 'MODEL_NOT_LOADED',
+      `${version > 0 ? `version ${version}` : 'no champion'} of model ${model} is ${version > 0 ? 'not ' : ''}loaded here (project ${project})`,
+      { details: { model } },
+    );
   }
 
   championOf(project: string, model: string): ServedModel | undefined {
@@ -134,7 +149,13 @@ export class ModelHost {
 
   async #load(description: VersionDescription, cause: Cause | undefined): Promise<ServedModel> {
     const { project, model: name, version, artifactSha256 } = description;
-    const model: ServedModel = new LoadedModel<PredictJob>(project, name, version, artifactSha256);
+    const model: ServedModel = new LoadedModel<PredictJob>(
+      project,
+      name,
+      version,
+      artifactSha256,
+      this.#deps.statistics.of(project, name, version),
+    );
     this.#forgetFailure(model);
     this.#held.set(model, description);
     try {
@@ -157,7 +178,7 @@ export class ModelHost {
 
   /** A version that was refused before anything of it was loaded: listed and published like a failed load. */
   reportRefused(project: string, name: string, version: number, error: AppError, cause: Cause | undefined): void {
-    const model: ServedModel = new LoadedModel<PredictJob>(project, name, version, '');
+    const model: ServedModel = new LoadedModel<PredictJob>(project, name, version, '', new ModelStatistics(project, name, version));
     this.#forgetFailure(model);
     model.fail(error.message);
     this.#held.set(model, undefined);

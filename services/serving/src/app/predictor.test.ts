@@ -10,6 +10,7 @@ import type { FeatureBlock } from '@headrace/executor/feature-block';
 import { compileInputPlan } from '@headrace/executor/input-plan';
 import type { ModelSession } from '@headrace/executor/model-session';
 import { LoadedModel } from '../domain/loaded-model.js';
+import { ModelStatistics } from '../domain/model-statistics.js';
 import type { PredictJob, PredictReplies, ServedModel } from '../domain/predict-job.js';
 import { PredictionIds } from '../domain/prediction-ids.js';
 import { RoutingTable } from '../domain/routing-table.js';
@@ -68,7 +69,7 @@ class Replies implements PredictReplies {
 
 function setUp(session: ModelSession, requestsMax = 100) {
   const routes = new RouteFinder();
-  const model: ServedModel = new LoadedModel<PredictJob>('default', 'm', 1, '');
+  const model: ServedModel = new LoadedModel<PredictJob>('default', 'm', 1, '', new ModelStatistics('default', 'm', 1));
   model.step('start');
   model.stand({ session, lane: new BatchLane(plan, LANE_ROWS), plan, threshold: 0.5, lookup: undefined, missingFeatures: 'null' });
   model.step('routed');
@@ -80,7 +81,8 @@ function setUp(session: ModelSession, requestsMax = 100) {
     ids: new PredictionIds(new Uint8Array(5)),
     store: { getBuffers: () => Promise.reject(new Error('not asked')) },
     log: { append: ignore },
-    metrics: { answered: ignore, latency: ignore, refused: ignore, batch: ignore, lookup: ignore },
+    unrouted: new ModelStatistics('', '', 0),
+    lookedUp: ignore,
     refreshViews: () => Promise.resolve(false),
     nowMs: () => 1_000,
   });

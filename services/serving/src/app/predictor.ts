@@ -4,6 +4,7 @@ import { PredictRequestView } from '@headrace/codec/predict-request';
 import { ProtoWriter } from '@headrace/codec/writer';
 import type { Admission } from '../domain/admission.js';
 import type { FeatureBlock } from '@headrace/executor/feature-block';
+import type { ModelStatistics } from '../domain/model-statistics.js';
 import type { PredictionIds } from '../domain/prediction-ids.js';
 import { nameOf } from '../domain/version-description.js';
 import { BatchRunner } from './batch-runner.js';
@@ -21,19 +22,13 @@ export interface PredictorDependencies {
   readonly ids: PredictionIds;
   readonly store: OnlineStore;
   readonly log: { append(job: PredictJob, block: FeatureBlock, firstRow: number, scores: Float32Array, firstScore: number): void };
-  readonly metrics: PredictMetrics;
+  /** Of requests that found no version. */
+  readonly unrouted: ModelStatistics;
+  readonly lookedUp: (outcome: LookupOutcome) => void;
   /** Told when blobs could not be read; resolves when a newer layout of the views is known, or at once when there is none. */
   readonly refreshViews: (projects: ReadonlySet<string>) => Promise<boolean>;
   /** ms since the epoch */
   readonly nowMs: () => number;
-}
-
-export interface PredictMetrics {
-  answered(model: ServedModel, requests: number, rows: number): void;
-  latency(model: ServedModel, seconds: number): void;
-  refused(model: ServedModel | undefined, code: string): void;
-  batch(rows: number, seconds: number): void;
-  lookup(outcome: LookupOutcome): void;
 }
 
 /**
@@ -69,7 +64,6 @@ export class Predictor {
       answer: (job, block, firstRow, scores, firstScore) => this.#answer(job, block, firstRow, scores, firstScore),
       refuse: (job, error) => this.#refuse(job, error),
       isLate: (job) => this.#isLate(job),
-      ran: (rows, seconds) => this.#deps.metrics.batch(rows, seconds),
     });
   }
 
@@ -89,7 +83,7 @@ export class Predictor {
       this.#accept(view, route.model, route.arm, rows, reply, deadlineMs, replies);
     } catch (thrown) {
       const error = toAppError(thrown);
-      this.#deps.metrics.refused(model, error.code);
+      (model?.statistics ?? this.#deps.unrouted).failed(error.code, 0);
       replies.fail(reply, error);
     }
   }
@@ -182,7 +176,7 @@ export class Predictor {
     const refuse = (job: PredictJob, error: AppError): void => this.#refuse(job, error);
     const alive = jobs.filter((job) => !this.#isLate(job));
     let { ready, outcome } = await lookUpFeatures(alive, this.#deps.store, this.#deps.nowMs, refuse);
-    this.#deps.metrics.lookup(outcome);
+    this.#deps.lookedUp(outcome);
     if (outcome.unknownLayouts > 0 && (await this.#deps.refreshViews(new Set(ready.map((job) => job.loaded.project))))) {
       for (const job of ready) job.block!.clear(0, job.rows);
       ({ ready, outcome } = await lookUpFeatures(ready, this.#deps.store, this.#deps.nowMs, refuse));
@@ -219,14 +213,12 @@ export class Predictor {
     // Logged first: what is asked of the call, such as its trace, is gone with its answer.
     this.#deps.log.append(job, block, firstRow, scores, firstScore);
     job.replies.ok(job.reply, writer.bytes, 0, writer.pos);
-    loaded.answered += rows;
-    this.#deps.metrics.answered(loaded, 1, rows);
-    this.#deps.metrics.latency(loaded, (performance.now() - job.startedAtMs) / 1000);
+    loaded.statistics.answered(rows, (performance.now() - job.startedAtMs) / 1000, this.#deps.nowMs());
     this.#end(job);
   }
 
   #refuse(job: PredictJob, error: AppError): void {
-    this.#deps.metrics.refused(job.loaded, error.code);
+    job.loaded.statistics.failed(error.code, (performance.now() - job.startedAtMs) / 1000);
     job.replies.fail(job.reply, error);
     this.#end(job);
   }

@@ -1,13 +1,14 @@
 import { describe, expect, it } from 'vitest';
 import { BatchLane } from './batch-lane.js';
 import { compileInputPlan } from '@headrace/executor/input-plan';
+import { ModelStatistics } from './model-statistics.js';
 import { LoadedModel } from './loaded-model.js';
 
 const plan = compileInputPlan([{ name: 'a', reference: 'v:a', type: 'float64' }], []);
 
 function standing(): { model: LoadedModel<never>; released: () => number } {
   let released = 0;
-  const model = new LoadedModel<never>('p', 'm', 1, 'sha');
+  const model = new LoadedModel<never>('p', 'm', 1, 'sha', new ModelStatistics('p', 'm', 1));
   model.step('start');
   model.stand({
     session: { run: () => new Float32Array(), release: () => void released++ },

@@ -3,6 +3,7 @@ import type { BatchLane, LaneJob } from './batch-lane.js';
 import type { EntityLookup } from './entity-lookup.js';
 import type { ModelSession } from '@headrace/executor/model-session';
 import type { InputPlan } from '@headrace/executor/input-plan';
+import type { ModelStatistics } from './model-statistics.js';
 import { stepLoad, type LoadEvent, type LoadState } from './load-state.js';
 import type { RoutedVersion } from './routing-table.js';
 
@@ -25,7 +26,6 @@ export interface LoadedParts<J extends LaneJob> {
 export class LoadedModel<J extends LaneJob> implements RoutedVersion {
   state: LoadState = 'pending';
   failure = '';
-  answered = 0;
   loadedAtMs = 0;
   pins = 0;
   #parts: LoadedParts<J> | undefined;
@@ -36,6 +36,7 @@ export class LoadedModel<J extends LaneJob> implements RoutedVersion {
     readonly model: string,
     readonly version: number,
     readonly artifactSha256: string,
+    readonly statistics: ModelStatistics,
   ) {}
 
   get parts(): LoadedParts<J> {

@@ -5,6 +5,7 @@ import { describe, expect, it } from 'vitest';
 import { BatchLane } from '../domain/batch-lane.js';
 import { FeatureBlock } from '@headrace/executor/feature-block';
 import { compileInputPlan } from '@headrace/executor/input-plan';
+import { ModelStatistics } from '../domain/model-statistics.js';
 import { LoadedModel } from '../domain/loaded-model.js';
 import { PredictJob, type PredictReplies } from '../domain/predict-job.js';
 import { PredictionLog, type PredictionLogOptions } from './prediction-log.js';
@@ -16,7 +17,7 @@ const silent = { warn: () => undefined, info: () => undefined };
 const replies: PredictReplies = { ok: () => undefined, fail: () => undefined, isGone: () => false, traceparentOf: () => '' };
 
 function job(id: string, rows: number): PredictJob {
-  const model = new LoadedModel<PredictJob>('default', 'm', 1, '');
+  const model = new LoadedModel<PredictJob>('default', 'm', 1, '', new ModelStatistics('default', 'm', 1));
   model.step('start');
   model.stand({
     session: { run: () => scores, release: () => undefined },

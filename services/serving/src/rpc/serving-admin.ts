@@ -1,19 +1,25 @@
 import { DEFAULT_PROJECT } from '@headrace/base/ids';
 import {
   LoadState,
+  type DescribeVersionRequest,
+  type GetStatisticsRequest,
+  type GetStatisticsResponse,
   type ListLoadedRequest,
   type ListLoadedResponse,
   type LoadedVersion,
   type LoadVersionRequest,
   type ServingAdminDefinition,
+  type VersionDescription,
 } from '@headrace/contracts/serving/v1/serving';
 import type { Implementation } from '@headrace/platform/grpc/server';
 import { Injectable } from '@nestjs/common';
 import { RegistryFollower } from '../app/follow-registry.js';
 import { ModelHost } from '../app/model-host.js';
 import type { LoadState as State } from '../domain/load-state.js';
+import { StatisticsBook } from '../domain/model-statistics.js';
 import type { ServedModel } from '../domain/predict-job.js';
 import { requestInvalid } from '../errors.js';
+import { descriptionMessage, statisticsMessage } from './messages.js';
 
 const STATES: Readonly<Record<State, LoadState>> = {
   pending: LoadState.PENDING,
@@ -30,6 +36,7 @@ export class ServingAdmin implements Implementation<typeof ServingAdminDefinitio
   constructor(
     private readonly host: ModelHost,
     private readonly follower: RegistryFollower,
+    private readonly statistics: StatisticsBook,
   ) {}
 
   listLoaded({ project }: ListLoadedRequest): Promise<ListLoadedResponse> {
@@ -42,6 +49,15 @@ export class ServingAdmin implements Implementation<typeof ServingAdminDefinitio
     return this.#message(await this.follower.loadPinned(project || DEFAULT_PROJECT, model, version));
   }
 
+  getStatistics({ project, model }: GetStatisticsRequest): Promise<GetStatisticsResponse> {
+    return Promise.resolve({ versions: this.statistics.list(project, model).map(statisticsMessage) });
+  }
+
+  async describeVersion({ project, model, version }: DescribeVersionRequest): Promise<VersionDescription> {
+    if (model === '') throw requestInvalid('model', 'is empty; name the model');
+    return Promise.resolve(descriptionMessage(this.host.describe(project || DEFAULT_PROJECT, model, version)));
+  }
+
   #message(model: ServedModel): LoadedVersion {
     return {
       project: model.project,
@@ -50,7 +66,7 @@ export class ServingAdmin implements Implementation<typeof ServingAdminDefinitio
       state: STATES[model.state],
       failure: model.failure,
       artifactSha256: model.artifactSha256,
-      answered: model.answered,
+      answered: model.statistics.rows,
       loadedAt: model.loadedAtMs > 0 ? new Date(model.loadedAtMs) : undefined,
       champion: this.host.isChampion(model),
     };

@@ -1,8 +1,8 @@
-import { LoadedVersion, PredictResponse } from '@headrace/contracts/serving/v1/serving';
+import { GetStatisticsResponse, LoadedVersion, PredictResponse, VersionDescription } from '@headrace/contracts/serving/v1/serving';
 import { encodePredictRequest } from '@headrace/codec/predict-request';
 import { decodePredictResponse } from '@headrace/codec/predict-response';
 import { ProtoWriter } from '@headrace/codec/writer';
-import { Body, Controller, Get, Headers, HttpCode, Post, Query } from '@nestjs/common';
+import { Body, Controller, Get, Headers, HttpCode, Param, Post, Query } from '@nestjs/common';
 import { z } from 'zod';
 import { requestInvalid } from '../errors.js';
 import { PredictionDoor } from './prediction-door.js';
@@ -50,6 +50,19 @@ export class ServingHttp {
   async models(@Query('project') project?: string): Promise<unknown> {
     const { loaded } = await this.admin.listLoaded({ project: project ?? '' });
     return { models: loaded.map((version) => LoadedVersion.toJSON(version)) };
+  }
+
+  @Get('models/:model')
+  async describe(@Param('model') model: string, @Query('project') project?: string, @Query('version') version?: string): Promise<unknown> {
+    const number = Number(version ?? 0);
+    if (!Number.isInteger(number) || number < 0)
+      throw requestInvalid('version', `is ${JSON.stringify(version)}; it is a whole number from 1`);
+    return VersionDescription.toJSON(await this.admin.describeVersion({ project: project ?? '', model, version: number }));
+  }
+
+  @Get('statistics')
+  async statistics(@Query('project') project?: string, @Query('model') model?: string): Promise<unknown> {
+    return GetStatisticsResponse.toJSON(await this.admin.getStatistics({ project: project ?? '', model: model ?? '' }));
   }
 
   @Post('predict')

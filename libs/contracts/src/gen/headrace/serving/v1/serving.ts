@@ -6,6 +6,7 @@
 
 /* eslint-disable */
 import { BinaryReader, BinaryWriter } from "@bufbuild/protobuf/wire";
+import { Struct } from "../../../google/protobuf/struct.js";
 import { Timestamp } from "../../../google/protobuf/timestamp.js";
 
 export const protobufPackage = "headrace.serving.v1";
@@ -167,6 +168,93 @@ export interface LoadVersionRequest {
   project: string;
   model: string;
   version: number;
+}
+
+export interface GetStatisticsRequest {
+  /** Empty = of all projects. */
+  project: string;
+  /** Empty = of all models. */
+  model: string;
+}
+
+export interface GetStatisticsResponse {
+  versions: VersionStatistics[];
+}
+
+export interface VersionStatistics {
+  project: string;
+  model: string;
+  version: number;
+  /** Requests and rows answered. */
+  requests: number;
+  rows: number;
+  /** Requests refused, by error code. */
+  failures: { [key: string]: number };
+  /** From the request to its answer, of answered requests, seconds. */
+  latency:
+    | Histogram
+    | undefined;
+  /** From the request to the start of its run, seconds; features are looked up in this time. */
+  queue:
+    | Histogram
+    | undefined;
+  /** Of each native run, seconds. */
+  compute:
+    | Histogram
+    | undefined;
+  /** Rows of each native run. */
+  batchRows: Histogram | undefined;
+  lastAnsweredAt: Date | undefined;
+}
+
+export interface VersionStatistics_FailuresEntry {
+  key: string;
+  value: number;
+}
+
+export interface Histogram {
+  /** Ascending; a value belongs to the first bound that is not below it. */
+  upperBounds: number[];
+  /** One more than the bounds: the last counts what is beyond them. */
+  counts: number[];
+  count: number;
+  sum: number;
+}
+
+export interface DescribeVersionRequest {
+  project: string;
+  model: string;
+  /** 0 = the champion. */
+  version: number;
+}
+
+export interface VersionDescription {
+  project: string;
+  model: string;
+  version: number;
+  /** In the order of dense rows; strings are no part of those, and come as columns. */
+  inputs: InputColumn[];
+  /** Not seen by the model, logged with the prediction. */
+  protectedAttributes: InputColumn[];
+  /** Of the entity; empty when the version cannot be asked by entity. */
+  entityKeys: string[];
+  threshold: number;
+  examples: ExampleRow[];
+}
+
+export interface InputColumn {
+  name: string;
+  /** int64 | float64 | bool | timestamp | string */
+  type: string;
+  /** `view:feature` */
+  reference: string;
+}
+
+export interface ExampleRow {
+  /** By name; null is a missing value. */
+  features: { [key: string]: any } | undefined;
+  label: number;
+  score: number;
 }
 
 function createBasePredictRequest(): PredictRequest {
@@ -1194,6 +1282,1186 @@ export const LoadVersionRequest: MessageFns<LoadVersionRequest> = {
   },
 };
 
+function createBaseGetStatisticsRequest(): GetStatisticsRequest {
+  return { project: "", model: "" };
+}
+
+export const GetStatisticsRequest: MessageFns<GetStatisticsRequest> = {
+  encode(message: GetStatisticsRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.project !== "") {
+      writer.uint32(10).string(message.project);
+    }
+    if (message.model !== "") {
+      writer.uint32(18).string(message.model);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): GetStatisticsRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseGetStatisticsRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.project = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.model = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): GetStatisticsRequest {
+    return {
+      project: isSet(object.project) ? globalThis.String(object.project) : "",
+      model: isSet(object.model) ? globalThis.String(object.model) : "",
+    };
+  },
+
+  toJSON(message: GetStatisticsRequest): unknown {
+    const obj: any = {};
+    if (message.project !== "") {
+      obj.project = message.project;
+    }
+    if (message.model !== "") {
+      obj.model = message.model;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<GetStatisticsRequest>): GetStatisticsRequest {
+    return GetStatisticsRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<GetStatisticsRequest>): GetStatisticsRequest {
+    const message = createBaseGetStatisticsRequest();
+    message.project = object.project ?? "";
+    message.model = object.model ?? "";
+    return message;
+  },
+};
+
+function createBaseGetStatisticsResponse(): GetStatisticsResponse {
+  return { versions: [] };
+}
+
+export const GetStatisticsResponse: MessageFns<GetStatisticsResponse> = {
+  encode(message: GetStatisticsResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.versions) {
+      VersionStatistics.encode(v!, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): GetStatisticsResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseGetStatisticsResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.versions.push(VersionStatistics.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): GetStatisticsResponse {
+    return {
+      versions: globalThis.Array.isArray(object?.versions)
+        ? object.versions.map((e: any) => VersionStatistics.fromJSON(e))
+        : [],
+    };
+  },
+
+  toJSON(message: GetStatisticsResponse): unknown {
+    const obj: any = {};
+    if (message.versions?.length) {
+      obj.versions = message.versions.map((e) => VersionStatistics.toJSON(e));
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<GetStatisticsResponse>): GetStatisticsResponse {
+    return GetStatisticsResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<GetStatisticsResponse>): GetStatisticsResponse {
+    const message = createBaseGetStatisticsResponse();
+    message.versions = object.versions?.map((e) => VersionStatistics.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseVersionStatistics(): VersionStatistics {
+  return {
+    project: "",
+    model: "",
+    version: 0,
+    requests: 0,
+    rows: 0,
+    failures: {},
+    latency: undefined,
+    queue: undefined,
+    compute: undefined,
+    batchRows: undefined,
+    lastAnsweredAt: undefined,
+  };
+}
+
+export const VersionStatistics: MessageFns<VersionStatistics> = {
+  encode(message: VersionStatistics, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.project !== "") {
+      writer.uint32(10).string(message.project);
+    }
+    if (message.model !== "") {
+      writer.uint32(18).string(message.model);
+    }
+    if (message.version !== 0) {
+      writer.uint32(24).uint32(message.version);
+    }
+    if (message.requests !== 0) {
+      writer.uint32(32).uint64(message.requests);
+    }
+    if (message.rows !== 0) {
+      writer.uint32(40).uint64(message.rows);
+    }
+    globalThis.Object.entries(message.failures).forEach(([key, value]: [string, number]) => {
+      VersionStatistics_FailuresEntry.encode({ key: key as any, value }, writer.uint32(50).fork()).join();
+    });
+    if (message.latency !== undefined) {
+      Histogram.encode(message.latency, writer.uint32(58).fork()).join();
+    }
+    if (message.queue !== undefined) {
+      Histogram.encode(message.queue, writer.uint32(66).fork()).join();
+    }
+    if (message.compute !== undefined) {
+      Histogram.encode(message.compute, writer.uint32(74).fork()).join();
+    }
+    if (message.batchRows !== undefined) {
+      Histogram.encode(message.batchRows, writer.uint32(82).fork()).join();
+    }
+    if (message.lastAnsweredAt !== undefined) {
+      Timestamp.encode(toTimestamp(message.lastAnsweredAt), writer.uint32(90).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): VersionStatistics {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseVersionStatistics();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.project = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.model = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.version = reader.uint32();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.requests = longToNumber(reader.uint64());
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.rows = longToNumber(reader.uint64());
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            const entry6 = VersionStatistics_FailuresEntry.decode(reader, reader.uint32());
+            if (entry6.value !== undefined) {
+              message.failures[entry6.key] = entry6.value;
+            }
+            continue;
+          }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.latency = Histogram.decode(reader, reader.uint32());
+            continue;
+          }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.queue = Histogram.decode(reader, reader.uint32());
+            continue;
+          }
+          case 9: {
+            if (tag !== 74) {
+              break;
+            }
+
+            message.compute = Histogram.decode(reader, reader.uint32());
+            continue;
+          }
+          case 10: {
+            if (tag !== 82) {
+              break;
+            }
+
+            message.batchRows = Histogram.decode(reader, reader.uint32());
+            continue;
+          }
+          case 11: {
+            if (tag !== 90) {
+              break;
+            }
+
+            message.lastAnsweredAt = fromTimestamp(Timestamp.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): VersionStatistics {
+    return {
+      project: isSet(object.project) ? globalThis.String(object.project) : "",
+      model: isSet(object.model) ? globalThis.String(object.model) : "",
+      version: isSet(object.version) ? globalThis.Number(object.version) : 0,
+      requests: isSet(object.requests) ? globalThis.Number(object.requests) : 0,
+      rows: isSet(object.rows) ? globalThis.Number(object.rows) : 0,
+      failures: isObject(object.failures)
+        ? (globalThis.Object.entries(object.failures) as [string, any][]).reduce(
+          (acc: { [key: string]: number }, [key, value]: [string, any]) => {
+            globalThis.Object.defineProperty(acc, key, {
+              value: globalThis.Number(value),
+              enumerable: true,
+              configurable: true,
+              writable: true,
+            });
+            return acc;
+          },
+          {},
+        )
+        : {},
+      latency: isSet(object.latency) ? Histogram.fromJSON(object.latency) : undefined,
+      queue: isSet(object.queue) ? Histogram.fromJSON(object.queue) : undefined,
+      compute: isSet(object.compute) ? Histogram.fromJSON(object.compute) : undefined,
+      batchRows: isSet(object.batchRows)
+        ? Histogram.fromJSON(object.batchRows)
+        : isSet(object.batch_rows)
+        ? Histogram.fromJSON(object.batch_rows)
+        : undefined,
+      lastAnsweredAt: isSet(object.lastAnsweredAt)
+        ? fromJsonTimestamp(object.lastAnsweredAt)
+        : isSet(object.last_answered_at)
+        ? fromJsonTimestamp(object.last_answered_at)
+        : undefined,
+    };
+  },
+
+  toJSON(message: VersionStatistics): unknown {
+    const obj: any = {};
+    if (message.project !== "") {
+      obj.project = message.project;
+    }
+    if (message.model !== "") {
+      obj.model = message.model;
+    }
+    if (message.version !== 0) {
+      obj.version = Math.round(message.version);
+    }
+    if (message.requests !== 0) {
+      obj.requests = Math.round(message.requests);
+    }
+    if (message.rows !== 0) {
+      obj.rows = Math.round(message.rows);
+    }
+    if (message.failures) {
+      const entries = globalThis.Object.entries(message.failures) as [string, number][];
+      if (entries.length > 0) {
+        obj.failures = {};
+        entries.forEach(([k, v]) => {
+          obj.failures[k] = Math.round(v);
+        });
+      }
+    }
+    if (message.latency !== undefined) {
+      obj.latency = Histogram.toJSON(message.latency);
+    }
+    if (message.queue !== undefined) {
+      obj.queue = Histogram.toJSON(message.queue);
+    }
+    if (message.compute !== undefined) {
+      obj.compute = Histogram.toJSON(message.compute);
+    }
+    if (message.batchRows !== undefined) {
+      obj.batchRows = Histogram.toJSON(message.batchRows);
+    }
+    if (message.lastAnsweredAt !== undefined) {
+      obj.lastAnsweredAt = message.lastAnsweredAt.toISOString();
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<VersionStatistics>): VersionStatistics {
+    return VersionStatistics.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<VersionStatistics>): VersionStatistics {
+    const message = createBaseVersionStatistics();
+    message.project = object.project ?? "";
+    message.model = object.model ?? "";
+    message.version = object.version ?? 0;
+    message.requests = object.requests ?? 0;
+    message.rows = object.rows ?? 0;
+    message.failures = (globalThis.Object.entries(object.failures ?? {}) as [string, number][]).reduce(
+      (acc: { [key: string]: number }, [key, value]: [string, number]) => {
+        if (value !== undefined) {
+          acc[key] = globalThis.Number(value);
+        }
+        return acc;
+      },
+      {},
+    );
+    message.latency = (object.latency !== undefined && object.latency !== null)
+      ? Histogram.fromPartial(object.latency)
+      : undefined;
+    message.queue = (object.queue !== undefined && object.queue !== null)
+      ? Histogram.fromPartial(object.queue)
+      : undefined;
+    message.compute = (object.compute !== undefined && object.compute !== null)
+      ? Histogram.fromPartial(object.compute)
+      : undefined;
+    message.batchRows = (object.batchRows !== undefined && object.batchRows !== null)
+      ? Histogram.fromPartial(object.batchRows)
+      : undefined;
+    message.lastAnsweredAt = object.lastAnsweredAt ?? undefined;
+    return message;
+  },
+};
+
+function createBaseVersionStatistics_FailuresEntry(): VersionStatistics_FailuresEntry {
+  return { key: "", value: 0 };
+}
+
+export const VersionStatistics_FailuresEntry: MessageFns<VersionStatistics_FailuresEntry> = {
+  encode(message: VersionStatistics_FailuresEntry, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.key !== "") {
+      writer.uint32(10).string(message.key);
+    }
+    if (message.value !== 0) {
+      writer.uint32(16).uint64(message.value);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): VersionStatistics_FailuresEntry {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseVersionStatistics_FailuresEntry();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.key = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.value = longToNumber(reader.uint64());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): VersionStatistics_FailuresEntry {
+    return {
+      key: isSet(object.key) ? globalThis.String(object.key) : "",
+      value: isSet(object.value) ? globalThis.Number(object.value) : 0,
+    };
+  },
+
+  toJSON(message: VersionStatistics_FailuresEntry): unknown {
+    const obj: any = {};
+    if (message.key !== "") {
+      obj.key = message.key;
+    }
+    if (message.value !== 0) {
+      obj.value = Math.round(message.value);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<VersionStatistics_FailuresEntry>): VersionStatistics_FailuresEntry {
+    return VersionStatistics_FailuresEntry.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<VersionStatistics_FailuresEntry>): VersionStatistics_FailuresEntry {
+    const message = createBaseVersionStatistics_FailuresEntry();
+    message.key = object.key ?? "";
+    message.value = object.value ?? 0;
+    return message;
+  },
+};
+
+function createBaseHistogram(): Histogram {
+  return { upperBounds: [], counts: [], count: 0, sum: 0 };
+}
+
+export const Histogram: MessageFns<Histogram> = {
+  encode(message: Histogram, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.upperBounds.length !== 0) {
+      writer.uint32(10).fork();
+      for (const v of message.upperBounds) {
+        writer.double(v);
+      }
+      writer.join();
+    }
+    if (message.counts.length !== 0) {
+      writer.uint32(18).fork();
+      for (const v of message.counts) {
+        writer.uint64(v);
+      }
+      writer.join();
+    }
+    if (message.count !== 0) {
+      writer.uint32(24).uint64(message.count);
+    }
+    if (message.sum !== 0) {
+      writer.uint32(33).double(message.sum);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Histogram {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseHistogram();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag === 9) {
+              message.upperBounds.push(reader.double());
+
+              continue;
+            }
+
+            if (tag === 10) {
+              const end2 = reader.uint32() + reader.pos;
+              while (reader.pos < end2) {
+                message.upperBounds.push(reader.double());
+              }
+
+              continue;
+            }
+
+            break;
+          }
+          case 2: {
+            if (tag === 16) {
+              message.counts.push(longToNumber(reader.uint64()));
+
+              continue;
+            }
+
+            if (tag === 18) {
+              const end2 = reader.uint32() + reader.pos;
+              while (reader.pos < end2) {
+                message.counts.push(longToNumber(reader.uint64()));
+              }
+
+              continue;
+            }
+
+            break;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.count = longToNumber(reader.uint64());
+            continue;
+          }
+          case 4: {
+            if (tag !== 33) {
+              break;
+            }
+
+            message.sum = reader.double();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): Histogram {
+    return {
+      upperBounds: globalThis.Array.isArray(object?.upperBounds)
+        ? object.upperBounds.map((e: any) => globalThis.Number(e))
+        : globalThis.Array.isArray(object?.upper_bounds)
+        ? object.upper_bounds.map((e: any) => globalThis.Number(e))
+        : [],
+      counts: globalThis.Array.isArray(object?.counts) ? object.counts.map((e: any) => globalThis.Number(e)) : [],
+      count: isSet(object.count) ? globalThis.Number(object.count) : 0,
+      sum: isSet(object.sum) ? globalThis.Number(object.sum) : 0,
+    };
+  },
+
+  toJSON(message: Histogram): unknown {
+    const obj: any = {};
+    if (message.upperBounds?.length) {
+      obj.upperBounds = message.upperBounds.map((e) => floatToJson(e));
+    }
+    if (message.counts?.length) {
+      obj.counts = message.counts.map((e) => Math.round(e));
+    }
+    if (message.count !== 0) {
+      obj.count = Math.round(message.count);
+    }
+    if (message.sum !== 0) {
+      obj.sum = floatToJson(message.sum);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<Histogram>): Histogram {
+    return Histogram.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<Histogram>): Histogram {
+    const message = createBaseHistogram();
+    message.upperBounds = object.upperBounds?.map((e) => e) || [];
+    message.counts = object.counts?.map((e) => e) || [];
+    message.count = object.count ?? 0;
+    message.sum = object.sum ?? 0;
+    return message;
+  },
+};
+
+function createBaseDescribeVersionRequest(): DescribeVersionRequest {
+  return { project: "", model: "", version: 0 };
+}
+
+export const DescribeVersionRequest: MessageFns<DescribeVersionRequest> = {
+  encode(message: DescribeVersionRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.project !== "") {
+      writer.uint32(10).string(message.project);
+    }
+    if (message.model !== "") {
+      writer.uint32(18).string(message.model);
+    }
+    if (message.version !== 0) {
+      writer.uint32(24).uint32(message.version);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): DescribeVersionRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseDescribeVersionRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.project = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.model = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.version = reader.uint32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): DescribeVersionRequest {
+    return {
+      project: isSet(object.project) ? globalThis.String(object.project) : "",
+      model: isSet(object.model) ? globalThis.String(object.model) : "",
+      version: isSet(object.version) ? globalThis.Number(object.version) : 0,
+    };
+  },
+
+  toJSON(message: DescribeVersionRequest): unknown {
+    const obj: any = {};
+    if (message.project !== "") {
+      obj.project = message.project;
+    }
+    if (message.model !== "") {
+      obj.model = message.model;
+    }
+    if (message.version !== 0) {
+      obj.version = Math.round(message.version);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<DescribeVersionRequest>): DescribeVersionRequest {
+    return DescribeVersionRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<DescribeVersionRequest>): DescribeVersionRequest {
+    const message = createBaseDescribeVersionRequest();
+    message.project = object.project ?? "";
+    message.model = object.model ?? "";
+    message.version = object.version ?? 0;
+    return message;
+  },
+};
+
+function createBaseVersionDescription(): VersionDescription {
+  return {
+    project: "",
+    model: "",
+    version: 0,
+    inputs: [],
+    protectedAttributes: [],
+    entityKeys: [],
+    threshold: 0,
+    examples: [],
+  };
+}
+
+export const VersionDescription: MessageFns<VersionDescription> = {
+  encode(message: VersionDescription, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.project !== "") {
+      writer.uint32(10).string(message.project);
+    }
+    if (message.model !== "") {
+      writer.uint32(18).string(message.model);
+    }
+    if (message.version !== 0) {
+      writer.uint32(24).uint32(message.version);
+    }
+    for (const v of message.inputs) {
+      InputColumn.encode(v!, writer.uint32(34).fork()).join();
+    }
+    for (const v of message.protectedAttributes) {
+      InputColumn.encode(v!, writer.uint32(42).fork()).join();
+    }
+    for (const v of message.entityKeys) {
+      writer.uint32(50).string(v!);
+    }
+    if (message.threshold !== 0) {
+      writer.uint32(57).double(message.threshold);
+    }
+    for (const v of message.examples) {
+      ExampleRow.encode(v!, writer.uint32(66).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): VersionDescription {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseVersionDescription();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.project = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.model = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.version = reader.uint32();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.inputs.push(InputColumn.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.protectedAttributes.push(InputColumn.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.entityKeys.push(reader.string());
+            continue;
+          }
+          case 7: {
+            if (tag !== 57) {
+              break;
+            }
+
+            message.threshold = reader.double();
+            continue;
+          }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.examples.push(ExampleRow.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): VersionDescription {
+    return {
+      project: isSet(object.project) ? globalThis.String(object.project) : "",
+      model: isSet(object.model) ? globalThis.String(object.model) : "",
+      version: isSet(object.version) ? globalThis.Number(object.version) : 0,
+      inputs: globalThis.Array.isArray(object?.inputs) ? object.inputs.map((e: any) => InputColumn.fromJSON(e)) : [],
+      protectedAttributes: globalThis.Array.isArray(object?.protectedAttributes)
+        ? object.protectedAttributes.map((e: any) => InputColumn.fromJSON(e))
+        : globalThis.Array.isArray(object?.protected_attributes)
+        ? object.protected_attributes.map((e: any) => InputColumn.fromJSON(e))
+        : [],
+      entityKeys: globalThis.Array.isArray(object?.entityKeys)
+        ? object.entityKeys.map((e: any) => globalThis.String(e))
+        : globalThis.Array.isArray(object?.entity_keys)
+        ? object.entity_keys.map((e: any) => globalThis.String(e))
+        : [],
+      threshold: isSet(object.threshold) ? globalThis.Number(object.threshold) : 0,
+      examples: globalThis.Array.isArray(object?.examples)
+        ? object.examples.map((e: any) => ExampleRow.fromJSON(e))
+        : [],
+    };
+  },
+
+  toJSON(message: VersionDescription): unknown {
+    const obj: any = {};
+    if (message.project !== "") {
+      obj.project = message.project;
+    }
+    if (message.model !== "") {
+      obj.model = message.model;
+    }
+    if (message.version !== 0) {
+      obj.version = Math.round(message.version);
+    }
+    if (message.inputs?.length) {
+      obj.inputs = message.inputs.map((e) => InputColumn.toJSON(e));
+    }
+    if (message.protectedAttributes?.length) {
+      obj.protectedAttributes = message.protectedAttributes.map((e) => InputColumn.toJSON(e));
+    }
+    if (message.entityKeys?.length) {
+      obj.entityKeys = message.entityKeys;
+    }
+    if (message.threshold !== 0) {
+      obj.threshold = floatToJson(message.threshold);
+    }
+    if (message.examples?.length) {
+      obj.examples = message.examples.map((e) => ExampleRow.toJSON(e));
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<VersionDescription>): VersionDescription {
+    return VersionDescription.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<VersionDescription>): VersionDescription {
+    const message = createBaseVersionDescription();
+    message.project = object.project ?? "";
+    message.model = object.model ?? "";
+    message.version = object.version ?? 0;
+    message.inputs = object.inputs?.map((e) => InputColumn.fromPartial(e)) || [];
+    message.protectedAttributes = object.protectedAttributes?.map((e) => InputColumn.fromPartial(e)) || [];
+    message.entityKeys = object.entityKeys?.map((e) => e) || [];
+    message.threshold = object.threshold ?? 0;
+    message.examples = object.examples?.map((e) => ExampleRow.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseInputColumn(): InputColumn {
+  return { name: "", type: "", reference: "" };
+}
+
+export const InputColumn: MessageFns<InputColumn> = {
+  encode(message: InputColumn, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.name !== "") {
+      writer.uint32(10).string(message.name);
+    }
+    if (message.type !== "") {
+      writer.uint32(18).string(message.type);
+    }
+    if (message.reference !== "") {
+      writer.uint32(26).string(message.reference);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): InputColumn {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseInputColumn();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.type = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.reference = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): InputColumn {
+    return {
+      name: isSet(object.name) ? globalThis.String(object.name) : "",
+      type: isSet(object.type) ? globalThis.String(object.type) : "",
+      reference: isSet(object.reference) ? globalThis.String(object.reference) : "",
+    };
+  },
+
+  toJSON(message: InputColumn): unknown {
+    const obj: any = {};
+    if (message.name !== "") {
+      obj.name = message.name;
+    }
+    if (message.type !== "") {
+      obj.type = message.type;
+    }
+    if (message.reference !== "") {
+      obj.reference = message.reference;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<InputColumn>): InputColumn {
+    return InputColumn.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<InputColumn>): InputColumn {
+    const message = createBaseInputColumn();
+    message.name = object.name ?? "";
+    message.type = object.type ?? "";
+    message.reference = object.reference ?? "";
+    return message;
+  },
+};
+
+function createBaseExampleRow(): ExampleRow {
+  return { features: undefined, label: 0, score: 0 };
+}
+
+export const ExampleRow: MessageFns<ExampleRow> = {
+  encode(message: ExampleRow, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.features !== undefined) {
+      Struct.encode(Struct.wrap(message.features), writer.uint32(10).fork()).join();
+    }
+    if (message.label !== 0) {
+      writer.uint32(16).int64(message.label);
+    }
+    if (message.score !== 0) {
+      writer.uint32(25).double(message.score);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ExampleRow {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseExampleRow();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.features = Struct.unwrap(Struct.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.label = longToNumber(reader.int64());
+            continue;
+          }
+          case 3: {
+            if (tag !== 25) {
+              break;
+            }
+
+            message.score = reader.double();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ExampleRow {
+    return {
+      features: isObject(object.features) ? object.features : undefined,
+      label: isSet(object.label) ? globalThis.Number(object.label) : 0,
+      score: isSet(object.score) ? globalThis.Number(object.score) : 0,
+    };
+  },
+
+  toJSON(message: ExampleRow): unknown {
+    const obj: any = {};
+    if (message.features !== undefined) {
+      obj.features = message.features;
+    }
+    if (message.label !== 0) {
+      obj.label = Math.round(message.label);
+    }
+    if (message.score !== 0) {
+      obj.score = floatToJson(message.score);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ExampleRow>): ExampleRow {
+    return ExampleRow.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ExampleRow>): ExampleRow {
+    const message = createBaseExampleRow();
+    message.features = object.features ?? undefined;
+    message.label = object.label ?? 0;
+    message.score = object.score ?? 0;
+    return message;
+  },
+};
+
 export type PredictionDefinition = typeof PredictionDefinition;
 export const PredictionDefinition = {
   name: "Prediction",
@@ -1230,6 +2498,24 @@ export const ServingAdminDefinition = {
       requestType: LoadVersionRequest as typeof LoadVersionRequest,
       requestStream: false,
       responseType: LoadedVersion as typeof LoadedVersion,
+      responseStream: false,
+      options: {},
+    },
+    /** What each version did in this process since its start: counts and histograms. */
+    getStatistics: {
+      name: "GetStatistics",
+      requestType: GetStatisticsRequest as typeof GetStatisticsRequest,
+      requestStream: false,
+      responseType: GetStatisticsResponse as typeof GetStatisticsResponse,
+      responseStream: false,
+      options: {},
+    },
+    /** What a version takes, with example rows that may be sent as they are: the golden rows of its training. */
+    describeVersion: {
+      name: "DescribeVersion",
+      requestType: DescribeVersionRequest as typeof DescribeVersionRequest,
+      requestStream: false,
+      responseType: VersionDescription as typeof VersionDescription,
       responseStream: false,
       options: {},
     },
@@ -1280,6 +2566,10 @@ function longToNumber(int64: { toString(): string }): number {
     throw new globalThis.Error("Value is smaller than Number.MIN_SAFE_INTEGER");
   }
   return num;
+}
+
+function isObject(value: any): boolean {
+  return typeof value === "object" && value !== null;
 }
 
 function isSet(value: any): boolean {
