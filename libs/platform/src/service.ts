@@ -16,6 +16,7 @@ import { HttpDoors } from './http/doors.js';
 import { addHealthRoutes, type Checks } from './http/health-routes.js';
 import { ProblemFilter } from './http/problem-filter.js';
 import { Log } from './log.js';
+import { say, type Siblings } from './processes/siblings.js';
 import { Resources } from './resources.js';
 import { Telemetry } from './telemetry.js';
 
@@ -36,6 +37,8 @@ export interface ServiceOptions {
   readonly background?: (app: INestApplication) => readonly Background[];
   /** Dependencies without which the service cannot do its work. */
   readonly checks?: (app: INestApplication) => Checks;
+  /** Other processes of this service on the same ports, when a supervisor runs several. */
+  readonly siblings?: Siblings;
   /** For routes that need more than Nest gives: body parsers, streams. */
   readonly configureHttp?: (server: FastifyInstance) => void;
 }
@@ -77,7 +80,8 @@ export async function startService(options: ServiceOptions): Promise<RunningServ
   try {
     const doors = new HttpDoors();
     doors.install(server, guard, telemetry, log);
-    addHealthRoutes(server, () => state, options.checks?.(app) ?? {}, telemetry);
+    options.siblings?.answerMetrics(telemetry);
+    addHealthRoutes(server, () => state, options.checks?.(app) ?? {}, telemetry, options.siblings);
     options.configureHttp?.(server);
     app.useGlobalFilters(new ProblemFilter(log));
 
@@ -88,10 +92,20 @@ export async function startService(options: ServiceOptions): Promise<RunningServ
 
     await app.init();
     refuseUnguarded(guard, doors.routes, allGrpc);
-    await app.listen(config.httpPort, config.host);
+    const reusePort = (options.siblings?.slot ?? -1) >= 0;
+    // Nest hands the object on as it is.
+    await app.listen({ port: config.httpPort, host: config.host, reusePort } as unknown as number);
     opened.push(() => app.close());
     const startGrpc = config.grpcTransport === 'wire' ? startWireServer : startGrpcServer;
-    const grpc: RunningGrpcServer = await startGrpc({ host: config.host, port: config.grpcPort, services: allGrpc, guard, telemetry, log });
+    const grpc: RunningGrpcServer = await startGrpc({
+      host: config.host,
+      port: config.grpcPort,
+      reusePort,
+      services: allGrpc,
+      guard,
+      telemetry,
+      log,
+    });
     opened.push(() => grpc.close(config.shutdownTimeoutMs));
 
     for (const background of options.background?.(app) ?? []) {
@@ -146,18 +160,33 @@ function nestLogger(log: Log): LoggerService {
   };
 }
 
-/** Body of every main.ts: start, say so in one JSON line on stdout, stop on SIGTERM or SIGINT. Exit 78 = bad configuration. */
-export function runMain(
-  start: () => Promise<Pick<RunningService, 'name' | 'close'> & Partial<Pick<RunningService, 'httpUrl' | 'grpcAddress'>>>,
-): void {
+/** What runMain runs. */
+export type MainService = Pick<RunningService, 'name' | 'close'> &
+  Partial<Pick<RunningService, 'httpUrl' | 'grpcAddress'>> & {
+    /** What SIGHUP does; without it SIGHUP ends the process, as everywhere. */
+    readonly reload?: () => Promise<void>;
+  };
+
+/**
+ * Body of every main.ts: start, say so in one JSON line on stdout (and to the supervisor, if there is one), stop on SIGTERM or SIGINT, or when
+ * the supervisor has gone. Exit 78 = bad configuration.
+ */
+export function runMain(start: () => Promise<MainService>): void {
   runTool(async () => {
+    // Under a supervisor: nobody would stop us, should it go before we are ready.
+    let leave = (): void => process.exit(1);
+    process.once('disconnect', () => leave());
     const service = await start();
     process.stdout.write(
       `${JSON.stringify({ ready: service.name, http: service.httpUrl, grpc: service.grpcAddress, pid: process.pid })}\n`,
     );
     const stop = (): void => void service.close().then(() => process.exit(0), exitWith);
+    leave = stop;
     process.once('SIGTERM', stop);
     process.once('SIGINT', stop);
+    const { reload } = service;
+    if (reload) process.on('SIGHUP', () => void reload());
+    say({ kind: 'ready', http: service.httpUrl ?? '', grpc: service.grpcAddress ?? '' });
   });
 }
 

@@ -38,6 +38,7 @@ export class Telemetry {
   readonly #traceparents = new AsyncLocalStorage<string>();
   readonly #provider: TracerProvider | undefined;
   readonly #tracer: Tracer | undefined;
+  readonly #service: string;
 
   constructor(options: {
     readonly service: string;
@@ -45,6 +46,7 @@ export class Telemetry {
     readonly otlpEndpoint: string;
     readonly sampleRatio: number;
   }) {
+    this.#service = options.service;
     this.registry.setDefaultLabels({ service: options.service });
     collectDefaultMetrics({ register: this.registry });
     if (!options.otlpEndpoint) return;
@@ -108,6 +110,11 @@ export class Telemetry {
   /** The trace that the running code belongs to; '' outside of any. */
   currentTraceparent(): string {
     return this.#traceparents.getStore() ?? '';
+  }
+
+  /** One of several processes behind the same port: its series are told apart by the label `process`. */
+  labelProcess(process: string): void {
+    this.registry.setDefaultLabels({ service: this.#service, process });
   }
 
   metricsText(): Promise<string> {

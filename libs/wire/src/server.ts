@@ -73,6 +73,8 @@ export class WireServer {
    * (default `drainMs`) what is left is cut.
    */
   async drain(capMs: number = this.context.limits.drainMs): Promise<void> {
+    // Behind the poll phase: what the kernel has accepted for us is taken first, because closing the listener resets it.
+    await new Promise((resolve) => setImmediate(resolve));
     this.listener.close();
     for (const connection of this.connections) connection.drain();
     if (this.connections.size > 0) {

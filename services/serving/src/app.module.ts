@@ -2,12 +2,14 @@ import { EventPublisher } from '@headrace/platform/kafka/publisher';
 import { KafkaClients } from '@headrace/platform/kafka/kafka-clients';
 import { Log } from '@headrace/platform/log';
 import { PlatformModule } from '@headrace/platform/platform-module';
+import { Siblings } from '@headrace/platform/processes/siblings';
 import { RedisClient } from '@headrace/platform/redis/redis';
 import { Resources } from '@headrace/platform/resources';
 import { Module, type DynamicModule, type OnModuleInit, type Provider } from '@nestjs/common';
 import { randomBytes } from 'node:crypto';
 import { resolve } from 'node:path';
 import { RegistryFollower } from './app/follow-registry.js';
+import { PinnedLoads } from './app/load-pinned.js';
 import { ModelHost, type RolloutStep } from './app/model-host.js';
 import { openVersion } from './app/open-version.js';
 import { Predictor } from './app/predictor.js';
@@ -46,12 +48,20 @@ export class AppModule implements OnModuleInit {
     await this.host.restore(await this.file.read());
   }
 
-  static forRoot(config: Config): DynamicModule {
+  static forRoot(config: Config, siblings: Siblings): DynamicModule {
     return {
       module: AppModule,
       imports: [PlatformModule.forRoot('serving', config, { kafka: true })],
       controllers: [ServingHttp],
-      providers: [...io(config), ...app(config), OnModelChanged, PredictionDoor, ServingAdmin, Telemetry],
+      providers: [
+        { provide: Siblings, useValue: siblings },
+        ...io(config),
+        ...app(config),
+        OnModelChanged,
+        PredictionDoor,
+        ServingAdmin,
+        Telemetry,
+      ],
     };
   }
 }
@@ -153,6 +163,11 @@ function app(config: Config): Provider[] {
           { projects: config.projects, pollMs: config.pollMs, viewsRefreshMs: VIEWS_REFRESH_MS, nowMs },
           log,
         ),
+    },
+    {
+      provide: PinnedLoads,
+      inject: [RegistryFollower, Siblings],
+      useFactory: (follower: RegistryFollower, siblings: Siblings) => new PinnedLoads(follower, siblings),
     },
     {
       provide: Predictor,

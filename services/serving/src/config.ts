@@ -3,6 +3,13 @@ import { z } from 'zod';
 
 export const configKeys = {
   ...platformKeys({ httpPort: 7040, grpcPort: 7041, database: 'serving', grpcTransport: 'wire' }),
+  processes: key(
+    'HEADRACE_SERVING_PROCESSES',
+    int(1, 64, 1),
+    'processes behind the same ports, under one supervisor (Linux, transport wire); 1 = this process alone',
+    'processes',
+  ),
+  slot: key('HEADRACE_SERVING_SLOT', int(-1, 63, -1), 'set by the supervisor: which of its processes this is; -1 = none'),
   registryGrpc: key('HEADRACE_REGISTRY_GRPC', text('127.0.0.1:7021'), 'address of the registry'),
   registryHttp: key('HEADRACE_REGISTRY_HTTP', text('http://127.0.0.1:7020'), 'URL that artefacts are fetched from'),
   featureStoreGrpc: key(
@@ -49,4 +56,18 @@ export type Config = ConfigOf<typeof configKeys>;
 /** The only reader of the environment in this service. */
 export function loadConfig(overrides: Partial<Config> = {}): Config {
   return readConfig(configKeys, process.env, overrides);
+}
+
+/** The environment of one of several processes: ours, its slot, a name of its own (a group of its own for events), and the ports that the first one took. */
+export function environmentOf(
+  { instance }: Pick<Config, 'instance'>,
+  slot: number,
+  generation: number,
+  doors: { readonly http: string; readonly grpc: string } | undefined,
+): NodeJS.ProcessEnv {
+  const ports = doors && {
+    HEADRACE_HTTP_PORT: new URL(doors.http).port,
+    HEADRACE_GRPC_PORT: new URL(`http://${doors.grpc}`).port,
+  };
+  return { ...process.env, HEADRACE_SERVING_SLOT: String(slot), HEADRACE_INSTANCE: `${instance}-${slot}.${generation}`, ...ports };
 }

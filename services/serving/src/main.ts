@@ -1,4 +1,15 @@
 import { runMain } from '@headrace/platform/service';
+import { supervise } from '@headrace/platform/processes/supervise';
+import { environmentOf, loadConfig } from './config.js';
 import { start } from './start.js';
 
-runMain(() => start());
+/** One process, or a supervisor of several that run this same file. */
+runMain(() => {
+  const config = loadConfig();
+  if (config.processes === 1 || config.slot >= 0) return start();
+  return supervise('serving', config, {
+    entry: import.meta.filename,
+    count: config.processes,
+    envOf: (slot, generation, doors) => environmentOf(config, slot, generation, doors),
+  });
+});

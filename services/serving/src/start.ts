@@ -5,6 +5,7 @@ import { KafkaClients } from '@headrace/platform/kafka/kafka-clients';
 import { EventPublisher } from '@headrace/platform/kafka/publisher';
 import { EventRunner } from '@headrace/platform/kafka/runner';
 import { Log } from '@headrace/platform/log';
+import { Siblings } from '@headrace/platform/processes/siblings';
 import { startService, type Background, type RunningService } from '@headrace/platform/service';
 import { Telemetry as PlatformTelemetry } from '@headrace/platform/telemetry';
 import { messageOf } from '@headrace/base/errors';
@@ -24,11 +25,13 @@ const KAFKA_START_WAIT_MS = 2_000;
 /** Serving, ready to answer. The only way in, for main.ts and for tests. */
 export function start(overrides: Partial<Config> = {}): Promise<RunningService> {
   const config = loadConfig(overrides);
+  const siblings = new Siblings(config.slot);
   return startService({
     name: 'serving',
     config,
-    module: AppModule.forRoot(config),
+    module: AppModule.forRoot(config, siblings),
     guard,
+    siblings,
     grpc: (app) => [app.get(PredictionDoor).service(), bindGrpc(ServingAdminDefinition, app.get(ServingAdmin))],
     background: (app) => [topics(app), eventRunner(app, config), app.get(RegistryFollower)],
     // No checks: predictions by value depend on this process alone, and must not stop because Redis, Kafka or the registry is away.

@@ -8,6 +8,8 @@ import type { CallContext, GrpcMethod, GrpcService } from './definition.js';
 export interface GrpcServerOptions {
   readonly host: string;
   readonly port: number;
+  /** Several processes listen there; only over wire. Default false. */
+  readonly reusePort?: boolean;
   readonly services: readonly GrpcService[];
   readonly guard: Guard;
   readonly telemetry: Telemetry;

@@ -43,6 +43,7 @@ const LIMITS = {
 
 /** gRPC over grpc-js: the transport of the control plane. */
 export async function startGrpcServer(options: GrpcServerOptions): Promise<RunningGrpcServer> {
+  if (options.reusePort) throw new AppError('CONFIG_INVALID', 'several processes on one port need HEADRACE_GRPC_TRANSPORT=wire');
   const server = new Server(LIMITS);
   const runner = new CallRunner(options);
   for (const service of options.services) {

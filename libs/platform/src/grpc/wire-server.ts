@@ -53,7 +53,7 @@ export async function startWireServer(options: GrpcServerOptions): Promise<Runni
     labels: ['what'],
   });
   Object.assign(gauge, { collect: () => Object.entries(server.stats).forEach(([what, value]) => gauge.set({ what }, value as number)) });
-  const { port } = await server.listen({ host, port: options.port });
+  const { port } = await server.listen({ host, port: options.port, reusePort: options.reusePort ?? false });
   return { address: `${bracket(host)}:${port}`, close: (timeoutMs) => server.drain(timeoutMs) };
 }
 

@@ -1,5 +1,6 @@
 import { messageOf } from '@headrace/base/errors';
 import type { FastifyInstance } from 'fastify';
+import type { Siblings } from '../processes/siblings.js';
 import type { Telemetry } from '../telemetry.js';
 
 /** A named check of one dependency; throws when it is not well. */
@@ -17,6 +18,7 @@ export function addHealthRoutes(
   state: () => 'starting' | 'ready' | 'stopping',
   checks: Checks,
   telemetry: Telemetry,
+  siblings: Siblings | undefined,
 ): void {
   server.get('/health/live', () => ({ status: 'live' }));
   server.get('/health/ready', async (_request, reply) => {
@@ -26,7 +28,9 @@ export function addHealthRoutes(
       .status(ready ? 200 : 503)
       .send({ status: ready ? 'ready' : state() === 'ready' ? 'degraded' : state(), checks: Object.fromEntries(results) });
   });
-  server.get('/metrics', async (_request, reply) => reply.type(telemetry.registry.contentType).send(await telemetry.metricsText()));
+  server.get('/metrics', async (_request, reply) =>
+    reply.type(telemetry.registry.contentType).send(await (siblings?.metricsText(telemetry) ?? telemetry.metricsText())),
+  );
 }
 
 async function outcome(check: () => Promise<void>): Promise<string> {

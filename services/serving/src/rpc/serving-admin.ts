@@ -13,7 +13,7 @@ import {
 } from '@headrace/contracts/serving/v1/serving';
 import type { Implementation } from '@headrace/platform/grpc/server';
 import { Injectable } from '@nestjs/common';
-import { RegistryFollower } from '../app/follow-registry.js';
+import { PinnedLoads } from '../app/load-pinned.js';
 import { ModelHost } from '../app/model-host.js';
 import type { LoadState as State } from '../domain/load-state.js';
 import { StatisticsBook } from '../domain/model-statistics.js';
@@ -35,7 +35,7 @@ const STATES: Readonly<Record<State, LoadState>> = {
 export class ServingAdmin implements Implementation<typeof ServingAdminDefinition> {
   constructor(
     private readonly host: ModelHost,
-    private readonly follower: RegistryFollower,
+    private readonly pinned: PinnedLoads,
     private readonly statistics: StatisticsBook,
   ) {}
 
@@ -46,7 +46,7 @@ export class ServingAdmin implements Implementation<typeof ServingAdminDefinitio
   async loadVersion({ project, model, version }: LoadVersionRequest): Promise<LoadedVersion> {
     if (model === '') throw requestInvalid('model', 'is empty; name the model');
     if (version === 0) throw requestInvalid('version', 'is 0; name the version, from 1');
-    return this.#message(await this.follower.loadPinned(project || DEFAULT_PROJECT, model, version));
+    return this.#message(await this.pinned.load(project || DEFAULT_PROJECT, model, version));
   }
 
   getStatistics({ project, model }: GetStatisticsRequest): Promise<GetStatisticsResponse> {
