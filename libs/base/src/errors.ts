@@ -42,6 +42,7 @@ export const ERROR_CODES = {
   },
   // Features
   VIEW_UNKNOWN: { kind: 'NOT_FOUND', fix: 'Apply the feature view first (`headrace apply`), or correct its name.' },
+  FEATURE_SERVICE_UNKNOWN: { kind: 'NOT_FOUND', fix: 'Apply the feature service first (`headrace apply`), or correct its name.' },
   ENTITY_UNKNOWN: { kind: 'NOT_FOUND', fix: 'Apply the entity first, or correct its name.' },
   EVENT_MALFORMED: {
     kind: 'INVALID_ARGUMENT',

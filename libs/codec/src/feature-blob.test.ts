@@ -21,20 +21,22 @@ import { joinEntityKey, onlineKey, splitEntityKey } from './feature-key.js';
 
 const stamp: RowStamp = { eventTimeMs: 1_451_606_400_000, ingestTimeMs: 1_763_000_000_000.123, tieBreak: 4_503_599_627_370_495 };
 
+const DIMENSION = 5;
 const valueOf: Record<BlobType, fc.Arbitrary<FeatureValue>> = {
   int64: fc.maxSafeInteger(),
   float64: fc.double({ noNaN: true, noDefaultInfinity: true }),
   string: fc.string({ unit: 'grapheme', maxLength: 20 }),
   bool: fc.boolean(),
   timestamp: fc.integer({ min: -2_208_988_800_000, max: 4_102_444_800_000 }),
+  embedding: fc.array(fc.float({ noNaN: true, noDefaultInfinity: true }), { minLength: DIMENSION, maxLength: DIMENSION }),
 };
 
 /** A schema and one row for it. */
 const rows = fc
-  .array(fc.constantFrom<BlobType>('int64', 'float64', 'string', 'bool', 'timestamp'), { minLength: 1, maxLength: 40 })
+  .array(fc.constantFrom<BlobType>('int64', 'float64', 'string', 'bool', 'timestamp', 'embedding'), { minLength: 1, maxLength: 40 })
   .chain((types) =>
     fc.tuple(
-      fc.constant(types.map((type, i): BlobField => ({ name: `f${i}`, type }))),
+      fc.constant(types.map((type, i): BlobField => ({ name: `f${i}`, type, ...(type === 'embedding' ? { dimension: DIMENSION } : {}) }))),
       fc.tuple(...types.map((type) => fc.option(valueOf[type]))) as unknown as fc.Arbitrary<FeatureValue[]>,
     ),
   );

@@ -4,28 +4,31 @@ import { assert } from '@headrace/base/assert';
 /**
  * What the online store keeps for one (entity, view): one packed value, written by feature-store, read by feature-store and serving.
  *
- *   blob   = format:u8(=1) fingerprint:u32 eventTimeMs:f64 ingestTimeMs:f64 tieBreak:f64 nulls numbers textEnds texts
+ *   blob   = format:u8(=1) fingerprint:u32 eventTimeMs:f64 ingestTimeMs:f64 tieBreak:f64 nulls numbers vectors textEnds texts
  *   nulls  = ceil(n/8) bytes, bit i (least significant first) set when feature i is null; spare bits are 0
  *   numbers  = one f64 for each int64, float64, bool (0 or 1) and timestamp (ms) feature, in schema order; 0 when null
+ *   vectors  = `dimension` f32 for each embedding feature, in schema order; 0 when null
  *   textEnds = one u32 for each string feature, in schema order: where its text ends, counted from the start of `texts`
  *   texts    = UTF-8, one behind the other
  *
- * Little endian. The fingerprint names the layout (names, types and order of the features), so a reader never decodes with the
+ * Little endian. The fingerprint names the layout (names, types, dimensions and order of the features), so a reader never decodes with the
  * wrong offsets. int64 is exact to 2^53; larger values are refused before they get here. One row replaces another when its
  * (eventTimeMs, ingestTimeMs, tieBreak) is greater: see `compareStamps`.
  */
 export const BLOB_FORMAT = 1;
 export const BLOB_HEADER_BYTES = 29;
 
-export type BlobType = 'int64' | 'float64' | 'string' | 'bool' | 'timestamp';
+export type BlobType = 'int64' | 'float64' | 'string' | 'bool' | 'timestamp' | 'embedding';
 
 export interface BlobField {
   readonly name: string;
   readonly type: BlobType;
+  /** Of an embedding. */
+  readonly dimension?: number | undefined;
 }
 
-/** A stored value: int64, float64 and timestamp (epoch milliseconds) are numbers. */
-export type FeatureValue = number | string | boolean | null;
+/** A stored value: int64, float64 and timestamp (epoch milliseconds) are numbers; an embedding is a list of 32-bit floats. */
+export type FeatureValue = number | string | boolean | readonly number[] | null;
 
 /** Where a row stands among the rows of its entity and view. */
 export interface RowStamp {
@@ -36,13 +39,14 @@ export interface RowStamp {
   readonly tieBreak: number;
 }
 
-/** Compiled once for a view; immutable. `slots[i]` is the index of feature i among the numbers or among the texts. */
+/** Compiled once for a view; immutable. `slots[i]` is the index of feature i among the numbers or texts, or where its vector begins. */
 export interface BlobSchema {
   readonly fields: readonly BlobField[];
   readonly fingerprint: number;
   readonly indexOf: ReadonlyMap<string, number>;
   readonly slots: readonly number[];
   readonly numbersAt: number;
+  readonly vectorsAt: number;
   readonly textEndsAt: number;
   readonly textsAt: number;
   readonly textCount: number;
@@ -52,16 +56,25 @@ export function compileBlobSchema(fields: readonly BlobField[]): BlobSchema {
   const slots: number[] = [];
   let numberCount = 0;
   let textCount = 0;
-  for (const { type } of fields) slots.push(type === 'string' ? textCount++ : numberCount++);
+  let vectorBytes = 0;
+  for (const { type, dimension } of fields) {
+    if (type === 'embedding') {
+      assert(dimension !== undefined && dimension > 0, 'an embedding has a dimension');
+      slots.push(vectorBytes);
+      vectorBytes += 4 * dimension;
+    } else slots.push(type === 'string' ? textCount++ : numberCount++);
+  }
   const numbersAt = BLOB_HEADER_BYTES + Math.ceil(fields.length / 8);
-  const textEndsAt = numbersAt + 8 * numberCount;
-  const layout = JSON.stringify(fields.map(({ name, type }) => [name, type]));
+  const vectorsAt = numbersAt + 8 * numberCount;
+  const textEndsAt = vectorsAt + vectorBytes;
+  const layout = JSON.stringify(fields.map(({ name, type, dimension }) => (type === 'embedding' ? [name, type, dimension] : [name, type])));
   return {
     fields,
     fingerprint: createHash('sha256').update(layout).digest().readUInt32LE(0),
     indexOf: new Map(fields.map(({ name }, i) => [name, i])),
-    slots,
+    slots: slots.map((slot, i) => (fields[i]!.type === 'embedding' ? vectorsAt + slot : slot)),
     numbersAt,
+    vectorsAt,
     textEndsAt,
     textsAt: textEndsAt + 4 * textCount,
     textCount,
@@ -86,9 +99,13 @@ export function encodeBlob(schema: BlobSchema, values: readonly FeatureValue[], 
   let end = 0;
   for (let i = 0; i < values.length; i++) {
     const value = values[i]!;
-    const isText = schema.fields[i]!.type === 'string';
+    const { type, dimension } = schema.fields[i]!;
     if (value === null) blob[BLOB_HEADER_BYTES + (i >> 3)]! |= 1 << (i & 7);
-    if (isText) {
+    if (type === 'embedding') {
+      const at = schema.slots[i]!;
+      if (value === null) blob.fill(0, at, at + 4 * dimension!);
+      else writeVector(blob, at, value as readonly number[], dimension!);
+    } else if (type === 'string') {
       if (value !== null) end += blob.write(value as string, schema.textsAt + end);
       endAt = blob.writeUInt32LE(end, endAt);
     } else {
@@ -96,6 +113,11 @@ export function encodeBlob(schema: BlobSchema, values: readonly FeatureValue[], 
     }
   }
   return blob;
+}
+
+function writeVector(blob: Buffer, at: number, vector: readonly number[], dimension: number): void {
+  assert(vector.length === dimension, 'an embedding has as many numbers as its dimension');
+  for (let i = 0; i < dimension; i++) blob.writeFloatLE(vector[i]!, at + 4 * i);
 }
 
 export type BlobFault = 'none' | 'format' | 'fingerprint' | 'corrupt';
@@ -138,8 +160,8 @@ export function isNull(blob: Buffer, index: number): boolean {
 }
 
 /**
- * Copies features into a tensor row without allocating. A null number becomes NaN; a string feature is left out (read it with
- * `readText`) and its place becomes NaN too. The blob must have passed `checkBlob`.
+ * Copies features into a tensor row without allocating. A null number becomes NaN; a string or embedding is left out (read it with
+ * `readText` or `readVector`) and its place becomes NaN too. The blob must have passed `checkBlob`.
  * @param indices feature indices in the order wanted (`schema.indexOf`); @param at first place in `out`.
  * @param nulls optional, set to 1 where the value is null and 0 elsewhere, from the same place.
  */
@@ -155,7 +177,9 @@ export function decodeNumbersInto(
   for (let i = 0; i < indices.length; i++) {
     const index = indices[i]!;
     const missing = isNull(blob, index);
-    out[at + i] = missing || fields[index]!.type === 'string' ? Number.NaN : blob.readDoubleLE(numbersAt + 8 * slots[index]!);
+    const { type } = fields[index]!;
+    const isNumber = type !== 'string' && type !== 'embedding';
+    out[at + i] = missing || !isNumber ? Number.NaN : blob.readDoubleLE(numbersAt + 8 * slots[index]!);
     if (nulls) nulls[at + i] = missing ? 1 : 0;
   }
 }
@@ -168,10 +192,18 @@ export function readText(schema: BlobSchema, blob: Buffer, index: number): strin
   return blob.toString('utf8', schema.textsAt + start, schema.textsAt + blob.readUInt32LE(endAt));
 }
 
+/** An embedding, or null. The blob must have passed `checkBlob`. */
+export function readVector(schema: BlobSchema, blob: Buffer, index: number): number[] | null {
+  if (isNull(blob, index)) return null;
+  const at = schema.slots[index]!;
+  return Array.from({ length: schema.fields[index]!.dimension! }, (_, i) => blob.readFloatLE(at + 4 * i));
+}
+
 /** Any feature as a value. The blob must have passed `checkBlob`. */
 export function readValue(schema: BlobSchema, blob: Buffer, index: number): FeatureValue {
   const { type } = schema.fields[index]!;
   if (type === 'string') return readText(schema, blob, index);
+  if (type === 'embedding') return readVector(schema, blob, index);
   if (isNull(blob, index)) return null;
   const number = blob.readDoubleLE(schema.numbersAt + 8 * schema.slots[index]!);
   return type === 'bool' ? number !== 0 : number;

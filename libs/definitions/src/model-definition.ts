@@ -1,5 +1,6 @@
 import { z } from 'zod';
-import { duration, featureReference, name } from './feature-definitions.js';
+import { featureReference } from './reference.js';
+import { duration, name } from './scalars.js';
 
 const instant = z.iso.datetime({ offset: true });
 

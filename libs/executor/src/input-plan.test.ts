@@ -22,6 +22,7 @@ describe('input plan', () => {
   it.each([
     ['no feature', [], /names no feature/],
     ['a name given twice', [input('a'), input('a')], /names a twice/],
+    ['an embedding', [input('a', 'embedding')], /an embedding; models take single numbers/],
     ['an unknown type', [input('a', 'decimal')], /unknown type "decimal"/],
   ])('refuses %s', (_name, features, message) => {
     expect(() => compileInputPlan(features, [])).toThrow(message);

@@ -1,5 +1,5 @@
 import { AppError } from '@headrace/base/errors';
-import { splitReference } from '@headrace/definitions/feature-definitions';
+import { splitReference } from '@headrace/definitions/reference';
 
 /** One input as the signature of a version declares it. */
 export interface SignatureInput {
@@ -44,6 +44,11 @@ export function compileInputPlan(features: readonly SignatureInput[], protectedF
   const slots: Record<ColumnSlot['kind'], ColumnSlot[]> = { number: [], text: [], extraNumber: [], extraText: [] };
   const byName = new Map<string, ColumnSlot>();
   const add = (input: SignatureInput, isExtra: boolean): void => {
+    if (input.type === 'embedding')
+      throw new AppError(
+        'MODEL_LOAD_FAILED',
+        `the signature reads ${input.reference}, an embedding; models take single numbers and texts, so publish its components as features of their own`,
+      );
     if (!TYPES.has(input.type))
       throw new AppError('MODEL_LOAD_FAILED', `the signature gives ${input.name} the unknown type ${JSON.stringify(input.type)}`);
     const isText = input.type === 'string';

@@ -8,6 +8,14 @@ export function viewUnknown(project: string, view: string): AppError {
   );
 }
 
+export function featureServiceUnknown(project: string, service: string): AppError {
+  return new AppError(
+    'FEATURE_SERVICE_UNKNOWN',
+    `feature service ${JSON.stringify(service)} is not defined in project ${project}; apply it first, or correct the name`,
+    { details: { project, service } },
+  );
+}
+
 export function requestInvalid(message: string): AppError {
   return new AppError('REQUEST_INVALID', message);
 }

@@ -1,4 +1,4 @@
-import { featureViewSpec } from '@headrace/definitions/feature-definitions';
+import { featureViewSpec } from '@headrace/definitions/feature-view';
 import type { z } from 'zod';
 import { compileView, type View } from '../src/domain/view.js';
 

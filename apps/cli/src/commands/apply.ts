@@ -1,6 +1,6 @@
 import { FeatureStoreDefinition, type AppliedDefinition, type Definition } from '@headrace/contracts/features/v1/features';
 import { RegistryDefinition } from '@headrace/contracts/registry/v1/registry';
-import { parseDefinitionsFile } from '@headrace/definitions/yaml-file';
+import { parseDefinitionsFiles } from '@headrace/definitions/yaml-file';
 import { createClient } from '@headrace/platform/grpc/client';
 import { Command } from 'commander';
 import { readFileSync } from 'node:fs';
@@ -15,7 +15,7 @@ export function applyCommand(): Command {
     .option('--project <name>', 'project', 'default')
     .action(async (files: string[], { dryRun, project }: { dryRun?: boolean; project: string }) => {
       const config = loadConfig();
-      const definitions = files.flatMap((file) => parseDefinitionsFile(readFileSync(file, 'utf8'), file));
+      const definitions = parseDefinitionsFiles(files.map((file) => ({ file, text: readFileSync(file, 'utf8') }))).map((d) => d.definition);
       const wire = (ofModel: boolean): Definition[] =>
         definitions
           .filter((d) => (d.kind === 'Model') === ofModel)

@@ -70,9 +70,6 @@ export class ApplyDefinitions {
 }
 
 function ofOurs(definition: Definition): StoredDefinition {
-  if (definition.kind === 'Entity' || definition.kind === 'FeatureView') return definition as StoredDefinition;
-  throw new AppError(
-    'DEFINITION_INVALID',
-    `${definition.kind} ${definition.name} does not belong to the feature store; send it to the registry`,
-  );
+  if (definition.kind !== 'Model') return definition as StoredDefinition;
+  throw new AppError('DEFINITION_INVALID', `Model ${definition.name} does not belong to the feature store; send it to the registry`);
 }

@@ -2,8 +2,9 @@ import type { Readable } from 'node:stream';
 import { Injectable } from '@nestjs/common';
 import { AppError } from '@headrace/base/errors';
 import { SHA256_PATTERN } from '@headrace/base/ids';
-import { featureReference } from '@headrace/definitions/feature-definitions';
+import { featureReference } from '@headrace/definitions/reference';
 import { Log } from '@headrace/platform/log';
+import { referencesOf } from '../domain/feature-service.js';
 import { planPointInTime, type TrainingSetRecord, type TrainingSetRequest } from '../domain/point-in-time-plan.js';
 import { requestInvalid, trainingSetEmpty, trainingSetUnknown } from '../errors.js';
 import { SnapshotFiles } from '../io/snapshot-files.js';
@@ -55,7 +56,10 @@ export class BuildTrainingSet {
   async #build(request: TrainingSetRequest, signal: AbortSignal): Promise<TrainingSetRecord> {
     const startedAt = performance.now();
     const views = await this.catalogue.newest();
-    const plan = planPointInTime(request, (view) => views.get(request.project, view));
+    const { project, featureService } = request;
+    const service = featureService ? views.service(project, featureService) : undefined;
+    const chosen = service ? { features: referencesOf(service), columnNames: service.features.map((f) => f.name) } : {};
+    const plan = planPointInTime({ ...request, ...chosen }, (view) => views.get(project, view));
     const snapshot = await this.files.write(plan.columns, this.store.rows(plan), signal);
     if (!snapshot) throw trainingSetEmpty(request.labelView, request.fromMs, request.toMs);
     const { hash, rows, bytes } = snapshot;
@@ -75,9 +79,11 @@ export class BuildTrainingSet {
   }
 }
 
-function check({ features, fromMs, toMs, labelView, labelFeature }: TrainingSetRequest): void {
+function check({ features, featureService, fromMs, toMs, labelView, labelFeature }: TrainingSetRequest): void {
   if (!labelView || !labelFeature) throw requestInvalid('a training set needs `label_view` and `label_feature`');
-  if (features.length === 0) throw requestInvalid('`features` is empty; name at least one `view:feature`');
+  if (featureService && features.length > 0) throw requestInvalid('`features` and `feature_service` exclude each other; send one of them');
+  if (!featureService && features.length === 0)
+    throw requestInvalid('`features` is empty; name at least one `view:feature`, or a feature service');
   const bad = features.find((reference) => !featureReference.safeParse(reference).success);
   if (bad !== undefined) throw requestInvalid(`${JSON.stringify(bad)} is no feature reference; write \`view:feature\``);
   if (!(fromMs < toMs)) throw requestInvalid('`from` and `to` must both be given, and `from` must lie before `to`');

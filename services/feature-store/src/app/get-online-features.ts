@@ -1,11 +1,12 @@
 import { Inject, Injectable } from '@nestjs/common';
 import type { Clock } from '@headrace/base/clock';
-import { AppError } from '@headrace/base/errors';
+import { AppError, type ErrorCode } from '@headrace/base/errors';
 import { blobFingerprint } from '@headrace/codec/feature-blob';
 import { joinEntityKey, onlineKey } from '@headrace/codec/feature-key';
-import { featureReference, splitReference } from '@headrace/definitions/feature-definitions';
+import { featureReference, splitReference } from '@headrace/definitions/reference';
 import { CLOCK } from '@headrace/platform/platform-module';
 import { LIMITS, type Limits } from '../config.js';
+import { referencesOf as serviceReferences } from '../domain/feature-service.js';
 import { isUnreadable, readOnline, type OnlineValue } from '../domain/online-vector.js';
 import type { View } from '../domain/view.js';
 import { requestInvalid } from '../errors.js';
@@ -17,8 +18,17 @@ export interface OnlineRequest {
   readonly project: string;
   /** `view:feature` */
   readonly features: readonly string[];
+  /** Instead of `features`: the name of a feature service. */
+  readonly featureService?: string | undefined;
   /** Join key name -> value. */
   readonly entities: readonly Readonly<Record<string, string>>[];
+}
+
+export interface OnlineAnswer {
+  /** What each value is called: the reference as it was asked for, or the name that the feature service gives. */
+  readonly names: readonly string[];
+  /** For each entity, its values in the order of the names. */
+  readonly vectors: OnlineValue[][];
 }
 
 interface Wanted {
@@ -38,13 +48,14 @@ export class GetOnlineFeatures {
     @Inject(CLOCK) private readonly clock: Clock,
   ) {}
 
-  /** @returns for each entity, the values in the order of `features`. @throws AppError REQUEST_INVALID, VIEW_UNKNOWN */
-  async get(request: OnlineRequest): Promise<OnlineValue[][]> {
+  /** @throws AppError REQUEST_INVALID, VIEW_UNKNOWN, FEATURE_SERVICE_UNKNOWN */
+  async get(request: OnlineRequest): Promise<OnlineAnswer> {
     const startedAt = performance.now();
     // Views in memory may be a second old: what they do not know is looked up once in the newest before it is refused.
-    const vectors = this.#decode((await this.#tryRecent(request)) ?? (await this.#read(await this.catalogue.newest(), request)));
+    const found = (await this.#tryRecent(request)) ?? (await this.#read(await this.catalogue.newest(), request));
+    const vectors = this.#decode(found);
     this.telemetry.onlineRead((performance.now() - startedAt) / 1000, countStatuses(vectors));
-    return vectors;
+    return { names: found.names, vectors };
   }
 
   async #tryRecent(request: OnlineRequest): Promise<Found | undefined> {
@@ -53,20 +64,20 @@ export class GetOnlineFeatures {
       const found = await this.#read(recent, request);
       return found.blobs.some((blob, i) => blob !== null && !viewOf(found, i).layouts.has(blobFingerprint(blob))) ? undefined : found;
     } catch (error) {
-      if (error instanceof AppError && (error.code === 'VIEW_UNKNOWN' || error.code === 'REQUEST_INVALID')) return undefined;
+      if (error instanceof AppError && UNKNOWN_HERE.has(error.code)) return undefined;
       throw error;
     }
   }
 
   async #read(all: Views, request: OnlineRequest): Promise<Found> {
-    const { views, wanted } = plan(all, request);
+    const { views, wanted, names } = plan(all, request);
     const keyCount = views.length * request.entities.length;
     if (keyCount > this.limits.onlineKeysMax)
       throw requestInvalid(
         `${request.entities.length} entities of ${views.length} views are ${keyCount} keys; at most ${this.limits.onlineKeysMax} may be read at once`,
       );
     const blobs = await this.online.read(request.entities.flatMap((entity, i) => views.map((view) => keyOf(view, entity, i))));
-    return { views, wanted, blobs };
+    return { views, wanted, names, blobs };
   }
 
   #decode(found: Found): OnlineValue[][] {
@@ -80,10 +91,14 @@ export class GetOnlineFeatures {
   }
 }
 
+/** What another process may have applied since. */
+const UNKNOWN_HERE: ReadonlySet<ErrorCode> = new Set(['VIEW_UNKNOWN', 'FEATURE_SERVICE_UNKNOWN', 'REQUEST_INVALID']);
+
 /** What Redis gave: for each entity one blob for each view. */
 interface Found {
   readonly views: readonly View[];
   readonly wanted: readonly Wanted[];
+  readonly names: readonly string[];
   readonly blobs: readonly (Buffer | null)[];
 }
 
@@ -91,8 +106,9 @@ function viewOf({ views }: Found, blobIndex: number): View {
   return views[blobIndex % views.length]!;
 }
 
-function plan(all: Views, { project, features }: OnlineRequest): { views: View[]; wanted: Wanted[] } {
-  if (features.length === 0) throw requestInvalid('`features` is empty; name at least one `view:feature`');
+function plan(all: Views, request: OnlineRequest): { views: View[]; wanted: Wanted[]; names: string[] } {
+  const { project } = request;
+  const { references: features, names } = referencesOf(all, request);
   const views: View[] = [];
   const wanted = features.map((reference): Wanted => {
     if (!featureReference.safeParse(reference).success)
@@ -105,7 +121,21 @@ function plan(all: Views, { project, features }: OnlineRequest): { views: View[]
     if (!views.includes(view)) views.push(view);
     return { feature, view: views.indexOf(view) };
   });
-  return { views, wanted };
+  return { views, wanted, names };
+}
+
+/** The features of the request one by one, and what each is called in the answer. */
+function referencesOf(
+  all: Views,
+  { project, features, featureService }: OnlineRequest,
+): { references: readonly string[]; names: string[] } {
+  if (!featureService) {
+    if (features.length === 0) throw requestInvalid('`features` is empty; name at least one `view:feature`, or a feature service');
+    return { references: features, names: [...features] };
+  }
+  if (features.length > 0) throw requestInvalid('`features` and `feature_service` exclude each other; send one of them');
+  const service = all.service(project, featureService);
+  return { references: serviceReferences(service), names: service.features.map(({ name }) => name) };
 }
 
 function keyOf(view: View, entity: Readonly<Record<string, string>>, index: number): string {

@@ -4,22 +4,26 @@ import { messageOf } from '@headrace/base/errors';
 import { Log } from '@headrace/platform/log';
 import { CLOCK } from '@headrace/platform/platform-module';
 import type { View } from '../domain/view.js';
-import { viewUnknown } from '../errors.js';
+import type { FeatureService } from '../domain/feature-service.js';
+import { featureServiceUnknown, viewUnknown } from '../errors.js';
 import { DefinitionStore } from '../io/definition-store.js';
 
 /** How long readers may trust what is in memory; another process may apply definitions meanwhile. */
 const TRUST_MS = 1_000;
 
-/** The views of one moment. */
+/** The views and services of one moment. */
 export class Views {
   readonly #views: ReadonlyMap<string, View>;
+  readonly #services: ReadonlyMap<string, FeatureService>;
   readonly all: readonly View[];
 
   constructor(
     readonly epoch: number,
     views: readonly View[],
+    readonly services: readonly FeatureService[],
   ) {
     this.all = views;
+    this.#services = new Map(services.map((service) => [`${service.project}/${service.name}`, service]));
     this.#views = new Map(views.map((view) => [`${view.project}/${view.name}`, view]));
   }
 
@@ -32,6 +36,13 @@ export class Views {
     const view = this.find(project, name);
     if (!view) throw viewUnknown(project, name);
     return view;
+  }
+
+  /** @throws AppError FEATURE_SERVICE_UNKNOWN */
+  service(project: string, name: string): FeatureService {
+    const service = this.#services.get(`${project}/${name}`);
+    if (!service) throw featureServiceUnknown(project, name);
+    return service;
   }
 }
 
@@ -52,8 +63,8 @@ export class ViewCatalogue {
   async newest(): Promise<Views> {
     const epoch = await this.definitions.epoch();
     if (this.#views?.epoch !== epoch) {
-      const loaded = await this.definitions.loadViews();
-      this.#views = new Views(loaded.epoch, loaded.views);
+      const { epoch: loaded, views, services } = await this.definitions.load();
+      this.#views = new Views(loaded, views, services);
     }
     this.#checkedMs = this.clock.nowMs();
     return this.#views!;

@@ -9,7 +9,10 @@ const view = (features: object[], more: object = {}): StoredDefinition =>
 const age = { name: 'age', type: 'int64' };
 const city = { name: 'city', type: 'string' };
 
-const NOTHING: Catalogue = { entities: new Map(), views: new Map() };
+const service = (...features: unknown[]): StoredDefinition =>
+  parseDefinition({ kind: 'FeatureService', name: 's', features }, 't') as StoredDefinition;
+
+const NOTHING: Catalogue = { entities: new Map(), views: new Map(), services: new Map() };
 
 /** The catalogue after applying, one call after the other. */
 function applied(...steps: StoredDefinition[][]): Catalogue {
@@ -17,16 +20,19 @@ function applied(...steps: StoredDefinition[][]): Catalogue {
   for (const step of steps) {
     const entities = new Map(catalogue.entities);
     const views = new Map(catalogue.views);
+    const services = new Map(catalogue.services);
     for (const { definition, version } of planDefinitions(catalogue, step)) {
       if (definition.kind === 'Entity') entities.set(definition.name, { definition, version });
-      else views.set(definition.name, { definition, version });
+      else if (definition.kind === 'FeatureView') views.set(definition.name, { definition, version });
+      else services.set(definition.name, { definition, version });
     }
-    catalogue = { entities, views };
+    catalogue = { entities, views, services };
   }
   return catalogue;
 }
 
-const base = applied([entity('person', 'id'), view([age, city])]);
+const vector = { name: 'vector', type: 'embedding', dimension: 3 };
+const base = applied([entity('person', 'id'), view([age, city])], [view([age, city, vector])]);
 const summary = (stored: Catalogue, wanted: StoredDefinition[]): string[] =>
   planDefinitions(stored, wanted).map(
     (c) => `${c.definition.name} ${c.change} ${c.version}${c.addedFields.map((f) => ` +${f.name}`).join('')}`,
@@ -38,14 +44,31 @@ describe('applying definitions', () => {
   });
 
   it('changes nothing when the content is the same', () => {
-    expect(summary(base, [view([age, city]), entity('person', 'id')])).toEqual(['person unchanged 1', 'v unchanged 1']);
+    expect(summary(base, [view([age, city, vector]), entity('person', 'id')])).toEqual(['person unchanged 1', 'v unchanged 2']);
   });
 
   it('counts a version up for each change that stored rows can follow', () => {
-    expect(summary(base, [view([{ name: 'new', type: 'bool' }, city, age])])).toEqual(['v updated 2 +new']);
-    expect(summary(base, [view([{ ...age, min: 0 }, city], { ttl: '1d', online: false })])).toEqual(['v updated 2']);
+    expect(summary(base, [view([{ name: 'new', type: 'bool' }, city, age, vector])])).toEqual(['v updated 3 +new']);
+    expect(summary(base, [view([{ ...age, min: 0 }, city, vector], { ttl: '1d', online: false })])).toEqual(['v updated 3']);
     const twice = applied([entity('person', 'id'), view([age])], [view([age], { ttl: '1d' })]);
     expect(summary(twice, [view([age])])).toEqual(['v updated 3']);
+  });
+
+  it('takes a service with the views that it picks in one request, and versions it by its content', () => {
+    expect(summary(NOTHING, [service('v:age'), view([age]), entity('person', 'id')])).toEqual([
+      'person created 1',
+      'v created 1',
+      's created 1',
+    ]);
+    const stored = applied([entity('person', 'id'), view([age, city]), service('v:age')]);
+    expect(summary(stored, [service({ view: 'v', feature: 'age' })])).toEqual(['s unchanged 1']);
+    expect(summary(stored, [service('v')])).toEqual(['s updated 2']);
+  });
+
+  it('tells every reason at once', () => {
+    expect(() => planDefinitions(base, [view([{ ...age, type: 'bool' }]), service('x', 'v:y')])).toThrow(
+      /age cannot change.*\n.*city cannot be removed.*\n.*vector cannot be removed.*\n.*view x is not defined.*\n.*has no feature y/,
+    );
   });
 
   it('lets an entity that no view uses change its join keys', () => {
@@ -76,17 +99,21 @@ describe('applying definitions', () => {
     ],
     ['an unknown entity', [view([age, city], { name: 'w', entity: 'ghost' })], 'ENTITY_UNKNOWN', /entity ghost is not defined/],
     ['two definitions of one name', [view([age, city]), view([age])], 'DEFINITION_INVALID', /defined twice/],
-    ['a repeated join key', [entity('x', 'a', 'a')], 'DEFINITION_INVALID', /must be unique/],
-    ['a join key called label', [entity('x', 'label')], 'DEFINITION_INVALID', /cannot be called label/],
     [
       'a feature called as Postgres calls its own',
       [view([age, city, { name: 'ctid', type: 'int64' }])],
       'DEFINITION_INVALID',
       /Postgres keeps this name/,
     ],
-    ['a range on a text', [view([age, { ...city, max: 3 }])], 'DEFINITION_INVALID', /apply to int64 and float64/],
-    ['a range upside down', [view([{ ...age, min: 2, max: 1 }, city])], 'DEFINITION_INVALID', /min 2 is above max 1/],
-    ['texts allowed for a number', [view([{ ...age, oneOf: ['x'] }, city])], 'DEFINITION_INVALID', /oneOf must list values of type int64/],
+    [
+      'another dimension',
+      [view([age, city, { ...vector, dimension: 4 }])],
+      'DEFINITION_CONFLICT',
+      /of dimension 3 to embedding of dimension 4/,
+    ],
+    ['a service of an unknown view', [service('w')], 'DEFINITION_INVALID', /FeatureService s: view w is not defined/],
+    ['a service of an unknown feature', [service('v:x')], 'DEFINITION_INVALID', /view v has no feature x/],
+    ['a service that picks a label', [view([age], { name: 'l', labels: true }), service('l')], 'DEFINITION_INVALID', /view l holds labels/],
     [
       'more features than a row can hold',
       [view([age, city, ...Array.from({ length: 900 }, (_, i) => ({ name: `f${i}`, type: 'float64' }))])],

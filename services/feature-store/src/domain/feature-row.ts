@@ -3,7 +3,7 @@ import { joinEntityKey } from '@headrace/codec/feature-key';
 import { FeatureRowData } from '@headrace/codec/feature-rows';
 import type { ErrorCode } from '@headrace/base/errors';
 import { contentHash52 } from './row-hash.js';
-import { readField, type ValueLimits } from './feature-value.js';
+import { isValueFault, readField, type ValueLimits } from './feature-value.js';
 import { keyFault } from './join-key.js';
 import { readShapedKeys, readShapedValues } from './shaped-row.js';
 import type { View } from './view.js';
@@ -106,7 +106,7 @@ function readValues(view: View, given: IncomingRow['values'], limits: ValueLimit
   for (let i = 0; i < features.length; i++) {
     const field = features[i]!;
     const value = readField(field, Object.hasOwn(given, field.name) ? given[field.name] : undefined, limits);
-    if (typeof value === 'object' && value !== null) return value.fault;
+    if (isValueFault(value)) return value.fault;
     values[i] = value;
   }
   for (const name of Object.keys(given)) {

@@ -30,4 +30,5 @@ export const SQL_TYPES = {
   string: 'text',
   bool: 'boolean',
   timestamp: 'timestamptz',
+  embedding: 'real[]',
 } as const;

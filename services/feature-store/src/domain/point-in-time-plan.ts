@@ -1,5 +1,5 @@
 import { AppError } from '@headrace/base/errors';
-import { splitReference } from '@headrace/definitions/feature-definitions';
+import { splitReference } from '@headrace/definitions/reference';
 import { quoteName, rowTable } from './identifier.js';
 import type { Field, View } from './view.js';
 
@@ -9,6 +9,10 @@ export interface TrainingSetRequest {
   readonly labelFeature: string;
   /** `view:feature`, in the order of the columns. */
   readonly features: readonly string[];
+  /** Instead of `features`: the name of a feature service, resolved before the plan is made. */
+  readonly featureService?: string | undefined;
+  /** What the columns of the features are called; unset = `view__feature`. */
+  readonly columnNames?: readonly string[] | undefined;
   /** Label rows with from <= event time < to. */
   readonly fromMs: number;
   readonly toMs: number;
@@ -62,7 +66,12 @@ export function planPointInTime(request: TrainingSetRequest, find: (view: string
     const { view, feature } = splitReference(reference);
     const join = joins.find((j) => j.view.name === view)!;
     selected.push(`${join.alias}.${quoteName(feature)} AS c${i}`);
-    columns.push({ name: `${view}__${feature}`, type: fieldOf(join.view, feature).type, source: `c${i}`, nullable: true });
+    columns.push({
+      name: request.columnNames?.[i] ?? `${view}__${feature}`,
+      type: fieldOf(join.view, feature).type,
+      source: `c${i}`,
+      nullable: true,
+    });
   }
   columns.push({ name: 'label', type: labelField.type, source: 'label', nullable: false });
   refuseRepeats(columns);
@@ -89,6 +98,8 @@ function groupByView(request: TrainingSetRequest, find: (view: string) => View):
   for (const reference of request.features) {
     const name = splitReference(reference);
     const view = find(name.view);
+    if (view.spec.labels)
+      throw new AppError('REQUEST_INVALID', `view ${view.name} holds labels, and a model must not see the answer; ask for other features`);
     fieldOf(view, name.feature);
     const join = joins.get(name.view) ?? { view, alias: `v${joins.size}`, features: [] };
     join.features.push(name.feature);
@@ -176,7 +187,11 @@ function fieldOf(view: View, feature: string): Field {
 function refuseRepeats(columns: readonly PlanColumn[]): void {
   const seen = new Set<string>();
   for (const { name } of columns) {
-    if (seen.has(name)) throw new AppError('REQUEST_INVALID', `the training set would have two columns ${name}; ask for each feature once`);
+    if (seen.has(name))
+      throw new AppError(
+        'REQUEST_INVALID',
+        `the training set would have two columns ${name}; ask for each feature once, under a name of its own`,
+      );
     seen.add(name);
   }
 }

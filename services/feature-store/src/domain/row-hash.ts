@@ -2,8 +2,8 @@ import type { BlobSchema, FeatureValue } from '@headrace/codec/feature-blob';
 import { hash } from 'node:crypto';
 
 /**
- * 52 bits of sha256 over the features that are not null, by name in sorted order: name, NUL, then 8 bytes of the number or length
- * and bytes of the text. Adding a nullable feature to a view or reordering its features changes no hash, so rows that were
+ * 52 bits of sha256 over the features that are not null, by name in sorted order: name, NUL, then 8 bytes of the number, or length
+ * and bytes of the text, or length and 32-bit floats of the embedding. Adding a nullable feature to a view or reordering its features changes no hash, so rows that were
  * stored before are still recognised. 52 bits are exact as a float64 and as an int8; a collision matters only between rows of
  * one entity at one instant.
  */
@@ -14,7 +14,7 @@ export function contentHash52(schema: BlobSchema, values: readonly FeatureValue[
     const { index, name } = plan[i]!;
     const value = values[index]!;
     if (value === null) continue;
-    const textBytes = typeof value === 'string' ? value.length * 3 : 0;
+    const textBytes = typeof value === 'string' ? value.length * 3 : typeof value === 'object' ? value.length * 4 : 0;
     if (at + name.length + 12 + textBytes > scratch.length) scratch = Buffer.concat([scratch], 2 * (at + name.length + 12 + textBytes));
     scratch.set(name, at);
     at += name.length;
@@ -22,6 +22,9 @@ export function contentHash52(schema: BlobSchema, values: readonly FeatureValue[
       const written = scratch.write(value, at + 4);
       scratch.writeUInt32LE(written, at);
       at += 4 + written;
+    } else if (typeof value === 'object') {
+      at = scratch.writeUInt32LE(value.length, at);
+      for (let item = 0; item < value.length; item++) at = scratch.writeFloatLE(value[item]!, at);
     } else {
       at = scratch.writeDoubleLE(Number(value), at);
     }

@@ -1,6 +1,6 @@
 import type { FeatureValue } from '@headrace/codec/feature-blob';
 import type { NamedValues, Shape } from '@headrace/codec/named-values';
-import { readField, type ValueLimits } from './feature-value.js';
+import { isValueFault, readField, type ValueLimits } from './feature-value.js';
 import { keyFault } from './join-key.js';
 import type { View } from './view.js';
 
@@ -21,7 +21,7 @@ export function readShapedValues(view: View, { shape, values: given }: NamedValu
       continue;
     }
     const read = readField(features[i]!, value, limits);
-    if (typeof read === 'object' && read !== null) return undefined;
+    if (isValueFault(read)) return undefined;
     values[i] = read;
   }
   return values;

@@ -24,6 +24,7 @@ export function* encodeCopy(view: View, rows: readonly MergedRow[]): Generator<U
       if (value === null) out.null();
       else if (typeof value === 'string') out.text(value);
       else if (typeof value === 'boolean') out.bool(value);
+      else if (typeof value === 'object') out.float32s(value);
       else if (fields[i]!.type === 'float64') out.float64(value);
       else if (fields[i]!.type === 'timestamp') out.timestampMs(value);
       else out.int64(value);
@@ -40,6 +41,7 @@ const SPARE_BYTES = 16 * 1024;
 /** Postgres counts from 2000-01-01. */
 const POSTGRES_EPOCH_MS = 946_684_800_000;
 const TWO_32 = 2 ** 32;
+const FLOAT4_OID = 700;
 
 class CopyBuffer {
   private buffer = Buffer.allocUnsafe(CHUNK_BYTES + SPARE_BYTES);
@@ -78,6 +80,17 @@ class CopyBuffer {
   float64(value: number): void {
     this.length8();
     this.at = this.buffer.writeDoubleBE(value, this.at);
+  }
+
+  /** real[]: dimensions, no nulls, element type, length, lower bound, then each element with its length (array_send in Postgres). */
+  float32s(values: readonly number[]): void {
+    const bytes = 20 + 8 * values.length;
+    this.reserve(4 + bytes);
+    for (const header of [bytes, 1, 0, FLOAT4_OID, values.length, 1]) this.at = this.buffer.writeInt32BE(header, this.at);
+    for (let i = 0; i < values.length; i++) {
+      this.at = this.buffer.writeInt32BE(4, this.at);
+      this.at = this.buffer.writeFloatBE(values[i]!, this.at);
+    }
   }
 
   /** Safe integers only. */

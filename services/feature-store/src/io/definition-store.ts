@@ -1,8 +1,14 @@
 import { Injectable } from '@nestjs/common';
-import { parseDefinition, type EntityDefinition, type FeatureViewDefinition } from '@headrace/definitions/definition';
+import {
+  parseDefinition,
+  type EntityDefinition,
+  type FeatureServiceDefinition,
+  type FeatureViewDefinition,
+} from '@headrace/definitions/definition';
 import type { Tx } from '@headrace/platform/postgres/postgres';
 import { Postgres } from '@headrace/platform/postgres/postgres';
 import type { Catalogue, PlannedChange, StoredDefinition, Versioned } from '../domain/definition-plan.js';
+import { compileService, type FeatureService } from '../domain/feature-service.js';
 import { compileView, type View, type ViewVersion } from '../domain/view.js';
 
 /** Definitions in Postgres. Specs are parsed again when they are read, so that those of older releases get today's defaults. */
@@ -15,13 +21,15 @@ export class DefinitionStore {
     return row!.epoch;
   }
 
-  /** Every view of every project with all its versions, as of one moment. */
-  loadViews(): Promise<{ epoch: number; views: View[] }> {
+  /** Every view of every project with all its versions, and every service, as of one moment. */
+  load(): Promise<{ epoch: number; views: View[]; services: FeatureService[] }> {
     return this.postgres.transaction(
       async (tx) => {
         const [epoch] = await tx.query<{ epoch: number }>('SELECT epoch FROM catalogue_epoch');
         const rows = await tx.query<ViewRow>(LOAD_VIEWS);
-        return { epoch: epoch!.epoch, views: rows.map(toView) };
+        const views = rows.map(toView);
+        const services = (await tx.query<ServiceRow>(LOAD_SERVICES)).map((row) => toService(row, views));
+        return { epoch: epoch!.epoch, views, services };
       },
       { isolation: 'repeatable read', readOnly: true },
     );
@@ -41,11 +49,12 @@ export class DefinitionStore {
       definition: parseStored(r.kind, r.name, r.spec),
       version: r.version,
     }));
-    const ofKind = (kind: string): (readonly [string, Versioned<StoredDefinition>])[] =>
-      versioned.filter((v) => v.definition.kind === kind).map((v) => [v.definition.name, v]);
+    const ofKind = <D extends StoredDefinition>(kind: D['kind']): Map<string, Versioned<D>> =>
+      new Map(versioned.filter((v) => v.definition.kind === kind).map((v) => [v.definition.name, v as Versioned<D>]));
     return {
-      entities: new Map(ofKind('Entity') as [string, Versioned<EntityDefinition>][]),
-      views: new Map(ofKind('FeatureView') as [string, Versioned<FeatureViewDefinition>][]),
+      entities: ofKind<EntityDefinition>('Entity'),
+      views: ofKind<FeatureViewDefinition>('FeatureView'),
+      services: ofKind<FeatureServiceDefinition>('FeatureService'),
     };
   }
 
@@ -100,6 +109,28 @@ SELECT v.id, v.project, v.name, v.partition_months,
   (SELECT jsonb_agg(jsonb_build_object('name', e.name, 'spec', e.spec) ORDER BY e.name, e.version)
    FROM definitions e WHERE e.project = v.project AND e.kind = 'Entity') AS entities
 FROM views v ORDER BY v.id`;
+
+const LOAD_SERVICES = `
+SELECT DISTINCT ON (project, name) project, name, version, content_hash, spec FROM definitions
+WHERE kind = 'FeatureService' ORDER BY project, name, version DESC`;
+
+interface ServiceRow {
+  readonly project: string;
+  readonly name: string;
+  readonly version: number;
+  readonly content_hash: string;
+  readonly spec: object;
+}
+
+function toService(
+  { project, name, version, content_hash: contentHash, spec: stored }: ServiceRow,
+  views: readonly View[],
+): FeatureService {
+  const { spec } = parseStored('FeatureService', name, stored) as FeatureServiceDefinition;
+  return compileService({ project, name, version, contentHash, spec }, (view) =>
+    views.find((one) => one.project === project && one.name === view),
+  );
+}
 
 interface ViewRow {
   readonly id: number;

@@ -200,9 +200,14 @@ function toMergedRow(view: View, row: StoredRow): MergedRow {
     entityKey: row.entity,
     keys: [],
     eventTimeMs: row.event_ms,
-    values: view.spec.features.map((_, i) => row[`c${i}`] ?? null),
+    values: view.spec.features.map((_, i) => asStored(row[`c${i}`] ?? null)),
     contentHash: row.content,
     firstIngestUs: row.first_us,
     lastIngestUs: row.last_us,
   };
+}
+
+/** Postgres writes the shortest text of a 32-bit float, which JavaScript reads as a 64-bit one: rounded back, it is the same bits. */
+function asStored(value: FeatureValue): FeatureValue {
+  return typeof value === 'object' && value !== null ? value.map(Math.fround) : value;
 }

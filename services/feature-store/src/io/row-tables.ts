@@ -13,7 +13,7 @@ export async function addColumns(tx: Tx, viewId: number, fields: readonly Field[
   await tx.execute(`ALTER TABLE ${rowTable(viewId)} ${fields.map((f) => `ADD COLUMN ${columnSql(f)}`).join(', ')}`);
 }
 
-/** An index may have 32 columns, its key included; texts are left out, because an index entry may have 2.7 kB. */
+/** An index may have 32 columns, its key included; texts and lists are left out, because an index entry may have 2.7 kB. */
 const INDEX_COLUMNS_MAX = 32;
 
 export function createRowTableSql(viewId: number, joinKeys: readonly string[], fields: readonly Field[]): string[] {
@@ -23,7 +23,7 @@ export function createRowTableSql(viewId: number, joinKeys: readonly string[], f
     '_first_ingest',
     '_last_ingest',
     ...keys,
-    ...fields.filter((f) => f.type !== 'string').map((f) => quoteName(f.name)),
+    ...fields.filter((f) => f.type !== 'string' && f.type !== 'embedding').map((f) => quoteName(f.name)),
   ].slice(0, INDEX_COLUMNS_MAX - 3);
   return [
     [

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import type { Readable } from 'node:stream';
 import { Inject, Injectable } from '@nestjs/common';
 import { splitEntityKey } from '@headrace/codec/feature-key';
-import { ByteWriter, ParquetWriter, schemaFromColumnData, type BasicType, type ColumnSource, type Writer } from 'hyparquet-writer';
+import { ByteWriter, ParquetWriter, schemaFromColumnData, type BasicType, type Writer } from 'hyparquet-writer';
 import type { PlanColumn } from '../domain/point-in-time-plan.js';
 import { trainingSetUnknown } from '../errors.js';
 import type { JoinedRow } from './training-set-store.js';
@@ -66,7 +66,7 @@ async function writeFile(
   const file = await open(path, 'wx');
   try {
     const out = hashingWriter(file);
-    const schema = schemaFromColumnData({ columnData: columns.map((column) => ({ ...sourceOf(column), data: [] })) });
+    const schema = [{ name: 'root', num_children: columns.length }, ...columns.flatMap(schemaOf)];
     const parquet = new ParquetWriter({ writer: out.writer, schema, createdBy: 'headrace feature-store' });
     let rows = 0;
     for await (const batch of batches) {
@@ -101,7 +101,7 @@ function hashingWriter(file: FileHandle): { writer: Writer; finished: () => { ha
   return { writer: Object.assign(writer, { flush, finish: flush }), finished: () => ({ hash: hash.digest('hex'), bytes }) };
 }
 
-const PARQUET_TYPES: Readonly<Record<PlanColumn['type'], BasicType>> = {
+const PARQUET_TYPES: Readonly<Record<Exclude<PlanColumn['type'], 'embedding'>, BasicType>> = {
   int64: 'INT64',
   float64: 'DOUBLE',
   string: 'STRING',
@@ -109,8 +109,14 @@ const PARQUET_TYPES: Readonly<Record<PlanColumn['type'], BasicType>> = {
   timestamp: 'TIMESTAMP',
 };
 
-function sourceOf({ name, type, nullable }: PlanColumn): Omit<ColumnSource, 'data'> {
-  return { name, type: PARQUET_TYPES[type], nullable };
+/** An embedding is a LIST of FLOAT in its usual three levels, as pandas and Arrow read it. */
+function schemaOf({ name, type, nullable }: PlanColumn): ReturnType<typeof schemaFromColumnData> {
+  if (type !== 'embedding') return schemaFromColumnData({ columnData: [{ name, type: PARQUET_TYPES[type], nullable, data: [] }] }).slice(1);
+  return [
+    { name, repetition_type: nullable ? 'OPTIONAL' : 'REQUIRED', converted_type: 'LIST', num_children: 1 },
+    { name: 'list', repetition_type: 'REPEATED', num_children: 1 },
+    { name: 'element', type: 'FLOAT', repetition_type: 'REQUIRED' },
+  ];
 }
 
 function valuesOf({ type, source }: PlanColumn, rows: readonly JoinedRow[]): unknown[] {

@@ -1,5 +1,5 @@
 import { Body, Controller, HttpCode, Post, Query } from '@nestjs/common';
-import { splitReference } from '@headrace/definitions/feature-definitions';
+import { splitReference } from '@headrace/definitions/reference';
 import { z } from 'zod';
 import { GetOnlineFeatures } from '../app/get-online-features.js';
 import type { FieldStatus, OnlineValue } from '../domain/online-vector.js';
@@ -10,7 +10,8 @@ const keyValue = z.union([z.string(), z.number(), z.boolean()]).transform(String
 
 /** The body of Feast's feature server; entities come by column. */
 const request = z.object({
-  features: z.array(z.string()).min(1),
+  features: z.array(z.string()).default([]),
+  feature_service: z.string().optional(),
   entities: z.record(z.string(), z.array(keyValue).min(1)),
   full_feature_names: z.boolean().default(false),
 });
@@ -29,15 +30,15 @@ export class FeastHttp {
   @Post('get-online-features')
   @HttpCode(200)
   async get(@Body() body: unknown, @Query('project') project?: string): Promise<unknown> {
-    const { features, entities, full_feature_names: fullNames } = parseBody(request, body);
+    const { features, feature_service: featureService, entities, full_feature_names: fullNames } = parseBody(request, body);
     const keys = Object.keys(entities);
     const rows = toRows(entities);
-    const vectors = await this.online.get({ project: projectOf(project), features, entities: rows });
+    const { names, vectors } = await this.online.get({ project: projectOf(project), features, featureService, entities: rows });
     return {
-      metadata: { feature_names: [...keys, ...features.map((reference) => nameOf(reference, fullNames))] },
+      metadata: { feature_names: [...keys, ...names.map((name) => nameOf(name, fullNames))] },
       results: [
         ...keys.map((key) => keyColumn(entities[key]!)),
-        ...features.map((_, i) => featureColumn(vectors.map((vector) => vector[i]!))),
+        ...names.map((_, i) => featureColumn(vectors.map((vector) => vector[i]!))),
       ],
     };
   }
@@ -51,7 +52,9 @@ function toRows(entities: Readonly<Record<string, readonly string[]>>): Record<s
   return Array.from({ length: count }, (_, i) => Object.fromEntries(columns.map(([key, values]) => [key, values[i]!])));
 }
 
+/** What a feature service calls its features stays as it is. */
 function nameOf(reference: string, full: boolean): string {
+  if (!reference.includes(':')) return reference;
   const { view, feature } = splitReference(reference);
   return full ? `${view}__${feature}` : feature;
 }

@@ -51,9 +51,11 @@ export class FeatureStoreRpc implements Implementation<typeof FeatureStoreDefini
     return toPublished(await this.rows.push({ project: projectOf(project), view, rows, to: destinationOf(to) }));
   }
 
-  async getOnlineFeatures({ project, features, entities }: GetOnlineFeaturesRequest): Promise<GetOnlineFeaturesResponse> {
-    const vectors = await this.online.get({ project: projectOf(project), features, entities: entities.map((e) => e.keys) });
-    return { vectors: vectors.map(toVector) };
+  async getOnlineFeatures(request: GetOnlineFeaturesRequest): Promise<GetOnlineFeaturesResponse> {
+    const { features, featureService, entities } = request;
+    const asked = { project: projectOf(request.project), features, featureService, entities: entities.map((e) => e.keys) };
+    const { names, vectors } = await this.online.get(asked);
+    return { names: [...names], vectors: vectors.map(toVector) };
   }
 
   async buildTrainingSet(request: BuildTrainingSetRequest, call: CallContext): Promise<TrainingSet> {
@@ -63,6 +65,7 @@ export class FeatureStoreRpc implements Implementation<typeof FeatureStoreDefini
         labelView: request.labelView,
         labelFeature: request.labelFeature,
         features: request.features,
+        featureService: request.featureService,
         fromMs: instantOf('from', request.from),
         toMs: instantOf('to', request.to),
         asOfMs: request.asOf && instantOf('as_of', request.asOf),

@@ -75,7 +75,7 @@ export function toView({ view, offlineRows }: ListedView): View {
 /** A timestamp feature travels as epoch milliseconds, as it may come in. */
 export function toVector(values: readonly OnlineValue[]): OnlineVector {
   return {
-    values: values.map((v) => v.value),
+    values: values.map((v): unknown => v.value),
     statuses: values.map((v) => STATUSES[v.status]),
     eventTimes: values.map((v) => new Date(v.eventTimeMs ?? 0)),
   };

@@ -1,5 +1,5 @@
 import type { ModelDefinition } from '@headrace/definitions/definition';
-import { splitReference } from '@headrace/definitions/feature-definitions';
+import { splitReference } from '@headrace/definitions/reference';
 import type { Signature } from '@headrace/contracts/registry/v1/registry';
 import type { OnnxReport, OnnxTensor } from './onnx-inspection.js';
 

@@ -1,5 +1,6 @@
 import { FeatureStoreDefinition } from '@headrace/contracts/features/v1/features';
-import { isDefinitionOf, parseDefinition } from '@headrace/definitions/definition';
+import type { BlobField } from '@headrace/codec/feature-blob';
+import { isDefinitionOf, parseDefinition, type Spec } from '@headrace/definitions/definition';
 import { createClient, type Client } from '@headrace/platform/grpc/client';
 import type { ViewSchema } from '../domain/version-description.js';
 
@@ -18,7 +19,7 @@ export class FeatureViews {
       const definition = parseDefinition({ ...view.spec, kind: 'FeatureView', name: view.name }, `view ${view.name}`);
       if (!isDefinitionOf(definition, 'FeatureView') || !definition.spec.online) return [];
       const { entity, ttl, features } = definition.spec;
-      return [{ name: view.name, entity, ttlMs: ttl, fields: features.map(({ name, type }) => ({ name, type })) }];
+      return [{ name: view.name, entity, ttlMs: ttl, fields: features.map(toBlobField) }];
     });
   }
 
@@ -26,4 +27,8 @@ export class FeatureViews {
     this.#client.close();
     return Promise.resolve();
   }
+}
+
+function toBlobField({ name, type, dimension }: Spec<'FeatureView'>['features'][number]): BlobField {
+  return dimension === undefined ? { name, type } : { name, type, dimension };
 }

@@ -1,5 +1,5 @@
 import type { ModelDefinition } from '@headrace/definitions/definition';
-import { splitReference } from '@headrace/definitions/feature-definitions';
+import { splitReference } from '@headrace/definitions/reference';
 
 export const REASONS = ['manual', 'schedule', 'alert', 'event'] as const;
 export type Reason = (typeof REASONS)[number];

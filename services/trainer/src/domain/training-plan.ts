@@ -2,14 +2,14 @@ import { AppError } from '@headrace/base/errors';
 import type { BuildTrainingSetRequest } from '@headrace/contracts/features/v1/features';
 import type { SignatureFeature } from '@headrace/contracts/registry/v1/registry';
 import type { FeatureViewDefinition, ModelDefinition } from '@headrace/definitions/definition';
-import { splitReference } from '@headrace/definitions/feature-definitions';
+import { splitReference } from '@headrace/definitions/reference';
 import type { Mitigation } from './admission.js';
 
 /** What is to be read and learnt, worked out before anything is asked of another service. */
 export interface TrainingPlan {
   readonly features: readonly SignatureFeature[];
   readonly protectedFeatures: readonly SignatureFeature[];
-  readonly trainingSet: Omit<BuildTrainingSetRequest, 'project' | 'asOf'>;
+  readonly trainingSet: Omit<BuildTrainingSetRequest, 'project' | 'asOf' | 'featureService'>;
 }
 
 /** Columns of a training set that are neither features nor keys. */
@@ -84,6 +84,11 @@ function columnOf(reference: string): string {
 
 function signatureFeature(model: string, reference: string, views: ReadonlyMap<string, FeatureViewDefinition>): SignatureFeature {
   const { name, type, categorical } = field(model, reference, views);
+  if (type === 'embedding')
+    throw new AppError(
+      'DEFINITION_INVALID',
+      `model ${model}: ${reference} is an embedding, which no learner takes as it is; publish its components as features of their own`,
+    );
   if (type === 'timestamp')
     throw new AppError(
       'DEFINITION_INVALID',

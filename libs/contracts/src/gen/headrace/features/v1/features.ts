@@ -358,6 +358,8 @@ export interface GetOnlineFeaturesRequest {
   /** `view:feature` */
   features: string[];
   entities: EntityKey[];
+  /** Instead of `features`: the features of this service, in its order and under its names. */
+  featureService: string;
 }
 
 export interface EntityKey {
@@ -371,10 +373,13 @@ export interface EntityKey_KeysEntry {
 
 export interface GetOnlineFeaturesResponse {
   vectors: OnlineVector[];
+  /** What each value of a vector is called: the reference as asked for, or the name that the feature service gives. */
+  names: string[];
 }
 
 /** One entity's answer; the three lists run parallel to the requested features. */
 export interface OnlineVector {
+  /** An embedding is a list of numbers, a timestamp epoch milliseconds. */
   values: any[];
   statuses: FieldStatus[];
   eventTimes: Date[];
@@ -393,7 +398,11 @@ export interface BuildTrainingSetRequest {
     | Date
     | undefined;
   /** When set, only rows that had arrived by then are seen (knowledge time). */
-  asOf: Date | undefined;
+  asOf:
+    | Date
+    | undefined;
+  /** Instead of `features`: the features of this service, in its order. */
+  featureService: string;
 }
 
 export interface TrainingSet {
@@ -1701,7 +1710,7 @@ export const RowRejection: MessageFns<RowRejection> = {
 };
 
 function createBaseGetOnlineFeaturesRequest(): GetOnlineFeaturesRequest {
-  return { project: "", features: [], entities: [] };
+  return { project: "", features: [], entities: [], featureService: "" };
 }
 
 export const GetOnlineFeaturesRequest: MessageFns<GetOnlineFeaturesRequest> = {
@@ -1714,6 +1723,9 @@ export const GetOnlineFeaturesRequest: MessageFns<GetOnlineFeaturesRequest> = {
     }
     for (const v of message.entities) {
       EntityKey.encode(v!, writer.uint32(26).fork()).join();
+    }
+    if (message.featureService !== "") {
+      writer.uint32(34).string(message.featureService);
     }
     return writer;
   },
@@ -1755,6 +1767,14 @@ export const GetOnlineFeaturesRequest: MessageFns<GetOnlineFeaturesRequest> = {
             message.entities.push(EntityKey.decode(reader, reader.uint32()));
             continue;
           }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.featureService = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1774,6 +1794,11 @@ export const GetOnlineFeaturesRequest: MessageFns<GetOnlineFeaturesRequest> = {
       entities: globalThis.Array.isArray(object?.entities)
         ? object.entities.map((e: any) => EntityKey.fromJSON(e))
         : [],
+      featureService: isSet(object.featureService)
+        ? globalThis.String(object.featureService)
+        : isSet(object.feature_service)
+        ? globalThis.String(object.feature_service)
+        : "",
     };
   },
 
@@ -1788,6 +1813,9 @@ export const GetOnlineFeaturesRequest: MessageFns<GetOnlineFeaturesRequest> = {
     if (message.entities?.length) {
       obj.entities = message.entities.map((e) => EntityKey.toJSON(e));
     }
+    if (message.featureService !== "") {
+      obj.featureService = message.featureService;
+    }
     return obj;
   },
 
@@ -1799,6 +1827,7 @@ export const GetOnlineFeaturesRequest: MessageFns<GetOnlineFeaturesRequest> = {
     message.project = object.project ?? "";
     message.features = object.features?.map((e) => e) || [];
     message.entities = object.entities?.map((e) => EntityKey.fromPartial(e)) || [];
+    message.featureService = object.featureService ?? "";
     return message;
   },
 };
@@ -1988,13 +2017,16 @@ export const EntityKey_KeysEntry: MessageFns<EntityKey_KeysEntry> = {
 };
 
 function createBaseGetOnlineFeaturesResponse(): GetOnlineFeaturesResponse {
-  return { vectors: [] };
+  return { vectors: [], names: [] };
 }
 
 export const GetOnlineFeaturesResponse: MessageFns<GetOnlineFeaturesResponse> = {
   encode(message: GetOnlineFeaturesResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     for (const v of message.vectors) {
       OnlineVector.encode(v!, writer.uint32(10).fork()).join();
+    }
+    for (const v of message.names) {
+      writer.uint32(18).string(v!);
     }
     return writer;
   },
@@ -2020,6 +2052,14 @@ export const GetOnlineFeaturesResponse: MessageFns<GetOnlineFeaturesResponse> = 
             message.vectors.push(OnlineVector.decode(reader, reader.uint32()));
             continue;
           }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.names.push(reader.string());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2037,6 +2077,7 @@ export const GetOnlineFeaturesResponse: MessageFns<GetOnlineFeaturesResponse> = 
       vectors: globalThis.Array.isArray(object?.vectors)
         ? object.vectors.map((e: any) => OnlineVector.fromJSON(e))
         : [],
+      names: globalThis.Array.isArray(object?.names) ? object.names.map((e: any) => globalThis.String(e)) : [],
     };
   },
 
@@ -2044,6 +2085,9 @@ export const GetOnlineFeaturesResponse: MessageFns<GetOnlineFeaturesResponse> = 
     const obj: any = {};
     if (message.vectors?.length) {
       obj.vectors = message.vectors.map((e) => OnlineVector.toJSON(e));
+    }
+    if (message.names?.length) {
+      obj.names = message.names;
     }
     return obj;
   },
@@ -2054,6 +2098,7 @@ export const GetOnlineFeaturesResponse: MessageFns<GetOnlineFeaturesResponse> = 
   fromPartial(object: DeepPartial<GetOnlineFeaturesResponse>): GetOnlineFeaturesResponse {
     const message = createBaseGetOnlineFeaturesResponse();
     message.vectors = object.vectors?.map((e) => OnlineVector.fromPartial(e)) || [];
+    message.names = object.names?.map((e) => e) || [];
     return message;
   },
 };
@@ -2188,6 +2233,7 @@ function createBaseBuildTrainingSetRequest(): BuildTrainingSetRequest {
     from: undefined,
     to: undefined,
     asOf: undefined,
+    featureService: "",
   };
 }
 
@@ -2213,6 +2259,9 @@ export const BuildTrainingSetRequest: MessageFns<BuildTrainingSetRequest> = {
     }
     if (message.asOf !== undefined) {
       Timestamp.encode(toTimestamp(message.asOf), writer.uint32(58).fork()).join();
+    }
+    if (message.featureService !== "") {
+      writer.uint32(66).string(message.featureService);
     }
     return writer;
   },
@@ -2286,6 +2335,14 @@ export const BuildTrainingSetRequest: MessageFns<BuildTrainingSetRequest> = {
             message.asOf = fromTimestamp(Timestamp.decode(reader, reader.uint32()));
             continue;
           }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.featureService = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2319,6 +2376,11 @@ export const BuildTrainingSetRequest: MessageFns<BuildTrainingSetRequest> = {
         : isSet(object.as_of)
         ? fromJsonTimestamp(object.as_of)
         : undefined,
+      featureService: isSet(object.featureService)
+        ? globalThis.String(object.featureService)
+        : isSet(object.feature_service)
+        ? globalThis.String(object.feature_service)
+        : "",
     };
   },
 
@@ -2345,6 +2407,9 @@ export const BuildTrainingSetRequest: MessageFns<BuildTrainingSetRequest> = {
     if (message.asOf !== undefined) {
       obj.asOf = message.asOf.toISOString();
     }
+    if (message.featureService !== "") {
+      obj.featureService = message.featureService;
+    }
     return obj;
   },
 
@@ -2360,6 +2425,7 @@ export const BuildTrainingSetRequest: MessageFns<BuildTrainingSetRequest> = {
     message.from = object.from ?? undefined;
     message.to = object.to ?? undefined;
     message.asOf = object.asOf ?? undefined;
+    message.featureService = object.featureService ?? "";
     return message;
   },
 };
@@ -3002,7 +3068,7 @@ export const FeatureStoreDefinition = {
   name: "FeatureStore",
   fullName: "headrace.features.v1.FeatureStore",
   methods: {
-    /** Validates and stores definitions of kind Entity and FeatureView. Immutable by content hash: applying the same twice changes nothing. */
+    /** Validates and stores definitions of kind Entity, FeatureView and FeatureService. Immutable by content hash: applying the same twice changes nothing. */
     apply: {
       name: "Apply",
       requestType: ApplyRequest as typeof ApplyRequest,
