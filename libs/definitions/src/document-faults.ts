@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import type { z } from 'zod';
 
 /** One mistake in a document: where, what, and what to do about it. */
 export interface DocumentFault {

@@ -55,7 +55,7 @@ export class FeatureStoreRpc implements Implementation<typeof FeatureStoreDefini
     const { features, featureService, entities } = request;
     const asked = { project: projectOf(request.project), features, featureService, entities: entities.map((e) => e.keys) };
     const { names, vectors } = await this.online.get(asked);
-    return { names: [...names], vectors: vectors.map(toVector) };
+    return { names: featureService ? [...names] : [], vectors: vectors.map(toVector) };
   }
 
   async buildTrainingSet(request: BuildTrainingSetRequest, call: CallContext): Promise<TrainingSet> {

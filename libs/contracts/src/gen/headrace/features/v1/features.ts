@@ -373,7 +373,7 @@ export interface EntityKey_KeysEntry {
 
 export interface GetOnlineFeaturesResponse {
   vectors: OnlineVector[];
-  /** What each value of a vector is called: the reference as asked for, or the name that the feature service gives. */
+  /** Of a feature service: what it calls each value of a vector. Empty when the features were named one by one. */
   names: string[];
 }
 
