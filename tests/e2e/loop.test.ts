@@ -77,6 +77,27 @@ describe('Ctrl-C', () => {
     expect(await headrace.interrupt(60_000)).toBe(0);
     expect(headrace.leftOvers()).toEqual([]);
   }, 90_000);
+});
+
+describe('a second start in the same state folder', () => {
+  it('runs the loop again in a project of its own, and it closes again', async () => {
+    await headrace.start([], 'Headrace is up', 600_000);
+    const second = headrace.report() as LoopReport;
+    expect([report.project, second.project]).toEqual(['default', 'employment-2']);
+    expect(second.checks.filter((check) => !check.passed)).toEqual([]);
+    expect(second.closed).toBe(true);
+  }, 620_000);
+
+  it('still answers in the first project, from version 2 and the features of the first run', async () => {
+    const { code, stdout, stderr } = await headrace.headrace(['predict', 'employment', '100000']);
+    expect(code, stderr).toBe(0);
+    expect(stdout).toMatch(/version\W+2/);
+  });
+
+  it('ends by Ctrl-C as cleanly', async () => {
+    expect(await headrace.interrupt(60_000)).toBe(0);
+    expect(headrace.leftOvers()).toEqual([]);
+  }, 90_000);
 
   it('lets `clean` remove every file', async () => {
     expect(await headrace.headrace(['clean'])).toMatchObject({ code: 0 });

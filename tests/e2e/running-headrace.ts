@@ -34,6 +34,7 @@ export class RunningHeadrace {
       stdio: ['ignore', 'pipe', 'pipe'],
     });
     this.#process = child;
+    this.#output = '';
     return new Promise((resolve, reject) => {
       const timer = setTimeout(() => reject(new Error(`not up within ${timeoutMs} ms:\n${this.#output}`)), timeoutMs);
       const read = (chunk: Buffer): void => {

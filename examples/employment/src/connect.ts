@@ -12,6 +12,7 @@ import { Telemetry } from '@headrace/platform/telemetry';
 
 /** Where a running Headrace is. */
 export interface Site {
+  readonly project: string;
   readonly kafkaBrokers: readonly string[];
   readonly apiKey: string;
   /** `host:port` of each gRPC door. */
@@ -20,6 +21,7 @@ export interface Site {
 
 /** Everything that a user of the platform holds: typed clients of the five services and a Kafka producer. */
 export interface Connections {
+  readonly project: string;
   readonly features: Client<typeof FeatureStoreDefinition>;
   readonly registry: Client<typeof RegistryDefinition>;
   readonly trainer: Client<typeof TrainerDefinition>;
@@ -41,6 +43,7 @@ export function connect(site: Site): Connections {
     Log.create('example', 'warn'),
   );
   const connections = {
+    project: site.project,
     features: createClient(FeatureStoreDefinition, site.grpc['feature-store'], options),
     registry: createClient(RegistryDefinition, site.grpc.registry, options),
     trainer: createClient(TrainerDefinition, site.grpc.trainer, options),
@@ -48,6 +51,7 @@ export function connect(site: Site): Connections {
     serving: createClient(ServingAdminDefinition, site.grpc.serving, options),
     prediction: new HeadraceClient({
       address: site.grpc.serving,
+      project: site.project,
       timeoutMs: PREDICT_TIMEOUT_MS,
       ...(site.apiKey ? { apiKey: site.apiKey } : {}),
     }),

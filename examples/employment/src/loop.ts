@@ -15,7 +15,6 @@ import { predictPeople } from './predict-people.js';
 import { publishFeatures, publishLabels, publishOutcomes } from './publish.js';
 import { judge, type LoopReport } from './report.js';
 
-const PROJECT = 'default';
 const MODEL = 'employment';
 const ATTRIBUTE = 'DIS';
 const DEFINITIONS = fileURLToPath(new URL('../definitions.yaml', import.meta.url));
@@ -80,7 +79,7 @@ export async function runLoop(site: Connections, progress: LoopProgress): Promis
     );
     await step(
       'late labels',
-      () => publishOutcomes(site.events, pass1.outcomes),
+      () => publishOutcomes(site, pass1.outcomes),
       () => `${pass1.outcomes.size} labels arrived late as outcome events`,
     );
     const alert = await step(
@@ -101,7 +100,7 @@ export async function runLoop(site: Connections, progress: LoopProgress): Promis
       () => predictPeople(site.prediction, people2016, (done) => progress.live(`predicted ${done}`)),
       (pass) => `predicted ${pass.answered} people of 2016 again, ${pass.lost} lost`,
     );
-    await publishOutcomes(site.events, pass2.outcomes);
+    await publishOutcomes(site, pass2.outcomes);
     const report2 = await step('report of version 2', () => settledReport(site, after.version, pass2.outcomes.size), describeReport);
     const resolved = await step(
       'alert resolved',
@@ -120,6 +119,7 @@ export async function runLoop(site: Connections, progress: LoopProgress): Promis
   const loadResult = await load.stop();
   return judge({
     ...outcome,
+    project: site.project,
     people2015: people2015.length,
     people2016: people2016.length,
     before,
@@ -136,8 +136,8 @@ async function applyDefinitions(site: Connections): Promise<number> {
     definitions
       .filter((d) => kinds.includes(d.kind))
       .map(({ kind, name, spec }) => ({ kind, name, spec: structuredClone(spec) as Record<string, unknown> }));
-  const features = await site.features.apply({ project: PROJECT, definitions: wire(['Entity', 'FeatureView']) });
-  const models = await site.registry.applyModel({ project: PROJECT, definitions: wire(['Model']) });
+  const features = await site.features.apply({ project: site.project, definitions: wire(['Entity', 'FeatureView']) });
+  const models = await site.registry.applyModel({ project: site.project, definitions: wire(['Model']) });
   return features.applied.length + models.applied.length;
 }
 
@@ -150,14 +150,14 @@ async function publishAndWait(
   withLabels: boolean,
 ): Promise<number> {
   const offlineRows = async (): Promise<number> => {
-    const { views } = await site.features.listViews({ project: PROJECT });
+    const { views } = await site.features.listViews({ project: site.project });
     return views
       .filter((view) => view.name === 'person' || (withLabels && view.name === 'employment'))
       .reduce((sum, view) => sum + view.offlineRows, 0);
   };
   const before = await offlineRows();
-  await publishFeatures(site.events, people, year);
-  if (withLabels) await publishLabels(site.events, people, year);
+  await publishFeatures(site, people, year);
+  if (withLabels) await publishLabels(site, people, year);
   const expected = before + people.length * (withLabels ? 2 : 1);
   await until(`${people.length} rows of ${year} in the offline store`, async () => {
     const now = await offlineRows();
@@ -167,7 +167,7 @@ async function publishAndWait(
   const sample = people.filter((_, i) => i % 97 === 0).map((person) => ({ keys: { person_id: person.id } }));
   await until(`people of ${year} readable online`, async () => {
     const { vectors } = await site.features.getOnlineFeatures({
-      project: PROJECT,
+      project: site.project,
       features: ['person:AGEP', `person:${ATTRIBUTE}`],
       entities: sample,
     });
@@ -177,13 +177,13 @@ async function publishAndWait(
 }
 
 async function trainFirst(site: Connections, progress: LoopProgress): Promise<Run> {
-  const { runId } = await site.trainer.requestRun({ project: PROJECT, model: MODEL, reason: 'manual', requestId: newId() });
+  const { runId } = await site.trainer.requestRun({ project: site.project, model: MODEL, reason: 'manual', requestId: newId() });
   return finished(site, runId, progress);
 }
 
 async function finished(site: Connections, runId: string, progress: LoopProgress): Promise<Run> {
   return until(`run ${runId} finished`, async () => {
-    const run = await site.trainer.getRun({ project: PROJECT, runId });
+    const run = await site.trainer.getRun({ project: site.project, runId });
     progress.live(`run ${run.step}`);
     if ([RunState.FAILED, RunState.KILLED, RunState.CANCELLED].includes(run.state))
       throw new AppError('TRAINING_FAILED', `run ${runId}: ${run.failure}`);
@@ -194,25 +194,25 @@ async function finished(site: Connections, runId: string, progress: LoopProgress
 /** Blessed, champion, and answering in serving. A rejected version ends the loop with its gates. */
 async function served(site: Connections, version: number): Promise<Version> {
   return until(`version ${version} of ${MODEL} served`, async () => {
-    const record = await site.registry.getVersion({ project: PROJECT, model: MODEL, version });
+    const record = await site.registry.getVersion({ project: site.project, model: MODEL, version });
     const refused = record.blessing?.gates.filter((gate) => !gate.passed) ?? [];
     if (refused.length > 0)
       throw new AppError('VERSION_NOT_BLESSED', `version ${version}: ${refused.map((gate) => gate.sentence).join('; ')}`);
-    const { loaded } = await site.serving.listLoaded({ project: PROJECT });
+    const { loaded } = await site.serving.listLoaded({ project: site.project });
     return record.blessing?.blessed === true && loaded.some((l) => l.model === MODEL && l.version === version && l.champion) && record;
   });
 }
 
 async function biasAlert(site: Connections): Promise<Alert> {
   return until(`a firing bias alert on ${ATTRIBUTE}`, async () => {
-    const { alerts } = await site.monitor.listAlerts({ project: PROJECT, model: MODEL });
+    const { alerts } = await site.monitor.listAlerts({ project: site.project, model: MODEL });
     return alerts.find((a) => a.kind === 'bias' && a.subject === ATTRIBUTE && [AlertState.FIRING, AlertState.ACTED].includes(a.state));
   });
 }
 
 async function mitigatedRun(site: Connections, alert: Alert, progress: LoopProgress): Promise<Run> {
   const run = await until('a run that the alert asked for', async () => {
-    const { runs } = await site.trainer.listRuns({ project: PROJECT, model: MODEL });
+    const { runs } = await site.trainer.listRuns({ project: site.project, model: MODEL });
     return runs.find((candidate) => candidate.alertId === alert.alertId);
   });
   return finished(site, run.runId, progress);
@@ -221,14 +221,14 @@ async function mitigatedRun(site: Connections, alert: Alert, progress: LoopProgr
 /** The monitor's own figures for a version, once it has joined every label of our pass. */
 async function settledReport(site: Connections, version: number, labels: number): Promise<MonitorReport> {
   return until(`the monitor joined ${labels} labels of version ${version}`, async () => {
-    const report = await site.monitor.getReport({ project: PROJECT, model: MODEL, version });
+    const report = await site.monitor.getReport({ project: site.project, model: MODEL, version });
     return report.labelled >= labels && report;
   });
 }
 
 async function resolvedAlert(site: Connections, { alertId }: Alert): Promise<Alert> {
   return until(`alert ${alertId} resolved`, async () => {
-    const alert = await site.monitor.getAlert({ project: PROJECT, alertId });
+    const alert = await site.monitor.getAlert({ project: site.project, alertId });
     return alert.state === AlertState.RESOLVED && alert;
   });
 }

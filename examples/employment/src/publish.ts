@@ -1,14 +1,13 @@
 import { featureRowsPublished, outcomesObserved } from '@headrace/events/catalog';
-import type { EventPublisher } from '@headrace/platform/kafka/publisher';
+import type { Connections } from './connect.js';
 import type { Person } from './people.js';
 
 const ROWS_PER_EVENT = 500;
-const PROJECT = 'default';
 
 /** What the people answered, true from the first day of the survey year. */
-export function publishFeatures(events: EventPublisher, people: readonly Person[], year: number): Promise<void> {
+export function publishFeatures(site: Connections, people: readonly Person[], year: number): Promise<void> {
   const eventTime = new Date(`${year}-01-01T00:00:00Z`);
-  return publishRows(events, 'person', people, (person) => ({
+  return publishRows(site, 'person', people, (person) => ({
     entity: { person_id: person.id },
     eventTime,
     values: { ...person.features },
@@ -16,9 +15,9 @@ export function publishFeatures(events: EventPublisher, people: readonly Person[
 }
 
 /** Whether they worked, known at its end. */
-export function publishLabels(events: EventPublisher, people: readonly Person[], year: number): Promise<void> {
+export function publishLabels(site: Connections, people: readonly Person[], year: number): Promise<void> {
   const eventTime = new Date(`${year}-12-31T00:00:00Z`);
-  return publishRows(events, 'employment', people, (person) => ({
+  return publishRows(site, 'employment', people, (person) => ({
     entity: { person_id: person.id },
     eventTime,
     values: { employed: person.employed },
@@ -26,12 +25,12 @@ export function publishLabels(events: EventPublisher, people: readonly Person[],
 }
 
 /** The truth about predictions already made; order and batching do not matter. */
-export async function publishOutcomes(events: EventPublisher, labels: ReadonlyMap<string, number>): Promise<void> {
+export async function publishOutcomes(site: Connections, labels: ReadonlyMap<string, number>): Promise<void> {
   const observedAt = new Date();
   const outcomes = [...labels].map(([predictionId, label]) => ({ predictionId, label, observedAt }));
-  await events.publish(
+  await site.events.publish(
     outcomesObserved,
-    chunks(outcomes).map((chunk) => ({ project: PROJECT, outcomes: chunk })),
+    chunks(outcomes).map((chunk) => ({ project: site.project, outcomes: chunk })),
   );
 }
 
@@ -41,10 +40,10 @@ interface Row {
   readonly values: Record<string, number>;
 }
 
-async function publishRows(events: EventPublisher, view: string, people: readonly Person[], rowOf: (person: Person) => Row): Promise<void> {
-  await events.publish(
+async function publishRows(site: Connections, view: string, people: readonly Person[], rowOf: (person: Person) => Row): Promise<void> {
+  await site.events.publish(
     featureRowsPublished,
-    chunks(people.map(rowOf)).map((rows) => ({ project: PROJECT, view, rows })),
+    chunks(people.map(rowOf)).map((rows) => ({ project: site.project, view, rows })),
   );
 }
 

@@ -8,6 +8,7 @@ import type { Pass } from './predict-people.js';
 const GOALS = { fairnessCeiling: 0.2, accuracyLossMax: 0.03, oracleTolerance: 0.005 };
 
 export interface LoopReport {
+  readonly project: string;
   readonly closed: boolean;
   /** Every condition of `closed`, in words, with its verdict. */
   readonly checks: readonly { readonly name: string; readonly passed: boolean; readonly detail: string }[];
@@ -44,6 +45,7 @@ interface VersionLine {
 }
 
 export interface LoopFacts {
+  readonly project: string;
   readonly people2015: number;
   readonly people2016: number;
   readonly run1: Run;
@@ -115,6 +117,7 @@ export function judge(facts: LoopFacts): LoopReport {
     check('the alert is resolved', facts.resolved.state === AlertState.RESOLVED, stateName(facts.resolved.state)),
   ];
   return {
+    project: facts.project,
     closed: checks.every((c) => c.passed),
     checks,
     predictions: {

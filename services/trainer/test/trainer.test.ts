@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { Postgres } from '@headrace/platform/postgres/postgres';
 import { EventPublisher } from '@headrace/platform/kafka/publisher';
+import { lockNextRun } from '../src/io/runs.js';
 import { sha256 } from './fakes.js';
 import { openTrainer, smallSpec, type Trainer } from './support.js';
 
@@ -170,6 +171,27 @@ describe('a run', () => {
     const finished = (await trainer.client.listRuns({ model: 'small' })).runs[0]!;
     await expect(trainer.client.cancelRun({ runId: finished.runId })).rejects.toMatchObject({ code: 'RUN_STATE_ILLEGAL' });
     await expect(trainer.client.cancelRun({ runId: 'nobody' })).rejects.toMatchObject({ code: 'RUN_UNKNOWN' });
+  });
+
+  it('is not overtaken by a later run of its model while a worker is just taking it', async () => {
+    const quiet = await openTrainer();
+    try {
+      for (const name of ['busy', 'free']) quiet.registry.models.set(name, smallSpec);
+      for (const [name, id] of [
+        ['busy', 'busy 1'],
+        ['busy', 'busy 2'],
+        ['free', 'free 1'],
+      ] as const)
+        await quiet.request(name, id);
+      const postgres = quiet.service.app.get(Postgres);
+      const taken = await postgres.transaction(async (first) => [
+        (await lockNextRun(first))?.request_id,
+        await postgres.transaction(async (second) => (await lockNextRun(second))?.request_id),
+      ]);
+      expect(taken).toEqual(['busy 1', 'free 1']);
+    } finally {
+      await quiet.close();
+    }
   });
 
   it('waits behind an active run of its model, while other models go on', async () => {

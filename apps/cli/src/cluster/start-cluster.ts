@@ -25,7 +25,8 @@ export async function startCluster(config: CliConfig, progress: Progress, prepar
   const stateDir = resolve(config.stateDir);
   // Left-overs of a run that was killed hold ports and consumer groups.
   await stopServices(readRuntime(stateDir)?.services ?? []);
-  const endpoints = await assignDoors(config.portBase, pickPort);
+  // Fixed ports are looked at first, so that a taken one is said at once. Free ones are found last, or they may be another program's by then.
+  const fixedDoors = config.portBase === 0 ? undefined : await assignDoors(config.portBase, pickPort);
   const services: ServiceProcess[] = [];
   let engines: RunningEngines | undefined;
   const stop = async (): Promise<void> => {
@@ -51,6 +52,7 @@ export async function startCluster(config: CliConfig, progress: Progress, prepar
       running.postgresUrl,
       SERVICES.flatMap((service) => service.database ?? []),
     );
+    const endpoints = fixedDoors ?? (await assignDoors(0, pickPort));
     const launches = SERVICES.map(async (service) => {
       const process = await launch({
         name: service.name,

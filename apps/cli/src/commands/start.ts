@@ -1,5 +1,6 @@
 import { messageOf } from '@headrace/base/errors';
 import { connect } from '@headrace/example-employment/connect';
+import { freshProject } from '@headrace/example-employment/fresh-project';
 import { runLoop } from '@headrace/example-employment/loop';
 import { formatReport, type LoopReport } from '@headrace/example-employment/report';
 import { Command } from 'commander';
@@ -35,7 +36,7 @@ async function start(config: CliConfig, options: { readonly exit: boolean; reado
     const report = options.example ? await orInterrupt(runExample(config, cluster, progress), interrupted.signal) : undefined;
     if (options.exit) return report === undefined || report.closed ? 0 : 1;
     if (!interrupted.signal.aborted) {
-      process.stdout.write(banner(cluster));
+      process.stdout.write(banner(cluster, report?.project));
       await untilAborted(interrupted.signal);
     }
     return 0;
@@ -54,7 +55,9 @@ async function runExample(config: CliConfig, cluster: Cluster, progress: Progres
   const grpc = Object.fromEntries(Object.entries(cluster.endpoints).map(([name, doors]) => [name, doors.grpc])) as Parameters<
     typeof connect
   >[0]['grpc'];
-  const connections = connect({ kafkaBrokers: cluster.kafkaBrokers, apiKey: config.apiKey, grpc });
+  const project = await freshProject(grpc['feature-store'], config.apiKey);
+  progress.line(`the employment example runs in project ${project}`);
+  const connections = connect({ project, kafkaBrokers: cluster.kafkaBrokers, apiKey: config.apiKey, grpc });
   try {
     const report = await runLoop(connections, progress);
     const file = join(resolve(config.stateDir), 'report.json');
@@ -80,7 +83,8 @@ function watchForCrashes(cluster: Cluster, progress: Progress, expected: () => b
     service.onExit((code) => expected() || progress.line(`${service.name} ended (code ${code}); its log: ${service.logFile}`));
 }
 
-function banner({ endpoints, kafkaBrokers }: Cluster): string {
+function banner({ endpoints, kafkaBrokers }: Cluster, project = 'default'): string {
+  const inProject = project === 'default' ? '' : ` --project ${project}`;
   const rows = Object.entries(endpoints).map(([name, doors]) => `    ${name.padEnd(15)}${doors.http.padEnd(26)}gRPC ${doors.grpc}`);
   return `
   Headrace is up
@@ -89,8 +93,8 @@ ${rows.join('\n')}
 
   next
     npm run headrace -- status
-    npm run headrace -- predict employment 100000
-    npm run headrace -- alerts
+    npm run headrace -- predict employment 100000${inProject}
+    npm run headrace -- alerts employment${inProject}
   Ctrl-C stops everything.
 `;
 }

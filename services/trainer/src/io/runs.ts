@@ -102,11 +102,16 @@ export async function countWaiting(tx: Tx, project: string): Promise<number> {
   return (await tx.query<{ n: number }>(`SELECT count(*) AS n FROM runs WHERE project = $1 AND state = 'queued'`, [project]))[0]!.n;
 }
 
-/** The oldest run whose time has come and whose model is free, locked; rows that other workers hold are passed over. */
+/**
+ * The oldest run whose time has come and whose model is free, locked; rows that other workers hold are passed over. Of each model only
+ * the oldest is looked at: or a second worker, passing over the row that the first is just taking, would run a model's requests out of order.
+ */
 export async function lockNextRun(tx: Tx): Promise<RunRow | undefined> {
   const rows = await tx.query<RunRow>(
     `SELECT * FROM runs r WHERE state = 'queued' AND not_before <= now()
        AND NOT EXISTS (SELECT 1 FROM runs a WHERE a.project = r.project AND a.model = r.model AND a.state IN ('admitted', 'running'))
+       AND NOT EXISTS (SELECT 1 FROM runs o WHERE o.project = r.project AND o.model = r.model AND o.state = 'queued' AND o.not_before <= now()
+         AND (o.queued_at, o.run_id) < (r.queued_at, r.run_id))
      ORDER BY queued_at, run_id LIMIT 1 FOR UPDATE SKIP LOCKED`,
   );
   return rows[0];
