@@ -117,14 +117,14 @@ export async function swapDrill(h: Harness, state: string, options: DrillOptions
       await h.promote(MODEL, version);
       if (options.killEvery > 0 && version % options.killEvery === 0) {
         const pids = two.childPids();
-        process.kill(pids[kills++ % pids.length]!, 'SIGKILL');
-        await eventually(
-          'both are ready again',
-          async () => two.childPids().length === 2 && /^headrace_processes_ready\{[^}]*\} 2$/m.test(await two.metrics()),
-          {
-            withinMs: 30_000,
-          },
-        );
+        const victim = pids[kills++ % pids.length]!;
+        process.kill(victim, 'SIGKILL');
+        // The supervisor must have noticed first: else the next kill could meet the only one that is left.
+        const areBack = async (): Promise<boolean> =>
+          !two.childPids().includes(victim) &&
+          two.childPids().length === 2 &&
+          /^headrace_processes_ready\{[^}]*\} 2$/m.test(await two.metrics());
+        await eventually('both are ready again', areBack, { withinMs: 30_000 });
       } else if (options.killEvery === 0) {
         await eventually(`both swapped to ${version}`, () => swapped.count(version) >= 2, { everyMs: 2, withinMs: 30_000 });
         confirmed = version;

@@ -25,6 +25,7 @@ describe(`${SWAPS} hot swaps of two processes on one port, under load of our cli
 
   it('lose no request, answer with no wrong version and mix no answer', async () => {
     const result = (results['swaps'] = await swapDrill(h, state, { swaps: SWAPS, callers: 8, killEvery: 0, ghz: await hasGhz() }));
+    expect(result.failures).toEqual([]);
     expect(result).toMatchObject({ failed: 0, retried: 0, mixed: 0, wrongVersion: 0, kills: 0, ghz: { failed: 0 } });
     expect(result.answered).toBeGreaterThan(SWAPS);
     expect(result.versionsSeen).toBeGreaterThan(SWAPS / 3);
@@ -33,6 +34,7 @@ describe(`${SWAPS} hot swaps of two processes on one port, under load of our cli
   it('lose no request of a client that retries when one of the two is killed again and again', async () => {
     const killEvery = Math.max(10, Math.round(SWAPS / 10));
     const result = (results['kills'] = await swapDrill(h, join(state, 'kills'), { swaps: SWAPS, callers: 8, killEvery, ghz: false }));
+    expect(result.failures).toEqual([]);
     expect(result).toMatchObject({ failed: 0, mixed: 0, wrongVersion: 0 });
     expect(result.kills).toBeGreaterThanOrEqual(3);
   }, 600_000);
