@@ -3,6 +3,7 @@ import { Command } from 'commander';
 import { applyCommand } from './commands/apply.js';
 import { cleanCommand, downCommand } from './commands/down.js';
 import { deadLetterCommand } from './commands/dead-letter.js';
+import { joinCommand } from './commands/join.js';
 import { listCommands } from './commands/lists.js';
 import { predictCommand } from './commands/predict.js';
 import { retrainCommand } from './commands/retrain.js';
@@ -32,6 +33,7 @@ for (const command of [
   applyCommand(),
   predictCommand(),
   retrainCommand(),
+  joinCommand(),
   ...listCommands(),
   deadLetterCommand(),
 ])

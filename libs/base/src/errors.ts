@@ -55,6 +55,11 @@ export const ERROR_CODES = {
   },
   MESSAGE_TOO_LARGE: { kind: 'RESOURCE_EXHAUSTED', fix: 'Split the batch below the limit that the message names.' },
   TRAINING_SET_EMPTY: { kind: 'FAILED_PRECONDITION', fix: 'No label row lies in the window; widen it or publish labels.' },
+  JOIN_UNKNOWN: { kind: 'NOT_FOUND', fix: 'List the point-in-time joins and correct the id.' },
+  JOIN_STATE_ILLEGAL: {
+    kind: 'FAILED_PRECONDITION',
+    fix: 'A join that has ended cannot be cancelled; one that has not cannot be restarted.',
+  },
   TRAINING_SET_UNKNOWN: { kind: 'NOT_FOUND', fix: 'Build the training set first, or correct its hash.' },
   // Models and versions
   MODEL_UNKNOWN: { kind: 'NOT_FOUND', fix: 'Apply the model definition first, or correct its name.' },
@@ -97,6 +102,11 @@ export const ERROR_CODES = {
 } as const satisfies Record<string, { kind: ErrorKind; fix: string }>;
 
 export type ErrorCode = keyof typeof ERROR_CODES;
+
+/** Whether a text from a peer is one of our codes. */
+export function isErrorCode(text: string | undefined): text is ErrorCode {
+  return text !== undefined && Object.hasOwn(ERROR_CODES, text);
+}
 
 /** Anything thrown -> AppError. What is not one already is a defect of ours and says no internals to the caller. */
 export function toAppError(thrown: unknown): AppError {

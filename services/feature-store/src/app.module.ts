@@ -3,6 +3,8 @@ import { PlatformModule } from '@headrace/platform/platform-module';
 import { Module, type DynamicModule } from '@nestjs/common';
 import { ApplyDefinitions } from './app/apply-definitions.js';
 import { BuildTrainingSet } from './app/build-training-set.js';
+import { FrameJoinRunner, FrameJoinWorker } from './app/frame-join-worker.js';
+import { FrameJoins } from './app/frame-joins.js';
 import { GetOnlineFeatures } from './app/get-online-features.js';
 import { IngestRows } from './app/ingest-rows.js';
 import { ListViews } from './app/list-views.js';
@@ -12,6 +14,9 @@ import { ViewCatalogue } from './app/view-catalogue.js';
 import { LIMITS, type Config } from './config.js';
 import { OnFeatureRows } from './events/on-feature-rows.js';
 import { DefinitionStore } from './io/definition-store.js';
+import { FRAME_FOLDER, FrameFiles } from './io/frame-files.js';
+import { FrameJoin } from './io/frame-join.js';
+import { JoinStore } from './io/join-store.js';
 import { OfflineStore } from './io/offline-store.js';
 import { OnlineStore } from './io/online-store.js';
 import { Schema } from './io/schema.js';
@@ -20,6 +25,8 @@ import { TrainingSetStore } from './io/training-set-store.js';
 import { FeastHttp } from './rpc/feast-http.js';
 import { FeastPushHttp } from './rpc/feast-push-http.js';
 import { FeatureStoreRpc } from './rpc/feature-store-rpc.js';
+import { JoinsHttp } from './rpc/joins-http.js';
+import { JoinsRpc } from './rpc/joins-rpc.js';
 import { PushHttp } from './rpc/push-http.js';
 import { TrainingSetsHttp } from './rpc/training-sets-http.js';
 import { ViewsHttp } from './rpc/views-http.js';
@@ -31,10 +38,11 @@ export class AppModule {
     return {
       module: AppModule,
       imports: [PlatformModule.forRoot('feature-store', config, { postgres: true, redis: true, kafka: true })],
-      controllers: [ViewsHttp, TrainingSetsHttp, PushHttp, FeastHttp, FeastPushHttp],
+      controllers: [ViewsHttp, TrainingSetsHttp, PushHttp, FeastHttp, FeastPushHttp, JoinsHttp],
       providers: [
         { provide: LIMITS, useValue: config },
         { provide: SNAPSHOT_FOLDER, useValue: resolve(config.stateDir, 'feature-store', 'training-sets') },
+        { provide: FRAME_FOLDER, useValue: resolve(config.stateDir, 'feature-store', 'frames') },
         Schema,
         FeatureTelemetry,
         DefinitionStore,
@@ -42,6 +50,9 @@ export class AppModule {
         OnlineStore,
         SnapshotFiles,
         TrainingSetStore,
+        FrameFiles,
+        FrameJoin,
+        JoinStore,
         ViewCatalogue,
         RebuildOnline,
         OnlineRebuilds,
@@ -53,6 +64,10 @@ export class AppModule {
         BuildTrainingSet,
         OnFeatureRows,
         FeatureStoreRpc,
+        FrameJoins,
+        FrameJoinRunner,
+        FrameJoinWorker,
+        JoinsRpc,
       ],
     };
   }

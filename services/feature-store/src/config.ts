@@ -1,4 +1,4 @@
-import { int, key, platformKeys, readConfig, type ConfigOf } from '@headrace/platform/config';
+import { int, key, platformKeys, text, readConfig, type ConfigOf } from '@headrace/platform/config';
 
 /** The only reader of the environment in this service. */
 export const configKeys = {
@@ -24,13 +24,27 @@ export const configKeys = {
     'most entities times views in one online read',
     'keys',
   ),
+  frameFolder: key(
+    'HEADRACE_FEATURES_FRAME_FOLDER',
+    text(''),
+    'folder whose files may be named as entity frames of point-in-time joins; empty = none',
+  ),
+  frameBytesMax: key(
+    'HEADRACE_FEATURES_FRAME_BYTES_MAX',
+    int(1_024, 1_000_000_000_000, 4_294_967_296),
+    'largest entity frame of a point-in-time join',
+    'bytes',
+  ),
 } as const;
 
 export type Config = ConfigOf<typeof configKeys>;
 
 /** Injection token of `Limits`. */
 export const LIMITS = Symbol('limits');
-export type Limits = Pick<Config, 'futureSkewMs' | 'stringLengthMax' | 'eventRowsMax' | 'eventBytesMax' | 'onlineKeysMax'>;
+export type Limits = Pick<
+  Config,
+  'futureSkewMs' | 'stringLengthMax' | 'eventRowsMax' | 'eventBytesMax' | 'onlineKeysMax' | 'frameFolder' | 'frameBytesMax'
+>;
 
 export function loadConfig(overrides: Partial<Config> = {}): Config {
   return readConfig(configKeys, process.env, overrides);

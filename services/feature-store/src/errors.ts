@@ -38,3 +38,19 @@ export function trainingSetEmpty(labelView: string, fromMs: number, toMs: number
     details: { view: labelView },
   });
 }
+
+export function joinUnknown(project: string, id: string): AppError {
+  return new AppError(
+    'JOIN_UNKNOWN',
+    `project ${project} has no point-in-time join ${JSON.stringify(id.slice(0, 80))}; list the joins and correct the id`,
+    {
+      details: { project, join: id },
+    },
+  );
+}
+
+export function joinStateIllegal(id: string, state: string, doing: string): AppError {
+  return new AppError('JOIN_STATE_ILLEGAL', `point-in-time join ${id} is ${state}; it cannot be ${doing}`, {
+    details: { join: id, state },
+  });
+}

@@ -1,4 +1,5 @@
 import { FeatureStoreDefinition } from '@headrace/contracts/features/v1/features';
+import { PointInTimeJoinsDefinition } from '@headrace/contracts/features/v1/joins';
 import { bindGrpc } from '@headrace/platform/grpc/server';
 import { KafkaClients } from '@headrace/platform/kafka/kafka-clients';
 import { EventPublisher } from '@headrace/platform/kafka/publisher';
@@ -9,6 +10,7 @@ import { RedisClient } from '@headrace/platform/redis/redis';
 import { startService, type RunningService } from '@headrace/platform/service';
 import { Telemetry } from '@headrace/platform/telemetry';
 import type { INestApplication } from '@nestjs/common';
+import { FrameJoinWorker } from './app/frame-join-worker.js';
 import { OnlineRebuilds } from './app/rebuild-online.js';
 import { AppModule } from './app.module.js';
 import { loadConfig, type Config } from './config.js';
@@ -16,6 +18,8 @@ import { OnFeatureRows } from './events/on-feature-rows.js';
 import { subscriptions } from './events/subscriptions.js';
 import { guard } from './guard.js';
 import { FeatureStoreRpc } from './rpc/feature-store-rpc.js';
+import { acceptFrames } from './rpc/joins-http.js';
+import { JoinsRpc } from './rpc/joins-rpc.js';
 
 /** The feature store, ready to answer. The only way in, for main.ts and for tests. */
 export function start(overrides: Partial<Config> = {}): Promise<RunningService> {
@@ -25,8 +29,9 @@ export function start(overrides: Partial<Config> = {}): Promise<RunningService> 
     config,
     module: AppModule.forRoot(config),
     guard,
-    grpc: (app) => [bindGrpc(FeatureStoreDefinition, app.get(FeatureStoreRpc))],
-    background: (app) => [app.get(OnlineRebuilds), eventRunner(app, config)],
+    grpc: (app) => [bindGrpc(FeatureStoreDefinition, app.get(FeatureStoreRpc)), bindGrpc(PointInTimeJoinsDefinition, app.get(JoinsRpc))],
+    background: (app) => [app.get(OnlineRebuilds), app.get(FrameJoinWorker), eventRunner(app, config)],
+    configureHttp: acceptFrames,
     checks: (app) => ({ postgres: () => app.get(Postgres).check(), redis: () => app.get(RedisClient).check() }),
   });
 }

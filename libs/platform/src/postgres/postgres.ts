@@ -56,6 +56,18 @@ export class Postgres implements Tx {
     return this.#borrow((session) => inTransaction(session, (tx) => tx.copyFrom(copySql, chunks), {}));
   }
 
+  async *copyTo(copySql: string): AsyncGenerator<Buffer> {
+    const client = await this.#connect();
+    const session = new Session(client);
+    try {
+      yield* session.copyTo(copySql);
+    } catch (error) {
+      throw toPostgresError(error);
+    } finally {
+      client.release(session.broken);
+    }
+  }
+
   /**
    * Commits when `work` resolves, rolls back when it throws. A serialization failure or a deadlock runs `work` again, at
    * most five times in all, so `work` must do nothing but talk to this transaction.

@@ -1,6 +1,6 @@
 import { messageOf } from '@headrace/base/errors';
 import type pg from 'pg';
-import { from as copyFromStdin } from 'pg-copy-streams';
+import { from as copyFromStdin, to as copyToStdout } from 'pg-copy-streams';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { leavesConnectionUsable } from './errors.js';
@@ -14,6 +14,8 @@ export interface Tx {
   execute(sql: string, params?: readonly unknown[]): Promise<number>;
   /** `COPY ... FROM STDIN`; a source that throws aborts the copy. @returns the number of rows that Postgres counted. */
   copyFrom(copySql: string, chunks: CopySource): Promise<number>;
+  /** `COPY ... TO STDOUT`, as fast as it is read. One that is not read to its end costs the connection. */
+  copyTo(copySql: string): AsyncIterable<Buffer>;
 }
 
 export interface TransactionOptions {
@@ -25,6 +27,9 @@ export interface TransactionOptions {
 
 /** The client gives up this long after the server should have: only a dead connection gets there. */
 export const DEAD_CONNECTION_GRACE_MS = 5_000;
+
+/** Read ahead of the consumer of a copy. */
+const COPY_BUFFER_BYTES = 256 * 1024;
 
 /** One borrowed connection. `broken` is set as soon as it must not go back to the pool. */
 export class Session implements Tx {
@@ -50,6 +55,21 @@ export class Session implements Tx {
     // socket shows in the statement that follows (COMMIT or ROLLBACK).
     await pipeline(Readable.from(chunks, { objectMode: false }), copy);
     return copy.rowCount;
+  }
+
+  async *copyTo(copySql: string): AsyncGenerator<Buffer> {
+    const copy = this.#client.query(copyToStdout(copySql, { highWaterMark: COPY_BUFFER_BYTES }));
+    let ended = false;
+    try {
+      for await (const chunk of copy as AsyncIterable<Buffer>) yield chunk;
+      ended = true;
+    } catch (error) {
+      // Postgres refused or cancelled the statement: the protocol is in step. Anything else broke the connection.
+      ended = leavesConnectionUsable(error);
+      throw error;
+    } finally {
+      if (!ended) this.broken ??= new Error('a copy out of Postgres was left before its end');
+    }
   }
 
   async begin(options: TransactionOptions): Promise<void> {

@@ -31,13 +31,21 @@ export class SnapshotFiles {
     batches: AsyncIterable<readonly JoinedRow[]>,
     signal: AbortSignal,
   ): Promise<Snapshot | undefined> {
+    return this.create((file) => writeFile(file, columns, batches, signal));
+  }
+
+  /** @param write fills the new file; what it gives undefined for, or throws, leaves nothing behind. */
+  async create(write: (file: FileHandle) => Promise<Snapshot | undefined>): Promise<Snapshot | undefined> {
     await mkdir(this.folder, { recursive: true });
     const temporary = join(this.folder, `.${randomBytes(8).toString('hex')}.tmp`);
+    const file = await open(temporary, 'wx');
     try {
-      const snapshot = await writeFile(temporary, columns, batches, signal);
+      const snapshot = await write(file);
+      await file.close();
       if (snapshot) await rename(temporary, this.#path(snapshot.hash));
       return snapshot;
     } finally {
+      await file.close();
       await rm(temporary, { force: true });
     }
   }
@@ -58,32 +66,27 @@ export class SnapshotFiles {
 }
 
 async function writeFile(
-  path: string,
+  file: FileHandle,
   columns: readonly PlanColumn[],
   batches: AsyncIterable<readonly JoinedRow[]>,
   signal: AbortSignal,
 ): Promise<Snapshot | undefined> {
-  const file = await open(path, 'wx');
-  try {
-    const out = hashingWriter(file);
-    const schema = [{ name: 'root', num_children: columns.length }, ...columns.flatMap(schemaOf)];
-    const parquet = new ParquetWriter({ writer: out.writer, schema, createdBy: 'headrace feature-store' });
-    let rows = 0;
-    for await (const batch of batches) {
-      signal.throwIfAborted();
-      await parquet.write({
-        columnData: columns.map((column) => ({ name: column.name, data: valuesOf(column, batch) })),
-        rowGroupSize: batch.length,
-      });
-      rows += batch.length;
-    }
-    if (rows === 0) return undefined;
-    await parquet.finish();
-    await file.sync();
-    return { rows, ...out.finished() };
-  } finally {
-    await file.close();
+  const out = hashingWriter(file);
+  const schema = [{ name: 'root', num_children: columns.length }, ...columns.flatMap(schemaOf)];
+  const parquet = new ParquetWriter({ writer: out.writer, schema, createdBy: 'headrace feature-store' });
+  let rows = 0;
+  for await (const batch of batches) {
+    signal.throwIfAborted();
+    await parquet.write({
+      columnData: columns.map((column) => ({ name: column.name, data: valuesOf(column, batch) })),
+      rowGroupSize: batch.length,
+    });
+    rows += batch.length;
   }
+  if (rows === 0) return undefined;
+  await parquet.finish();
+  await file.sync();
+  return { rows, ...out.finished() };
 }
 
 /** Appends to the file and hashes on the way; the writer hands over what it holds after each row group. */

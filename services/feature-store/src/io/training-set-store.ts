@@ -1,6 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import { Postgres } from '@headrace/platform/postgres/postgres';
-import type { PointInTimePlan, TrainingSetRecord, TrainingSetRequest } from '../domain/point-in-time-plan.js';
+import type { PointInTimePlan, TrainingSetRecord } from '../domain/point-in-time-plan.js';
 
 /** A row of the join as Postgres gives it. */
 export type JoinedRow = Readonly<Record<string, unknown>>;
@@ -20,7 +20,7 @@ export class TrainingSetStore {
   }
 
   /** The first record of a snapshot stands: equal bytes were built by an equal request, or might as well have been. */
-  async save(request: TrainingSetRequest, record: TrainingSetRecord): Promise<void> {
+  async save(request: { readonly project: string }, record: TrainingSetRecord): Promise<void> {
     await this.postgres.execute(
       `INSERT INTO training_sets (project, hash, rows, bytes, columns, query, view_hashes, request) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
        ON CONFLICT (project, hash) DO NOTHING`,
