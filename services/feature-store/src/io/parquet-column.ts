@@ -11,8 +11,8 @@ export interface ParquetColumn {
   takePage(): { body: Buffer; nulls: number; entries: number };
 }
 
-export function parquetColumn(column: Pick<PlanColumn, 'type' | 'nullable'>): ParquetColumn {
-  return column.type === 'embedding' ? new ParquetListColumn(column.nullable) : new ParquetValueColumn(column);
+export function parquetColumn({ type, nullable }: Pick<PlanColumn, 'type' | 'nullable'>): ParquetColumn {
+  return type === 'embedding' ? new ParquetListColumn(nullable) : new ParquetValueColumn(type, nullable);
 }
 
 /**
@@ -20,7 +20,7 @@ export function parquetColumn(column: Pick<PlanColumn, 'type' | 'nullable'>): Pa
  * becomes a JavaScript object on its way (documentation of Parquet, "Encodings").
  */
 class ParquetValueColumn implements ParquetColumn {
-  readonly #type: PlanColumn['type'];
+  readonly #type: Exclude<PlanColumn['type'], 'embedding'>;
   readonly #nullable: boolean;
   #values = Buffer.allocUnsafe(1 << 16);
   #at = 0;
@@ -29,7 +29,7 @@ class ParquetValueColumn implements ParquetColumn {
   #rows = 0;
   #present = 0;
 
-  constructor({ type, nullable }: Pick<PlanColumn, 'type' | 'nullable'>) {
+  constructor(type: Exclude<PlanColumn['type'], 'embedding'>, nullable: boolean) {
     this.#type = type;
     this.#nullable = nullable;
   }
