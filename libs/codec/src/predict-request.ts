@@ -28,10 +28,14 @@ export class PredictRequestView {
   projectEnd = 0;
   modelStart = 0;
   modelEnd = 0;
-  #start = 0;
-  #end = 0;
-  #idStart = 0;
-  #idEnd = 0;
+  /** The first entity and the prediction id, as bytes to route by; empty ranges where there is none. */
+  entityStart = 0;
+  entityEnd = 0;
+  idStart = 0;
+  idEnd = 0;
+  /** Of the whole message. */
+  start = 0;
+  end = 0;
   #denseAt = 0;
   #densePieces = 0;
   readonly #reader = new ProtoReader();
@@ -80,13 +84,17 @@ export class PredictRequestView {
           reader.skip(tag);
           break;
         case ENTITY:
-          this.entityCount++;
-          reader.skip(tag);
+          if (this.entityCount++ > 0) reader.skip(tag);
+          else {
+            const length = reader.length();
+            this.entityStart = reader.pos;
+            this.entityEnd = reader.pos += length;
+          }
           break;
         case PREDICTION_ID: {
           const length = reader.length();
-          this.#idStart = reader.pos;
-          this.#idEnd = reader.pos += length;
+          this.idStart = reader.pos;
+          this.idEnd = reader.pos += length;
           break;
         }
         default:
@@ -105,7 +113,7 @@ export class PredictRequestView {
   }
 
   get predictionId(): string {
-    return this.#idStart === this.#idEnd ? '' : text(this.bytes, this.#idStart, this.#idEnd, 'prediction_id');
+    return this.idStart === this.idEnd ? '' : text(this.bytes, this.idStart, this.idEnd, 'prediction_id');
   }
 
   /** Copies all of `dense` to `target[at...]`; the caller has made room for `denseCount` floats. */
@@ -113,10 +121,10 @@ export class PredictRequestView {
     if (this.denseCount === 0) return;
     const reader = this.#reader;
     if (this.#densePieces === 1) {
-      reader.reset(this.bytes, this.#denseAt, this.#end).packedFloats(target, at);
+      reader.reset(this.bytes, this.#denseAt, this.end).packedFloats(target, at);
       return;
     }
-    reader.reset(this.bytes, this.#start, this.#end);
+    reader.reset(this.bytes, this.start, this.end);
     let next = at;
     for (let tag = reader.tag(); tag !== 0; tag = reader.tag()) {
       if (tag === DENSE_PACKED) next += reader.packedFloats(target, next);
@@ -127,7 +135,7 @@ export class PredictRequestView {
 
   readEntities(): string[] {
     const entities: string[] = [];
-    const reader = this.#reader.reset(this.bytes, this.#start, this.#end);
+    const reader = this.#reader.reset(this.bytes, this.start, this.end);
     for (let tag = reader.tag(); tag !== 0; tag = reader.tag()) {
       if (tag === ENTITY) entities.push(reader.string());
       else reader.skip(tag);
@@ -137,7 +145,7 @@ export class PredictRequestView {
 
   readColumns(): NamedColumnData[] {
     const columns: NamedColumnData[] = [];
-    const reader = this.#reader.reset(this.bytes, this.#start, this.#end);
+    const reader = this.#reader.reset(this.bytes, this.start, this.end);
     for (let tag = reader.tag(); tag !== 0; tag = reader.tag()) {
       if (tag === COLUMN) columns.push(readNamedColumn(reader));
       else reader.skip(tag);
@@ -153,12 +161,20 @@ export class PredictRequestView {
 
   #clear(bytes: Uint8Array, start: number, end: number): void {
     this.bytes = bytes;
-    this.#start = start;
-    this.#end = end;
+    this.start = start;
+    this.end = end;
     this.version = 0;
     this.denseCount = this.columnCount = this.entityCount = 0;
     this.#densePieces = this.#denseAt = 0;
-    this.projectStart = this.projectEnd = this.modelStart = this.modelEnd = this.#idStart = this.#idEnd = 0;
+    this.projectStart =
+      this.projectEnd =
+      this.modelStart =
+      this.modelEnd =
+      this.entityStart =
+      this.entityEnd =
+      this.idStart =
+      this.idEnd =
+        0;
   }
 }
 

@@ -13,10 +13,12 @@ import { PinnedLoads } from './app/load-pinned.js';
 import { ModelHost, type RolloutStep } from './app/model-host.js';
 import { openVersion } from './app/open-version.js';
 import { Predictor } from './app/predictor.js';
+import { RouteChanges } from './app/set-route.js';
 import { RouteFinder } from './app/route-finder.js';
 import type { Config } from './config.js';
 import { Admission } from './domain/admission.js';
 import { StatisticsBook } from './domain/model-statistics.js';
+import { ShadowBook } from './domain/shadow-statistics.js';
 import { PredictionIds } from './domain/prediction-ids.js';
 import { OnModelChanged } from './events/on-model-changed.js';
 import { ArtifactCache, HttpArtifacts } from './io/artifact-cache.js';
@@ -127,6 +129,7 @@ function io(config: Config): Provider[] {
 function app(config: Config): Provider[] {
   return [
     { provide: RouteFinder, useFactory: () => new RouteFinder() },
+    { provide: ShadowBook, useFactory: () => new ShadowBook() },
     { provide: StatisticsBook, useFactory: () => new StatisticsBook() },
     { provide: Admission, useFactory: () => new Admission(config.requestsMax, config.rowsMax) },
     {
@@ -165,13 +168,18 @@ function app(config: Config): Provider[] {
         ),
     },
     {
+      provide: RouteChanges,
+      inject: [ModelHost, Siblings],
+      useFactory: (host: ModelHost, siblings: Siblings) => new RouteChanges(host, siblings),
+    },
+    {
       provide: PinnedLoads,
       inject: [RegistryFollower, Siblings],
       useFactory: (follower: RegistryFollower, siblings: Siblings) => new PinnedLoads(follower, siblings),
     },
     {
       provide: Predictor,
-      inject: [RouteFinder, Admission, RedisClient, PredictionLog, Telemetry, StatisticsBook, RegistryFollower, Resources],
+      inject: [RouteFinder, Admission, RedisClient, PredictionLog, Telemetry, StatisticsBook, ShadowBook, RegistryFollower, Resources],
       useFactory: (
         routes: RouteFinder,
         admission: Admission,
@@ -179,10 +187,11 @@ function app(config: Config): Provider[] {
         log: PredictionLog,
         telemetry: Telemetry,
         statistics: StatisticsBook,
+        shadows: ShadowBook,
         follower: RegistryFollower,
         resources: Resources,
       ) => {
-        telemetry.watch(admission, log.account, statistics);
+        telemetry.watch(admission, log.account, statistics, shadows);
         const refreshViews = (projects: ReadonlySet<string>): Promise<boolean> => follower.refreshViews(projects);
         const predictor = new Predictor({
           routes,
@@ -191,6 +200,7 @@ function app(config: Config): Provider[] {
           store,
           log,
           unrouted: statistics.unrouted,
+          shadows,
           lookedUp: (outcome) => telemetry.lookedUp(outcome),
           refreshViews,
           nowMs,

@@ -12,6 +12,8 @@ export const guard: GuardTable = {
     '/headrace.serving.v1.Prediction/Predict': 'predict',
     '/headrace.serving.v1.ServingAdmin/ListLoaded': 'models:read',
     '/headrace.serving.v1.ServingAdmin/LoadVersion': 'models:promote',
+    '/headrace.serving.v1.ServingAdmin/SetRoute': 'models:promote',
+    '/headrace.serving.v1.ServingAdmin/GetRoute': 'models:read',
     '/headrace.serving.v1.ServingAdmin/GetStatistics': 'models:read',
     '/headrace.serving.v1.ServingAdmin/DescribeVersion': 'models:read',
   },

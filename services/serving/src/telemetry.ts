@@ -6,7 +6,8 @@ import type { RolloutStep } from './app/model-host.js';
 import type { Admission } from './domain/admission.js';
 import type { LogAccount } from './domain/log-account.js';
 import type { StatisticsBook } from './domain/model-statistics.js';
-import { statisticsMetrics } from './io/statistics-metrics.js';
+import type { ShadowBook } from './domain/shadow-statistics.js';
+import { shadowMetrics, statisticsMetrics } from './io/statistics-metrics.js';
 
 /** Business facts and metrics of serving. What a request counts stands in ModelStatistics; see statistics-metrics.ts. */
 @Injectable()
@@ -66,8 +67,8 @@ export class Telemetry {
   }
 
   /** Gauges that read the live objects when Prometheus asks. */
-  watch(admission: Admission, account: LogAccount, statistics: StatisticsBook): void {
-    for (const metric of statisticsMetrics(statistics)) this.platform.collected(metric);
+  watch(admission: Admission, account: LogAccount, statistics: StatisticsBook, shadows: ShadowBook): void {
+    for (const metric of [...statisticsMetrics(statistics), ...shadowMetrics(shadows)]) this.platform.collected(metric);
     const inside = this.platform.gauge({ name: 'headrace_serving_inside', help: 'Work inside now, by unit', labels: ['unit'] });
     const log = this.platform.gauge({
       name: 'headrace_serving_prediction_log_rows',

@@ -1,6 +1,7 @@
 import { PredictionDefinition, PredictRequest, PredictResponse, type NamedColumn } from '@headrace/contracts/serving/v1/serving';
 import { createClient, type CallOptions } from '@headrace/platform/grpc/client';
 import { WireClient } from '@headrace/wire/client';
+import { Metadata } from '@headrace/wire/metadata';
 import type { ClientMethod } from '@headrace/wire/client-types';
 
 export interface PredictInput {
@@ -53,12 +54,12 @@ export class PredictClient {
     return new PredictClient(createClient(PredictionDefinition, address));
   }
 
-  /** Our own client; its errors are GrpcErrors. */
-  static overWire(address: string): PredictClient {
+  /** Our own client, with the same metadata on each call; its errors are GrpcErrors. */
+  static overWire(address: string, metadata: Readonly<Record<string, string>> = {}): PredictClient {
     const { hostname, port } = new URL(`http://${address}`);
     const client = new WireClient({ host: hostname, port: Number(port) });
     return new PredictClient({
-      predict: (request) => client.unary(PREDICT, request, { timeoutMs: 10_000 }),
+      predict: (request) => client.unary(PREDICT, request, { timeoutMs: 10_000, metadata: Metadata.of(Object.entries(metadata)) }),
       close: () => client.destroy(),
     });
   }

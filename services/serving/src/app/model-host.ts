@@ -4,12 +4,14 @@ import { mergeViews } from '../domain/entity-lookup.js';
 import { LoadedModel, type LoadedParts } from '../domain/loaded-model.js';
 import { ModelStatistics, type StatisticsBook } from '../domain/model-statistics.js';
 import type { PredictJob, ServedModel } from '../domain/predict-job.js';
+import { checkPolicy, describePolicy, versionsIn, type RoutePolicy } from '../domain/route-policy.js';
+import type { ModelRoutes } from '../domain/routing-table.js';
 import { nameOf, type VersionDescription, type ViewSchema } from '../domain/version-description.js';
 import type { SavedRouting } from '../io/routing-file.js';
 import { lookupOf } from './open-version.js';
 import type { RouteFinder } from './route-finder.js';
 
-/** Versions beside the champion that one model may have loaded; the one loaded first goes when another comes. */
+/** Versions that one model may have loaded beside the champion and what its route names; the one loaded first goes when another comes. */
 const PINNED_MAX = 4;
 /** Failed loads that are remembered for ListLoaded. */
 const FAILED_MAX = 20;
@@ -25,7 +27,7 @@ export interface HostDependencies {
 
 /** A fact about a version in this process. */
 export interface RolloutStep {
-  readonly step: 'loaded' | 'swapped' | 'failed' | 'unloaded';
+  readonly step: 'loaded' | 'swapped' | 'failed' | 'unloaded' | 'routed';
   readonly model: ServedModel;
   readonly previousVersion: number;
   readonly detail: string;
@@ -81,6 +83,8 @@ export class ModelHost {
       const { project, model, version } = description;
       const previous = this.championOf(project, model);
       if (previous?.version === version) return;
+      // An arm of a split goes on answering its share.
+      if (previous && this.#isRouted(previous)) this.#pinned.add(previous);
       const next = this.#deps.routes.table.routesOf(project, model)?.versions.get(version) ?? (await this.#load(description, cause));
       const table = this.#deps.routes.table.withChampion(next);
       if (next.state === 'standby') next.step('routed');
@@ -110,8 +114,35 @@ export class ModelHost {
     });
   }
 
+  /**
+   * Who answers requests without a version, from now on. In turn with loads and swaps of the model, so that what was checked still holds.
+   * @throws AppError MODEL_NOT_LOADED, VERSION_UNKNOWN, REQUEST_INVALID
+   */
+  setPolicy(project: string, model: string, policy: RoutePolicy, reason: string): Promise<ModelRoutes<ServedModel>> {
+    return this.#inTurn({ project, model }, async () => {
+      const { champion, versions } = this.routesOf(project, model);
+      checkPolicy(policy, versions, champion?.version ?? 0);
+      this.#deps.routes.table = this.#deps.routes.table.withPolicy(project, model, policy);
+      const named = versions.get(versionsIn(policy)[0] ?? 0) ?? champion;
+      const detail = `${describePolicy(policy)}${reason ? ` (${reason})` : ''}`;
+      if (named) this.#deps.report({ step: 'routed', model: named, previousVersion: champion?.version ?? 0, detail }, undefined);
+      await this.#save();
+      return this.routesOf(project, model);
+    });
+  }
+
+  /** @throws AppError MODEL_NOT_LOADED */
+  routesOf(project: string, model: string): ModelRoutes<ServedModel> {
+    const routes = this.#deps.routes.table.routesOf(project, model);
+    if (routes) return routes;
+    throw new AppError('MODEL_NOT_LOADED', `no version of model ${model} is loaded here (project ${project})`, { details: { model } });
+  }
+
   /** Starts from what was saved, before any door opens. What cannot be loaded is left to the registry's answer. */
   async restore(saved: SavedRouting): Promise<void> {
+    // First and as they are: the share of a version that cannot be loaded now is the champion's until it is there.
+    for (const { project, model, policy } of saved.routes)
+      this.#deps.routes.table = this.#deps.routes.table.withPolicy(project, model, policy);
     for (const description of saved.champions) await this.serveChampion(description).catch(ignoreReported);
     for (const description of saved.pinned) await this.loadPinned(description).catch(ignoreReported);
   }
@@ -198,13 +229,18 @@ export class ModelHost {
 
   #evictPinned(newest: ServedModel): void {
     const ofModel = [...this.#pinned].filter(
-      (one) => one.project === newest.project && one.model === newest.model && !this.isChampion(one),
+      (one) => one.project === newest.project && one.model === newest.model && !this.isChampion(one) && !this.#isRouted(one),
     );
     if (ofModel.length <= PINNED_MAX) return;
     const oldest = ofModel[0]!;
     this.#pinned.delete(oldest);
     this.#deps.routes.table = this.#deps.routes.table.without(oldest);
     this.#retire(oldest, undefined);
+  }
+
+  #isRouted(model: ServedModel): boolean {
+    const routes = this.#deps.routes.table.routesOf(model.project, model.model);
+    return routes !== undefined && versionsIn(routes.policy).includes(model.version);
   }
 
   #forgetFailure(model: ServedModel): void {
@@ -225,10 +261,10 @@ export class ModelHost {
       if (this.isChampion(model)) champions.push(description);
       else if (this.#pinned.has(model)) pinned.push(description);
     }
-    return this.#deps.save({ champions, pinned });
+    return this.#deps.save({ champions, pinned, routes: this.#deps.routes.table.listPolicies() });
   }
 
-  #inTurn<T>(key: VersionDescription, work: () => Promise<T>): Promise<T> {
+  #inTurn<T>(key: Pick<VersionDescription, 'project' | 'model'>, work: () => Promise<T>): Promise<T> {
     const name = `${key.project}/${key.model}`;
     const turn = (this.#turns.get(name) ?? Promise.resolve()).then(work, work);
     const settled = turn

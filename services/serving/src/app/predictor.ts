@@ -6,15 +6,19 @@ import type { Admission } from '../domain/admission.js';
 import type { FeatureBlock } from '@headrace/executor/feature-block';
 import type { ModelStatistics } from '../domain/model-statistics.js';
 import type { PredictionIds } from '../domain/prediction-ids.js';
+import type { ShadowBook } from '../domain/shadow-statistics.js';
 import { nameOf } from '../domain/version-description.js';
 import { BatchRunner } from './batch-runner.js';
 import { lookUpFeatures, type LookupOutcome, type OnlineStore } from './look-up-features.js';
 import { PredictJob, type PredictReplies, type ServedModel } from '../domain/predict-job.js';
 import { copyDense, countRows, overlay, readIntoBlock } from './read-request.js';
 import type { RouteFinder } from './route-finder.js';
+import { ShadowTraffic, type ShadowCopy } from './shadow-traffic.js';
 
-/** Longer ids are an attack on the log. */
-const PREDICTION_ID_MAX = 200;
+/** Longer ids are an attack on the log; the monitor takes 200, with the number of the row and the mark of a shadow behind. */
+const PREDICTION_ID_MAX = 180;
+/** Copies for a shadow may fill this share of the bounds of admission: callers always find room beside them. */
+const SHADOW_SHARE = 0.25;
 
 export interface PredictorDependencies {
   readonly routes: RouteFinder;
@@ -24,6 +28,7 @@ export interface PredictorDependencies {
   readonly log: { append(job: PredictJob, block: FeatureBlock, firstRow: number, scores: Float32Array, firstScore: number): void };
   /** Of requests that found no version. */
   readonly unrouted: ModelStatistics;
+  readonly shadows: ShadowBook;
   readonly lookedUp: (outcome: LookupOutcome) => void;
   /** Told when blobs could not be read; resolves when a newer layout of the views is known, or at once when there is none. */
   readonly refreshViews: (projects: ReadonlySet<string>) => Promise<boolean>;
@@ -56,10 +61,12 @@ export class Predictor {
   };
   #waiting: PredictJob[] = [];
   readonly #runner: BatchRunner;
+  readonly #shadows: ShadowTraffic;
   #idle: (() => void)[] = [];
 
   constructor(dependencies: PredictorDependencies) {
     this.#deps = dependencies;
+    this.#shadows = new ShadowTraffic(dependencies.shadows, (copies) => this.#acceptShadows(copies));
     this.#runner = new BatchRunner({
       answer: (job, block, firstRow, scores, firstScore) => this.#answer(job, block, firstRow, scores, firstScore),
       refuse: (job, error) => this.#refuse(job, error),
@@ -76,11 +83,14 @@ export class Predictor {
     let model: ServedModel | undefined;
     try {
       const view = this.#view.read(bytes, start, end);
-      const route = this.#deps.routes.find(view);
-      model = route.model;
-      if (deadlineMs <= this.#deps.nowMs()) throw new AppError('DEADLINE_EXCEEDED', 'the deadline had passed when the request came');
-      const rows = countRows(view, model);
-      this.#accept(view, route.model, route.arm, rows, reply, deadlineMs, replies);
+      const { routes, nowMs } = this.#deps;
+      const { arm, shadow, model: found } = routes.find(view, replies, reply);
+      model = found;
+      if (deadlineMs <= nowMs()) throw new AppError('DEADLINE_EXCEEDED', 'the deadline had passed when the request came');
+      const job = this.#take(replies, reply, deadlineMs);
+      job.arm = arm;
+      this.#accept(view, found, job, '');
+      if (shadow) this.#shadows.copy(view, job, shadow);
     } catch (thrown) {
       const error = toAppError(thrown);
       (model?.statistics ?? this.#deps.unrouted).failed(error.code, 0);
@@ -100,6 +110,7 @@ export class Predictor {
 
   /** Resolves when every request that is inside has its answer, or after `timeoutMs`. */
   drain(timeoutMs: number): Promise<void> {
+    this.#shadows.stop();
     if (this.inFlight === 0) return Promise.resolve();
     return new Promise((resolve) => {
       const timer = setTimeout(resolve, timeoutMs);
@@ -110,25 +121,27 @@ export class Predictor {
     });
   }
 
-  #accept(
-    view: PredictRequestView,
-    model: ServedModel,
-    arm: PredictJob['arm'],
-    rows: number,
-    reply: number,
-    deadlineMs: number,
-    replies: PredictReplies,
-  ): void {
-    const { lane, plan } = model.parts;
+  #take(replies: PredictReplies, reply: number, deadlineMs: number): PredictJob {
     const job = this.#pool.pop() ?? new PredictJob();
+    job.replies = replies;
+    job.reply = reply;
+    job.deadlineMs = deadlineMs;
+    job.startedAtMs = performance.now();
+    return job;
+  }
+
+  /** @param predictionId '' = that of the request, or a new one. @throws AppError when the request is refused; the job is recycled then. */
+  #accept(view: PredictRequestView, model: ServedModel, job: PredictJob, predictionId: string): void {
+    const { lane, plan } = model.parts;
     try {
+      const rows = countRows(view, model);
       const isPlain = rows > 0 && view.columnCount === 0 && view.entityCount === 0 && plan.texts.length === 0;
       job.rows = rows;
       if (!isPlain) readIntoBlock(view, model, job);
-      if (!this.#deps.admission.tryEnter(job.rows))
+      if (!this.#deps.admission.tryEnter(job.rows, job.isShadow ? SHADOW_SHARE : 1))
         throw new AppError('OVERLOADED', `${this.inFlight} requests are inside, which is all that this process takes`);
       try {
-        job.predictionId = this.#predictionId(view);
+        job.predictionId = predictionId || this.#predictionId(view);
         const isDirect = isPlain && rows <= lane.rowsMax;
         if (isDirect) this.#intoLane(view, model, job);
         else if (isPlain) readIntoBlock(view, model, job);
@@ -140,17 +153,29 @@ export class Predictor {
       this.#recycle(job);
       throw error;
     }
-    job.replies = replies;
-    job.reply = reply;
-    job.deadlineMs = deadlineMs;
-    job.startedAtMs = performance.now();
     job.loaded = model;
-    job.arm = arm;
     model.pin();
-    if (!job.block) {
-      this.#runner.add(job);
-    } else if (job.entities) this.#waiting.push(job);
+    if (!job.block) this.#runner.add(job);
+    else if (job.entities) this.#waiting.push(job);
     else this.#ready(job);
+  }
+
+  /** Copies of requests whose callers have, or will have, the answer of another version. */
+  #acceptShadows(copies: readonly ShadowCopy[]): void {
+    for (const { bytes, version, pair, predictionId } of copies) {
+      const job = this.#take(pair, 0, Infinity);
+      job.arm = 'shadow';
+      job.pair = pair;
+      job.isShadow = true;
+      try {
+        this.#accept(this.#view.read(bytes), version, job, predictionId);
+      } catch (thrown) {
+        const { code } = toAppError(thrown);
+        if (code === 'OVERLOADED') pair.skip();
+        else pair.failed('shadow', code);
+      }
+    }
+    this.tick();
   }
 
   /** The hot case: the floats go from the receive buffer into the batch matrix. Added to the lane by the caller, after the last check. */
@@ -197,29 +222,40 @@ export class Predictor {
         ),
       );
     }
+    const seconds = (performance.now() - job.startedAtMs) / 1000;
+    job.pair?.scored(job.isShadow ? 'shadow' : 'primary', scores, firstScore, rows, loaded.parts.threshold, seconds);
+    // Logged first: what is asked of the call, such as its trace, is gone with its answer.
+    this.#deps.log.append(job, block, firstRow, scores, firstScore);
+    if (!job.isShadow) {
+      this.#reply(job, scores, firstScore);
+      loaded.statistics.answered(rows, (performance.now() - job.startedAtMs) / 1000, this.#deps.nowMs());
+    }
+    this.#end(job);
+  }
+
+  #reply(job: PredictJob, scores: Float32Array, firstScore: number): void {
     const fields = this.#fields;
-    fields.model = loaded.model;
-    fields.version = loaded.version;
+    fields.model = job.loaded.model;
+    fields.version = job.loaded.version;
     fields.arm = job.arm;
     fields.predictionId = job.predictionId;
-    fields.rows = rows;
+    fields.rows = job.rows;
     fields.firstScore = firstScore;
     fields.scores = scores;
-    fields.threshold = loaded.parts.threshold;
+    fields.threshold = job.loaded.parts.threshold;
     fields.featureTimes = job.featureTimes;
     fields.stale = job.stale;
     const writer = this.#writer.reset();
     encodePredictResponse(fields, writer);
-    // Logged first: what is asked of the call, such as its trace, is gone with its answer.
-    this.#deps.log.append(job, block, firstRow, scores, firstScore);
     job.replies.ok(job.reply, writer.bytes, 0, writer.pos);
-    loaded.statistics.answered(rows, (performance.now() - job.startedAtMs) / 1000, this.#deps.nowMs());
-    this.#end(job);
   }
 
   #refuse(job: PredictJob, error: AppError): void {
-    job.loaded.statistics.failed(error.code, (performance.now() - job.startedAtMs) / 1000);
-    job.replies.fail(job.reply, error);
+    job.pair?.failed(job.isShadow ? 'shadow' : 'primary', error.code);
+    if (!job.isShadow) {
+      job.loaded.statistics.failed(error.code, (performance.now() - job.startedAtMs) / 1000);
+      job.replies.fail(job.reply, error);
+    }
     this.#end(job);
   }
 

@@ -12,9 +12,12 @@ export class Admission {
     readonly rowsMax: number,
   ) {}
 
-  /** A request larger than `rowsMax` is let in when nothing else is inside, so that the bound never makes it impossible. */
-  tryEnter(rows: number): boolean {
-    const isFull = this.requests >= this.requestsMax || (this.requests > 0 && this.rows + rows > this.rowsMax);
+  /**
+   * A request larger than `rowsMax` is let in when nothing else is inside, so that the bound never makes it impossible.
+   * @param share of the bounds that this kind of work may fill.
+   */
+  tryEnter(rows: number, share = 1): boolean {
+    const isFull = this.requests >= this.requestsMax * share || (this.requests > 0 && this.rows + rows > this.rowsMax * share);
     if (isFull) {
       this.refused++;
       return false;

@@ -53,7 +53,7 @@ export class LogBuffer {
     nowMs: number,
   ): number {
     const rows = Math.min(job.rows - from, this.capacity - this.rows);
-    const traceId = traceIdOf(job.replies.traceparentOf(job.reply));
+    const traceId = traceIdOf(job.replies.headerOf(job.reply, 'traceparent'));
     this.#block.copyFrom(block, firstRow + from, this.rows, rows);
     for (let i = 0; i < rows; i++) {
       const at = this.rows + i;

@@ -3,6 +3,7 @@ import type { LaneJob } from './batch-lane.js';
 import type { FeatureBlock } from '@headrace/executor/feature-block';
 import type { ColumnSlot } from '@headrace/executor/input-plan';
 import type { LoadedModel } from './loaded-model.js';
+import type { ShadowPair } from './shadow-pair.js';
 
 /**
  * Where an answer goes. One object for a whole transport; `reply` names the call. Each request is answered exactly once, by `ok`
@@ -14,8 +15,8 @@ export interface PredictReplies {
   fail(reply: number, error: AppError): void;
   /** The caller has gone; work for it would be waste. */
   isGone(reply: number): boolean;
-  /** W3C traceparent of a call that has no answer yet; '' = none. */
-  traceparentOf(reply: number): string;
+  /** A header (or gRPC metadata) of a call that has no answer yet, by its name in lower case; '' = none. */
+  headerOf(reply: number, name: string): string;
 }
 
 /** Values that a request gives for one column; they win over what is looked up. */
@@ -24,8 +25,6 @@ export interface ColumnValues {
   readonly numbers: ArrayLike<number> | undefined;
   readonly texts: readonly string[] | undefined;
 }
-
-export type Arm = 'champion' | 'pinned';
 
 /** One request on its way through; taken from a pool, so that the hot path makes no object for a request of dense rows. */
 export class PredictJob implements LaneJob {
@@ -36,7 +35,11 @@ export class PredictJob implements LaneJob {
   /** performance.now() when it came. */
   startedAtMs = 0;
   loaded!: LoadedModel<PredictJob>;
-  arm: Arm = 'champion';
+  /** Why this version answers: see PredictResponse.arm. */
+  arm = 'champion';
+  /** With the job of a shadow: the comparison that both take part in. */
+  pair: ShadowPair | undefined;
+  isShadow = false;
   rows = 0;
   firstRow = 0;
   predictionId = '';
@@ -57,6 +60,8 @@ export class PredictJob implements LaneJob {
     this.loaded = undefined as unknown as LoadedModel<PredictJob>;
     this.block = this.dense = this.entities = this.featureTimes = this.stale = this.scores = undefined;
     this.columns = NO_COLUMNS;
+    this.pair = undefined;
+    this.isShadow = false;
     this.predictionId = '';
     this.rowsDone = 0;
   }

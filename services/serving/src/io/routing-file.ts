@@ -3,6 +3,7 @@ import { Signature } from '@headrace/contracts/registry/v1/registry';
 import type { Log } from '@headrace/platform/log';
 import { readFile } from 'node:fs/promises';
 import { z } from 'zod';
+import type { RoutePolicy } from '../domain/route-policy.js';
 import type { VersionDescription } from '../domain/version-description.js';
 import { writeAtomically } from './atomic-file.js';
 
@@ -22,11 +23,31 @@ const description = z.object({
   missingFeatures: z.enum(['null', 'refuse']),
   views: z.array(view),
 });
-const file = z.object({ format: z.literal(1), champions: z.array(description), pinned: z.array(description) });
+const salt = z.string();
+const traffic = z.discriminatedUnion('kind', [
+  z.object({ kind: z.literal('champion') }),
+  z.object({ kind: z.literal('canary'), version: z.number(), percent: z.number(), salt }),
+  z.object({
+    kind: z.literal('split'),
+    arms: z.array(z.object({ name: z.string(), version: z.number(), weight: z.number() })),
+    salt,
+  }),
+]);
+const policy = z.object({ traffic, shadow: z.object({ version: z.number(), percent: z.number() }).optional() });
+const route = z.object({ project: z.string(), model: z.string(), policy });
+/** Files of earlier versions have no routes. */
+const file = z.object({
+  format: z.literal(1),
+  champions: z.array(description),
+  pinned: z.array(description),
+  routes: z.array(route).default([]),
+});
 
 export interface SavedRouting {
   readonly champions: readonly VersionDescription[];
   readonly pinned: readonly VersionDescription[];
+  /** Of models whose champion does not answer alone. */
+  readonly routes: readonly { readonly project: string; readonly model: string; readonly policy: RoutePolicy }[];
 }
 
 /** The routing of this process on disk, so that a restart needs nobody. Written whole after each change, one write at a time. */
@@ -45,13 +66,14 @@ export class RoutingFile {
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code !== 'ENOENT')
         this.log.warn('saved routing is not usable; starting without it', { path: this.path, error: messageOf(error) });
-      return { champions: [], pinned: [] };
+      return { champions: [], pinned: [], routes: [] };
     }
   }
 
   /** Resolves when the file is on disk. A full disk must not stop the serving: it is logged, and the next change tries again. */
   write(routing: SavedRouting): Promise<void> {
-    const text = JSON.stringify({ format: 1, champions: routing.champions.map(toJson), pinned: routing.pinned.map(toJson) });
+    const { champions, pinned, routes } = routing;
+    const text = JSON.stringify({ format: 1, champions: champions.map(toJson), pinned: pinned.map(toJson), routes });
     this.#writing = this.#writing
       .then(() => writeAtomically(this.path, text))
       .catch((error: unknown) =>

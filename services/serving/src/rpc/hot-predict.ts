@@ -31,8 +31,8 @@ export class HotPredict implements HotUnaryHandler, PredictReplies {
     return this.replies.isGone(reply);
   }
 
-  /** Looked for only when the row is logged; the text is the one that the connection keeps with the header block. */
-  traceparentOf(reply: ReplyHandle): string {
-    return this.replies.headerOf(reply, 'traceparent') ?? '';
+  /** Looked for in the header block that the connection keeps; nothing is made. */
+  headerOf(reply: ReplyHandle, name: string): string {
+    return this.replies.headerOf(reply, name) ?? '';
   }
 }

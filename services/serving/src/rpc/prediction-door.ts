@@ -7,7 +7,7 @@ import type { PredictReplies } from '../domain/predict-job.js';
 import { HotPredict } from './hot-predict.js';
 
 /** What the door needs of a call, whichever transport it came by. */
-export type PredictCall = Pick<CallContext, 'deadlineMs' | 'signal' | 'traceparent'>;
+export type PredictCall = Pick<CallContext, 'deadlineMs' | 'signal' | 'metadata'>;
 
 interface Waiting {
   readonly resolve: (bytes: Uint8Array) => void;
@@ -66,8 +66,8 @@ export class PredictionDoor implements PredictReplies {
     return this.#waiting.get(reply)!.call.signal.aborted;
   }
 
-  traceparentOf(reply: number): string {
-    return this.#waiting.get(reply)!.call.traceparent;
+  headerOf(reply: number, name: string): string {
+    return this.#waiting.get(reply)!.call.metadata.get(name) ?? '';
   }
 
   readonly #tick = (): void => {

@@ -2,24 +2,29 @@ import { DEFAULT_PROJECT } from '@headrace/base/ids';
 import {
   LoadState,
   type DescribeVersionRequest,
+  type GetRouteRequest,
   type GetStatisticsRequest,
   type GetStatisticsResponse,
   type ListLoadedRequest,
   type ListLoadedResponse,
   type LoadedVersion,
   type LoadVersionRequest,
+  type Route,
   type ServingAdminDefinition,
+  type SetRouteRequest,
   type VersionDescription,
 } from '@headrace/contracts/serving/v1/serving';
 import type { Implementation } from '@headrace/platform/grpc/server';
 import { Injectable } from '@nestjs/common';
 import { PinnedLoads } from '../app/load-pinned.js';
+import { RouteChanges } from '../app/set-route.js';
 import { ModelHost } from '../app/model-host.js';
 import type { LoadState as State } from '../domain/load-state.js';
+import { ShadowBook } from '../domain/shadow-statistics.js';
 import { StatisticsBook } from '../domain/model-statistics.js';
 import type { ServedModel } from '../domain/predict-job.js';
 import { requestInvalid } from '../errors.js';
-import { descriptionMessage, statisticsMessage } from './messages.js';
+import { comparisonMessage, descriptionMessage, policyOf, routeMessage, statisticsMessage } from './messages.js';
 
 const STATES: Readonly<Record<State, LoadState>> = {
   pending: LoadState.PENDING,
@@ -31,12 +36,17 @@ const STATES: Readonly<Record<State, LoadState>> = {
   failed: LoadState.FAILED,
 };
 
+/** Of a reason, in characters. */
+const REASON_MAX = 500;
+
 @Injectable()
 export class ServingAdmin implements Implementation<typeof ServingAdminDefinition> {
   constructor(
     private readonly host: ModelHost,
     private readonly pinned: PinnedLoads,
+    private readonly routes: RouteChanges,
     private readonly statistics: StatisticsBook,
+    private readonly shadows: ShadowBook,
   ) {}
 
   listLoaded({ project }: ListLoadedRequest): Promise<ListLoadedResponse> {
@@ -49,8 +59,23 @@ export class ServingAdmin implements Implementation<typeof ServingAdminDefinitio
     return this.#message(await this.pinned.load(project || DEFAULT_PROJECT, model, version));
   }
 
+  async setRoute({ route, reason }: SetRouteRequest): Promise<Route> {
+    if (!route || route.model === '') throw requestInvalid('route.model', 'is empty; name the model');
+    if (reason.length > REASON_MAX) throw requestInvalid('reason', `has ${reason.length} characters; at most ${REASON_MAX} are taken`);
+    const project = route.project || DEFAULT_PROJECT;
+    return routeMessage(project, route.model, await this.routes.set(project, route.model, policyOf(route), reason));
+  }
+
+  async getRoute({ project, model }: GetRouteRequest): Promise<Route> {
+    if (model === '') throw requestInvalid('model', 'is empty; name the model');
+    return Promise.resolve(routeMessage(project || DEFAULT_PROJECT, model, this.host.routesOf(project || DEFAULT_PROJECT, model)));
+  }
+
   getStatistics({ project, model }: GetStatisticsRequest): Promise<GetStatisticsResponse> {
-    return Promise.resolve({ versions: this.statistics.list(project, model).map(statisticsMessage) });
+    return Promise.resolve({
+      versions: this.statistics.list(project, model).map(statisticsMessage),
+      shadows: this.shadows.list(project, model).map(comparisonMessage),
+    });
   }
 
   async describeVersion({ project, model, version }: DescribeVersionRequest): Promise<VersionDescription> {

@@ -67,7 +67,7 @@ export class ServingHttp {
 
   @Post('predict')
   @HttpCode(200)
-  async predict(@Body() json: unknown, @Headers('traceparent') traceparent?: string): Promise<unknown> {
+  async predict(@Body() json: unknown, @Headers() headers: Readonly<Record<string, string | string[]>>): Promise<unknown> {
     const parsed = body.safeParse(json);
     if (!parsed.success)
       throw requestInvalid(
@@ -81,7 +81,7 @@ export class ServingHttp {
     const answer = await this.door.predict(writer.finish(), {
       deadlineMs: Date.now() + DEADLINE_MS,
       signal,
-      traceparent: traceparent ?? '',
+      metadata: new Map(Object.entries(headers).map(([name, value]) => [name, String(value)])),
     });
     const response = decodePredictResponse(answer);
     return PredictResponse.toJSON({ ...response, scores: [...response.scores] });

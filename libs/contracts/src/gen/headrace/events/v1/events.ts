@@ -105,7 +105,7 @@ export interface RolloutChanged {
   project: string;
   model: string;
   version: number;
-  /** loaded | swapped | failed | unloaded */
+  /** loaded | swapped | failed | unloaded | routed (who answers was set by hand: `detail` says how and why) */
   step: string;
   detail: string;
   previousVersion: number;

@@ -110,7 +110,11 @@ export function loadStateToNumber(object: LoadState): number {
 export interface PredictRequest {
   project: string;
   model: string;
-  /** 0 = routed (champion). */
+  /**
+   * 0 = routed: by the metadata `headrace-version` (a number) or `headrace-arm` (champion, canary, or the name of an arm) where the call
+   * has one, else by the route of the model. A request is routed whole, by its key: the metadata `headrace-routing-key`, else its first
+   * entity, else its prediction id; without any of them by turns.
+   */
   version: number;
   /** Row-major, in the order of the signature; length = rows x features. NaN is a missing value. */
   dense: number[];
@@ -131,7 +135,10 @@ export interface NamedColumn {
 export interface PredictResponse {
   model: string;
   version: number;
-  /** champion | pinned | canary | shadow */
+  /**
+   * champion | pinned | canary | the name of an arm of a split. In the prediction log also `shadow`: copies whose answer nobody got. Their
+   * rows have ids of their own, `<prediction id>~<version>` in the place of the prediction id.
+   */
   arm: string;
   predictionId: string;
   /** Class by the threshold of the version, one for each row. */
@@ -179,6 +186,89 @@ export interface GetStatisticsRequest {
 
 export interface GetStatisticsResponse {
   versions: VersionStatistics[];
+  shadows: ShadowComparison[];
+}
+
+/** The answers of a shadow beside those that callers got, for the same requests. */
+export interface ShadowComparison {
+  project: string;
+  model: string;
+  primaryVersion: number;
+  shadowVersion: number;
+  requests: number;
+  rows: number;
+  /** Rows with the same label. */
+  agreed: number;
+  /** Copies that were not run or not compared: no room, or the caller's version gave no answer. */
+  skipped: number;
+  /** Copies that the shadow refused, by error code. */
+  failures: { [key: string]: number };
+  /** Absolute difference of the scores, by row. */
+  scoreDifference:
+    | Histogram
+    | undefined;
+  /** Seconds. */
+  primaryLatency: Histogram | undefined;
+  shadowLatency: Histogram | undefined;
+}
+
+export interface ShadowComparison_FailuresEntry {
+  key: string;
+  value: number;
+}
+
+export interface GetRouteRequest {
+  project: string;
+  model: string;
+}
+
+export interface SetRouteRequest {
+  route:
+    | Route
+    | undefined;
+  /** For the event on headrace.rollouts.v1. */
+  reason: string;
+}
+
+export interface Route {
+  project: string;
+  model: string;
+  /** None = the champion answers all. */
+  traffic: { $case: "canary"; value: Canary } | { $case: "split"; value: Split } | undefined;
+  shadow:
+    | Shadow
+    | undefined;
+  /** Only in answers: 0 = none, and what is loaded here. */
+  champion: number;
+  loaded: number[];
+}
+
+/** The share of keys that a version answers beside the champion; a key that is in stays in while the percentage grows. */
+export interface Canary {
+  version: number;
+  /** 0..100 */
+  percent: number;
+  /** Another salt shuffles the keys anew; empty = the name of the model. */
+  salt: string;
+}
+
+export interface Split {
+  arms: Arm[];
+  salt: string;
+}
+
+export interface Arm {
+  /** Stands in answers and in the prediction log: 1 to 32 of a-z, 0-9 and -. */
+  name: string;
+  version: number;
+  /** Of the sum of all weights. */
+  weight: number;
+}
+
+export interface Shadow {
+  version: number;
+  /** Of the routed requests that another version answers, 0..100. */
+  percent: number;
 }
 
 export interface VersionStatistics {
@@ -1368,13 +1458,16 @@ export const GetStatisticsRequest: MessageFns<GetStatisticsRequest> = {
 };
 
 function createBaseGetStatisticsResponse(): GetStatisticsResponse {
-  return { versions: [] };
+  return { versions: [], shadows: [] };
 }
 
 export const GetStatisticsResponse: MessageFns<GetStatisticsResponse> = {
   encode(message: GetStatisticsResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     for (const v of message.versions) {
       VersionStatistics.encode(v!, writer.uint32(10).fork()).join();
+    }
+    for (const v of message.shadows) {
+      ShadowComparison.encode(v!, writer.uint32(18).fork()).join();
     }
     return writer;
   },
@@ -1400,6 +1493,14 @@ export const GetStatisticsResponse: MessageFns<GetStatisticsResponse> = {
             message.versions.push(VersionStatistics.decode(reader, reader.uint32()));
             continue;
           }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.shadows.push(ShadowComparison.decode(reader, reader.uint32()));
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1417,6 +1518,9 @@ export const GetStatisticsResponse: MessageFns<GetStatisticsResponse> = {
       versions: globalThis.Array.isArray(object?.versions)
         ? object.versions.map((e: any) => VersionStatistics.fromJSON(e))
         : [],
+      shadows: globalThis.Array.isArray(object?.shadows)
+        ? object.shadows.map((e: any) => ShadowComparison.fromJSON(e))
+        : [],
     };
   },
 
@@ -1424,6 +1528,9 @@ export const GetStatisticsResponse: MessageFns<GetStatisticsResponse> = {
     const obj: any = {};
     if (message.versions?.length) {
       obj.versions = message.versions.map((e) => VersionStatistics.toJSON(e));
+    }
+    if (message.shadows?.length) {
+      obj.shadows = message.shadows.map((e) => ShadowComparison.toJSON(e));
     }
     return obj;
   },
@@ -1434,6 +1541,1145 @@ export const GetStatisticsResponse: MessageFns<GetStatisticsResponse> = {
   fromPartial(object: DeepPartial<GetStatisticsResponse>): GetStatisticsResponse {
     const message = createBaseGetStatisticsResponse();
     message.versions = object.versions?.map((e) => VersionStatistics.fromPartial(e)) || [];
+    message.shadows = object.shadows?.map((e) => ShadowComparison.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseShadowComparison(): ShadowComparison {
+  return {
+    project: "",
+    model: "",
+    primaryVersion: 0,
+    shadowVersion: 0,
+    requests: 0,
+    rows: 0,
+    agreed: 0,
+    skipped: 0,
+    failures: {},
+    scoreDifference: undefined,
+    primaryLatency: undefined,
+    shadowLatency: undefined,
+  };
+}
+
+export const ShadowComparison: MessageFns<ShadowComparison> = {
+  encode(message: ShadowComparison, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.project !== "") {
+      writer.uint32(10).string(message.project);
+    }
+    if (message.model !== "") {
+      writer.uint32(18).string(message.model);
+    }
+    if (message.primaryVersion !== 0) {
+      writer.uint32(24).uint32(message.primaryVersion);
+    }
+    if (message.shadowVersion !== 0) {
+      writer.uint32(32).uint32(message.shadowVersion);
+    }
+    if (message.requests !== 0) {
+      writer.uint32(40).uint64(message.requests);
+    }
+    if (message.rows !== 0) {
+      writer.uint32(48).uint64(message.rows);
+    }
+    if (message.agreed !== 0) {
+      writer.uint32(56).uint64(message.agreed);
+    }
+    if (message.skipped !== 0) {
+      writer.uint32(64).uint64(message.skipped);
+    }
+    globalThis.Object.entries(message.failures).forEach(([key, value]: [string, number]) => {
+      ShadowComparison_FailuresEntry.encode({ key: key as any, value }, writer.uint32(74).fork()).join();
+    });
+    if (message.scoreDifference !== undefined) {
+      Histogram.encode(message.scoreDifference, writer.uint32(82).fork()).join();
+    }
+    if (message.primaryLatency !== undefined) {
+      Histogram.encode(message.primaryLatency, writer.uint32(90).fork()).join();
+    }
+    if (message.shadowLatency !== undefined) {
+      Histogram.encode(message.shadowLatency, writer.uint32(98).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ShadowComparison {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseShadowComparison();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.project = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.model = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.primaryVersion = reader.uint32();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.shadowVersion = reader.uint32();
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.requests = longToNumber(reader.uint64());
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.rows = longToNumber(reader.uint64());
+            continue;
+          }
+          case 7: {
+            if (tag !== 56) {
+              break;
+            }
+
+            message.agreed = longToNumber(reader.uint64());
+            continue;
+          }
+          case 8: {
+            if (tag !== 64) {
+              break;
+            }
+
+            message.skipped = longToNumber(reader.uint64());
+            continue;
+          }
+          case 9: {
+            if (tag !== 74) {
+              break;
+            }
+
+            const entry9 = ShadowComparison_FailuresEntry.decode(reader, reader.uint32());
+            if (entry9.value !== undefined) {
+              message.failures[entry9.key] = entry9.value;
+            }
+            continue;
+          }
+          case 10: {
+            if (tag !== 82) {
+              break;
+            }
+
+            message.scoreDifference = Histogram.decode(reader, reader.uint32());
+            continue;
+          }
+          case 11: {
+            if (tag !== 90) {
+              break;
+            }
+
+            message.primaryLatency = Histogram.decode(reader, reader.uint32());
+            continue;
+          }
+          case 12: {
+            if (tag !== 98) {
+              break;
+            }
+
+            message.shadowLatency = Histogram.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ShadowComparison {
+    return {
+      project: isSet(object.project) ? globalThis.String(object.project) : "",
+      model: isSet(object.model) ? globalThis.String(object.model) : "",
+      primaryVersion: isSet(object.primaryVersion)
+        ? globalThis.Number(object.primaryVersion)
+        : isSet(object.primary_version)
+        ? globalThis.Number(object.primary_version)
+        : 0,
+      shadowVersion: isSet(object.shadowVersion)
+        ? globalThis.Number(object.shadowVersion)
+        : isSet(object.shadow_version)
+        ? globalThis.Number(object.shadow_version)
+        : 0,
+      requests: isSet(object.requests) ? globalThis.Number(object.requests) : 0,
+      rows: isSet(object.rows) ? globalThis.Number(object.rows) : 0,
+      agreed: isSet(object.agreed) ? globalThis.Number(object.agreed) : 0,
+      skipped: isSet(object.skipped) ? globalThis.Number(object.skipped) : 0,
+      failures: isObject(object.failures)
+        ? (globalThis.Object.entries(object.failures) as [string, any][]).reduce(
+          (acc: { [key: string]: number }, [key, value]: [string, any]) => {
+            globalThis.Object.defineProperty(acc, key, {
+              value: globalThis.Number(value),
+              enumerable: true,
+              configurable: true,
+              writable: true,
+            });
+            return acc;
+          },
+          {},
+        )
+        : {},
+      scoreDifference: isSet(object.scoreDifference)
+        ? Histogram.fromJSON(object.scoreDifference)
+        : isSet(object.score_difference)
+        ? Histogram.fromJSON(object.score_difference)
+        : undefined,
+      primaryLatency: isSet(object.primaryLatency)
+        ? Histogram.fromJSON(object.primaryLatency)
+        : isSet(object.primary_latency)
+        ? Histogram.fromJSON(object.primary_latency)
+        : undefined,
+      shadowLatency: isSet(object.shadowLatency)
+        ? Histogram.fromJSON(object.shadowLatency)
+        : isSet(object.shadow_latency)
+        ? Histogram.fromJSON(object.shadow_latency)
+        : undefined,
+    };
+  },
+
+  toJSON(message: ShadowComparison): unknown {
+    const obj: any = {};
+    if (message.project !== "") {
+      obj.project = message.project;
+    }
+    if (message.model !== "") {
+      obj.model = message.model;
+    }
+    if (message.primaryVersion !== 0) {
+      obj.primaryVersion = Math.round(message.primaryVersion);
+    }
+    if (message.shadowVersion !== 0) {
+      obj.shadowVersion = Math.round(message.shadowVersion);
+    }
+    if (message.requests !== 0) {
+      obj.requests = Math.round(message.requests);
+    }
+    if (message.rows !== 0) {
+      obj.rows = Math.round(message.rows);
+    }
+    if (message.agreed !== 0) {
+      obj.agreed = Math.round(message.agreed);
+    }
+    if (message.skipped !== 0) {
+      obj.skipped = Math.round(message.skipped);
+    }
+    if (message.failures) {
+      const entries = globalThis.Object.entries(message.failures) as [string, number][];
+      if (entries.length > 0) {
+        obj.failures = {};
+        entries.forEach(([k, v]) => {
+          obj.failures[k] = Math.round(v);
+        });
+      }
+    }
+    if (message.scoreDifference !== undefined) {
+      obj.scoreDifference = Histogram.toJSON(message.scoreDifference);
+    }
+    if (message.primaryLatency !== undefined) {
+      obj.primaryLatency = Histogram.toJSON(message.primaryLatency);
+    }
+    if (message.shadowLatency !== undefined) {
+      obj.shadowLatency = Histogram.toJSON(message.shadowLatency);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ShadowComparison>): ShadowComparison {
+    return ShadowComparison.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ShadowComparison>): ShadowComparison {
+    const message = createBaseShadowComparison();
+    message.project = object.project ?? "";
+    message.model = object.model ?? "";
+    message.primaryVersion = object.primaryVersion ?? 0;
+    message.shadowVersion = object.shadowVersion ?? 0;
+    message.requests = object.requests ?? 0;
+    message.rows = object.rows ?? 0;
+    message.agreed = object.agreed ?? 0;
+    message.skipped = object.skipped ?? 0;
+    message.failures = (globalThis.Object.entries(object.failures ?? {}) as [string, number][]).reduce(
+      (acc: { [key: string]: number }, [key, value]: [string, number]) => {
+        if (value !== undefined) {
+          acc[key] = globalThis.Number(value);
+        }
+        return acc;
+      },
+      {},
+    );
+    message.scoreDifference = (object.scoreDifference !== undefined && object.scoreDifference !== null)
+      ? Histogram.fromPartial(object.scoreDifference)
+      : undefined;
+    message.primaryLatency = (object.primaryLatency !== undefined && object.primaryLatency !== null)
+      ? Histogram.fromPartial(object.primaryLatency)
+      : undefined;
+    message.shadowLatency = (object.shadowLatency !== undefined && object.shadowLatency !== null)
+      ? Histogram.fromPartial(object.shadowLatency)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseShadowComparison_FailuresEntry(): ShadowComparison_FailuresEntry {
+  return { key: "", value: 0 };
+}
+
+export const ShadowComparison_FailuresEntry: MessageFns<ShadowComparison_FailuresEntry> = {
+  encode(message: ShadowComparison_FailuresEntry, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.key !== "") {
+      writer.uint32(10).string(message.key);
+    }
+    if (message.value !== 0) {
+      writer.uint32(16).uint64(message.value);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ShadowComparison_FailuresEntry {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseShadowComparison_FailuresEntry();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.key = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.value = longToNumber(reader.uint64());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ShadowComparison_FailuresEntry {
+    return {
+      key: isSet(object.key) ? globalThis.String(object.key) : "",
+      value: isSet(object.value) ? globalThis.Number(object.value) : 0,
+    };
+  },
+
+  toJSON(message: ShadowComparison_FailuresEntry): unknown {
+    const obj: any = {};
+    if (message.key !== "") {
+      obj.key = message.key;
+    }
+    if (message.value !== 0) {
+      obj.value = Math.round(message.value);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ShadowComparison_FailuresEntry>): ShadowComparison_FailuresEntry {
+    return ShadowComparison_FailuresEntry.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ShadowComparison_FailuresEntry>): ShadowComparison_FailuresEntry {
+    const message = createBaseShadowComparison_FailuresEntry();
+    message.key = object.key ?? "";
+    message.value = object.value ?? 0;
+    return message;
+  },
+};
+
+function createBaseGetRouteRequest(): GetRouteRequest {
+  return { project: "", model: "" };
+}
+
+export const GetRouteRequest: MessageFns<GetRouteRequest> = {
+  encode(message: GetRouteRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.project !== "") {
+      writer.uint32(10).string(message.project);
+    }
+    if (message.model !== "") {
+      writer.uint32(18).string(message.model);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): GetRouteRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseGetRouteRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.project = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.model = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): GetRouteRequest {
+    return {
+      project: isSet(object.project) ? globalThis.String(object.project) : "",
+      model: isSet(object.model) ? globalThis.String(object.model) : "",
+    };
+  },
+
+  toJSON(message: GetRouteRequest): unknown {
+    const obj: any = {};
+    if (message.project !== "") {
+      obj.project = message.project;
+    }
+    if (message.model !== "") {
+      obj.model = message.model;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<GetRouteRequest>): GetRouteRequest {
+    return GetRouteRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<GetRouteRequest>): GetRouteRequest {
+    const message = createBaseGetRouteRequest();
+    message.project = object.project ?? "";
+    message.model = object.model ?? "";
+    return message;
+  },
+};
+
+function createBaseSetRouteRequest(): SetRouteRequest {
+  return { route: undefined, reason: "" };
+}
+
+export const SetRouteRequest: MessageFns<SetRouteRequest> = {
+  encode(message: SetRouteRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.route !== undefined) {
+      Route.encode(message.route, writer.uint32(10).fork()).join();
+    }
+    if (message.reason !== "") {
+      writer.uint32(18).string(message.reason);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): SetRouteRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseSetRouteRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.route = Route.decode(reader, reader.uint32());
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.reason = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): SetRouteRequest {
+    return {
+      route: isSet(object.route) ? Route.fromJSON(object.route) : undefined,
+      reason: isSet(object.reason) ? globalThis.String(object.reason) : "",
+    };
+  },
+
+  toJSON(message: SetRouteRequest): unknown {
+    const obj: any = {};
+    if (message.route !== undefined) {
+      obj.route = Route.toJSON(message.route);
+    }
+    if (message.reason !== "") {
+      obj.reason = message.reason;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<SetRouteRequest>): SetRouteRequest {
+    return SetRouteRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<SetRouteRequest>): SetRouteRequest {
+    const message = createBaseSetRouteRequest();
+    message.route = (object.route !== undefined && object.route !== null) ? Route.fromPartial(object.route) : undefined;
+    message.reason = object.reason ?? "";
+    return message;
+  },
+};
+
+function createBaseRoute(): Route {
+  return { project: "", model: "", traffic: undefined, shadow: undefined, champion: 0, loaded: [] };
+}
+
+export const Route: MessageFns<Route> = {
+  encode(message: Route, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.project !== "") {
+      writer.uint32(10).string(message.project);
+    }
+    if (message.model !== "") {
+      writer.uint32(18).string(message.model);
+    }
+    switch (message.traffic?.$case) {
+      case "canary":
+        Canary.encode(message.traffic.value, writer.uint32(26).fork()).join();
+        break;
+      case "split":
+        Split.encode(message.traffic.value, writer.uint32(34).fork()).join();
+        break;
+    }
+    if (message.shadow !== undefined) {
+      Shadow.encode(message.shadow, writer.uint32(42).fork()).join();
+    }
+    if (message.champion !== 0) {
+      writer.uint32(48).uint32(message.champion);
+    }
+    if (message.loaded.length !== 0) {
+      writer.uint32(58).fork();
+      for (const v of message.loaded) {
+        writer.uint32(v);
+      }
+      writer.join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Route {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRoute();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.project = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.model = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.traffic = { $case: "canary", value: Canary.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.traffic = { $case: "split", value: Split.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.shadow = Shadow.decode(reader, reader.uint32());
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.champion = reader.uint32();
+            continue;
+          }
+          case 7: {
+            if (tag === 56) {
+              message.loaded.push(reader.uint32());
+
+              continue;
+            }
+
+            if (tag === 58) {
+              const end2 = reader.uint32() + reader.pos;
+              while (reader.pos < end2) {
+                message.loaded.push(reader.uint32());
+              }
+
+              continue;
+            }
+
+            break;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): Route {
+    return {
+      project: isSet(object.project) ? globalThis.String(object.project) : "",
+      model: isSet(object.model) ? globalThis.String(object.model) : "",
+      traffic: isSet(object.canary)
+        ? { $case: "canary", value: Canary.fromJSON(object.canary) }
+        : isSet(object.split)
+        ? { $case: "split", value: Split.fromJSON(object.split) }
+        : undefined,
+      shadow: isSet(object.shadow) ? Shadow.fromJSON(object.shadow) : undefined,
+      champion: isSet(object.champion) ? globalThis.Number(object.champion) : 0,
+      loaded: globalThis.Array.isArray(object?.loaded) ? object.loaded.map((e: any) => globalThis.Number(e)) : [],
+    };
+  },
+
+  toJSON(message: Route): unknown {
+    const obj: any = {};
+    if (message.project !== "") {
+      obj.project = message.project;
+    }
+    if (message.model !== "") {
+      obj.model = message.model;
+    }
+    if (message.traffic?.$case === "canary") {
+      obj.canary = Canary.toJSON(message.traffic.value);
+    } else if (message.traffic?.$case === "split") {
+      obj.split = Split.toJSON(message.traffic.value);
+    }
+    if (message.shadow !== undefined) {
+      obj.shadow = Shadow.toJSON(message.shadow);
+    }
+    if (message.champion !== 0) {
+      obj.champion = Math.round(message.champion);
+    }
+    if (message.loaded?.length) {
+      obj.loaded = message.loaded.map((e) => Math.round(e));
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<Route>): Route {
+    return Route.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<Route>): Route {
+    const message = createBaseRoute();
+    message.project = object.project ?? "";
+    message.model = object.model ?? "";
+    switch (object.traffic?.$case) {
+      case "canary": {
+        if (object.traffic?.value !== undefined && object.traffic?.value !== null) {
+          message.traffic = { $case: "canary", value: Canary.fromPartial(object.traffic.value) };
+        }
+        break;
+      }
+      case "split": {
+        if (object.traffic?.value !== undefined && object.traffic?.value !== null) {
+          message.traffic = { $case: "split", value: Split.fromPartial(object.traffic.value) };
+        }
+        break;
+      }
+    }
+    message.shadow = (object.shadow !== undefined && object.shadow !== null)
+      ? Shadow.fromPartial(object.shadow)
+      : undefined;
+    message.champion = object.champion ?? 0;
+    message.loaded = object.loaded?.map((e) => e) || [];
+    return message;
+  },
+};
+
+function createBaseCanary(): Canary {
+  return { version: 0, percent: 0, salt: "" };
+}
+
+export const Canary: MessageFns<Canary> = {
+  encode(message: Canary, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.version !== 0) {
+      writer.uint32(8).uint32(message.version);
+    }
+    if (message.percent !== 0) {
+      writer.uint32(17).double(message.percent);
+    }
+    if (message.salt !== "") {
+      writer.uint32(26).string(message.salt);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Canary {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseCanary();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.version = reader.uint32();
+            continue;
+          }
+          case 2: {
+            if (tag !== 17) {
+              break;
+            }
+
+            message.percent = reader.double();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.salt = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): Canary {
+    return {
+      version: isSet(object.version) ? globalThis.Number(object.version) : 0,
+      percent: isSet(object.percent) ? globalThis.Number(object.percent) : 0,
+      salt: isSet(object.salt) ? globalThis.String(object.salt) : "",
+    };
+  },
+
+  toJSON(message: Canary): unknown {
+    const obj: any = {};
+    if (message.version !== 0) {
+      obj.version = Math.round(message.version);
+    }
+    if (message.percent !== 0) {
+      obj.percent = floatToJson(message.percent);
+    }
+    if (message.salt !== "") {
+      obj.salt = message.salt;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<Canary>): Canary {
+    return Canary.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<Canary>): Canary {
+    const message = createBaseCanary();
+    message.version = object.version ?? 0;
+    message.percent = object.percent ?? 0;
+    message.salt = object.salt ?? "";
+    return message;
+  },
+};
+
+function createBaseSplit(): Split {
+  return { arms: [], salt: "" };
+}
+
+export const Split: MessageFns<Split> = {
+  encode(message: Split, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.arms) {
+      Arm.encode(v!, writer.uint32(10).fork()).join();
+    }
+    if (message.salt !== "") {
+      writer.uint32(18).string(message.salt);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Split {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseSplit();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.arms.push(Arm.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.salt = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): Split {
+    return {
+      arms: globalThis.Array.isArray(object?.arms) ? object.arms.map((e: any) => Arm.fromJSON(e)) : [],
+      salt: isSet(object.salt) ? globalThis.String(object.salt) : "",
+    };
+  },
+
+  toJSON(message: Split): unknown {
+    const obj: any = {};
+    if (message.arms?.length) {
+      obj.arms = message.arms.map((e) => Arm.toJSON(e));
+    }
+    if (message.salt !== "") {
+      obj.salt = message.salt;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<Split>): Split {
+    return Split.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<Split>): Split {
+    const message = createBaseSplit();
+    message.arms = object.arms?.map((e) => Arm.fromPartial(e)) || [];
+    message.salt = object.salt ?? "";
+    return message;
+  },
+};
+
+function createBaseArm(): Arm {
+  return { name: "", version: 0, weight: 0 };
+}
+
+export const Arm: MessageFns<Arm> = {
+  encode(message: Arm, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.name !== "") {
+      writer.uint32(10).string(message.name);
+    }
+    if (message.version !== 0) {
+      writer.uint32(16).uint32(message.version);
+    }
+    if (message.weight !== 0) {
+      writer.uint32(25).double(message.weight);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Arm {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseArm();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.version = reader.uint32();
+            continue;
+          }
+          case 3: {
+            if (tag !== 25) {
+              break;
+            }
+
+            message.weight = reader.double();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): Arm {
+    return {
+      name: isSet(object.name) ? globalThis.String(object.name) : "",
+      version: isSet(object.version) ? globalThis.Number(object.version) : 0,
+      weight: isSet(object.weight) ? globalThis.Number(object.weight) : 0,
+    };
+  },
+
+  toJSON(message: Arm): unknown {
+    const obj: any = {};
+    if (message.name !== "") {
+      obj.name = message.name;
+    }
+    if (message.version !== 0) {
+      obj.version = Math.round(message.version);
+    }
+    if (message.weight !== 0) {
+      obj.weight = floatToJson(message.weight);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<Arm>): Arm {
+    return Arm.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<Arm>): Arm {
+    const message = createBaseArm();
+    message.name = object.name ?? "";
+    message.version = object.version ?? 0;
+    message.weight = object.weight ?? 0;
+    return message;
+  },
+};
+
+function createBaseShadow(): Shadow {
+  return { version: 0, percent: 0 };
+}
+
+export const Shadow: MessageFns<Shadow> = {
+  encode(message: Shadow, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.version !== 0) {
+      writer.uint32(8).uint32(message.version);
+    }
+    if (message.percent !== 0) {
+      writer.uint32(17).double(message.percent);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Shadow {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseShadow();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.version = reader.uint32();
+            continue;
+          }
+          case 2: {
+            if (tag !== 17) {
+              break;
+            }
+
+            message.percent = reader.double();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): Shadow {
+    return {
+      version: isSet(object.version) ? globalThis.Number(object.version) : 0,
+      percent: isSet(object.percent) ? globalThis.Number(object.percent) : 0,
+    };
+  },
+
+  toJSON(message: Shadow): unknown {
+    const obj: any = {};
+    if (message.version !== 0) {
+      obj.version = Math.round(message.version);
+    }
+    if (message.percent !== 0) {
+      obj.percent = floatToJson(message.percent);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<Shadow>): Shadow {
+    return Shadow.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<Shadow>): Shadow {
+    const message = createBaseShadow();
+    message.version = object.version ?? 0;
+    message.percent = object.percent ?? 0;
     return message;
   },
 };
@@ -2498,6 +3744,26 @@ export const ServingAdminDefinition = {
       requestType: LoadVersionRequest as typeof LoadVersionRequest,
       requestStream: false,
       responseType: LoadedVersion as typeof LoadedVersion,
+      responseStream: false,
+      options: {},
+    },
+    /**
+     * Who answers requests for a model that name no version: the champion, a canary beside it, or a split by weight; and whose answers are
+     * only compared (shadow). The new routing replaces the old one at once and whole, and is kept over a restart. Versions must be loaded here.
+     */
+    setRoute: {
+      name: "SetRoute",
+      requestType: SetRouteRequest as typeof SetRouteRequest,
+      requestStream: false,
+      responseType: Route as typeof Route,
+      responseStream: false,
+      options: {},
+    },
+    getRoute: {
+      name: "GetRoute",
+      requestType: GetRouteRequest as typeof GetRouteRequest,
+      requestStream: false,
+      responseType: Route as typeof Route,
       responseStream: false,
       options: {},
     },
