@@ -105,6 +105,21 @@ describe('two serving processes on one port', () => {
     }
   });
 
+  it('both route by a policy that was set once, whichever was asked', async () => {
+    const admin = createClient(ServingAdminDefinition, two.grpcAddress);
+    await admin.setRoute({ route: { model: 'm', traffic: { $case: 'canary', value: { version: 12, percent: 100 } } } });
+    const arms = new Set<string>();
+    for (let i = 0; i < 12; i++) {
+      const client = PredictClient.overWire(two.grpcAddress);
+      const { arm, version } = await client.predict({ model: 'm', dense: [[...ROW]] });
+      arms.add(`${arm}/${version}`);
+      client.close();
+    }
+    expect([...arms]).toEqual(['canary/12']);
+    await admin.setRoute({ route: { model: 'm' } });
+    admin.close();
+  });
+
   it('are replaced one after the other on SIGHUP, during swaps, without a failed request', async () => {
     const before = pids();
     const all = load(8);
