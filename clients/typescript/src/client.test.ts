@@ -94,8 +94,9 @@ describe('client', () => {
               [3, 4],
             ],
             predictionId: 'mine',
+            priority: 'low',
           },
-          { traceparent: '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01' },
+          { traceparent: '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01', routingKey: 'k' },
         ),
       { apiKey: 'secret-key', project: 'shop', timeoutMs: 500 },
     );
@@ -106,13 +107,18 @@ describe('client', () => {
       entities: ['1', '2'],
       dense: [1, 2, 3, 4],
       predictionId: 'mine',
+      priority: 'PRIORITY_LOW',
       columns: [
         { name: 'a', floats: [1.5, Number.NaN], ints: [], strings: [] },
         { name: 't', floats: [], ints: [], strings: ['x', ''] },
         { name: 'f', floats: [1, 2], ints: [], strings: [] },
       ],
     });
-    expect(seen!.metadata).toMatchObject({ authorization: 'Bearer secret-key', traceparent: expect.stringContaining('0af7651916cd') });
+    expect(seen!.metadata).toMatchObject({
+      authorization: 'Bearer secret-key',
+      traceparent: expect.stringContaining('0af7651916cd'),
+      'headrace-routing-key': 'k',
+    });
     expect(seen!.deadline.getTime() - Date.now()).toBeLessThanOrEqual(500);
   });
 

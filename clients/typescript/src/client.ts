@@ -30,6 +30,8 @@ export interface PredictInput {
   readonly dense?: Float32Array | readonly (readonly number[])[];
   /** Makes a retry recognisable in the prediction log; default: the server makes one. */
   readonly predictionId?: string;
+  /** Who is let in when the server has little room; low is refused first. Default: normal. */
+  readonly priority?: 'low' | 'normal' | 'high';
 }
 
 export interface CallOptions {
@@ -37,6 +39,8 @@ export interface CallOptions {
   readonly signal?: AbortSignal;
   /** W3C trace context; its trace id stands beside the prediction in the log. */
   readonly traceparent?: string;
+  /** What has the same key gets the same version while a canary or a split is on; default: the first entity, else the prediction id. */
+  readonly routingKey?: string;
 }
 
 export interface Prediction {
@@ -61,6 +65,7 @@ export interface PredictedRow {
 }
 
 const PREDICT = '/headrace.serving.v1.Prediction/Predict';
+const PRIORITIES = { normal: 0, low: 1, high: 2 };
 /** Tried again by the transport only where the server cannot have begun: four times at the most, with growing pauses. */
 const SERVICE_CONFIG = JSON.stringify({
   methodConfig: [
@@ -97,6 +102,7 @@ export class HeadraceClient {
     const metadata = new Metadata();
     if (this.#options.apiKey) metadata.set('authorization', `Bearer ${this.#options.apiKey}`);
     if (call.traceparent) metadata.set('traceparent', call.traceparent);
+    if (call.routingKey) metadata.set('headrace-routing-key', call.routingKey);
     const deadline = Date.now() + (call.timeoutMs ?? this.#options.timeoutMs ?? 1_000);
     return new Promise((resolve, reject) => {
       if (call.signal?.aborted) return reject(new AppError('CANCELLED', 'the call was cancelled before it was sent'));
@@ -116,7 +122,7 @@ export class HeadraceClient {
   }
 
   #encode(input: PredictInput): Uint8Array {
-    const { model, version = 0, entities = [], columns = {}, dense, predictionId = '' } = input;
+    const { model, version = 0, entities = [], columns = {}, dense, predictionId = '', priority = 'normal' } = input;
     const writer = this.#writer.reset();
     encodePredictRequest(
       {
@@ -127,6 +133,7 @@ export class HeadraceClient {
         columns: Object.entries(columns).map(toColumn),
         dense: toDense(dense),
         predictionId,
+        priority: PRIORITIES[priority],
       },
       writer,
     );

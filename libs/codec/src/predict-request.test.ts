@@ -1,4 +1,4 @@
-import { PredictRequest, type NamedColumn } from '@headrace/contracts/serving/v1/serving';
+import { PredictRequest, priorityFromJSON, priorityToNumber, type NamedColumn } from '@headrace/contracts/serving/v1/serving';
 import { AppError } from '@headrace/base/errors';
 import { seededRandom } from '@headrace/base/random';
 import { describe, expect, it } from 'vitest';
@@ -23,6 +23,7 @@ function viaView(bytes: Uint8Array, start = 0, end = bytes.length): PredictReque
     columns,
     entities,
     predictionId: view.predictionId,
+    priority: priorityFromJSON(view.priority),
   };
 }
 
@@ -41,6 +42,7 @@ function randomRequest(random: () => number): PredictRequest {
     columns: some(4, column),
     entities: some(6, text),
     predictionId: text(),
+    priority: priorityFromJSON(Math.floor(random() * 3)),
   };
 }
 
@@ -73,7 +75,8 @@ describe('predict request codec', () => {
     for (let i = 0; i < 500; i++) {
       const request = randomRequest(random);
       const columns = request.columns.map((c) => ({ ...c, floats: Float32Array.from(c.floats) }));
-      encodePredictRequest({ ...request, dense: Float32Array.from(request.dense), columns }, writer.reset());
+      const priority = priorityToNumber(request.priority);
+      encodePredictRequest({ ...request, priority, dense: Float32Array.from(request.dense), columns }, writer.reset());
       const bytes = writer.finish();
       expect(PredictRequest.decode(bytes)).toEqual(request);
       expect(Buffer.from(bytes).equals(PredictRequest.encode(request).finish())).toBe(true);

@@ -11,13 +11,15 @@ import type { ProtoWriter } from './writer.js';
  *   request = { 0x0a project:string | 0x12 model:string | 0x18 version:varint
  *             | 0x22 dense:packed-f32 | 0x25 dense:f32            (pieces add up, in order)
  *             | 0x2a column:NamedColumn | 0x32 entity:string      (repeated)
- *             | 0x3a prediction_id:string | unknown }
+ *             | 0x3a prediction_id:string | 0x40 priority:varint | unknown }
  *
  * `read` walks the message once, checks every length and remembers where things are; nothing is allocated, and the floats are
  * copied from the receive buffer straight to where the model reads them. The view is valid as long as the buffer's content is.
  */
 export class PredictRequestView {
   version = 0;
+  /** As in the proto: 0 normal, 1 low, 2 high; what a later version may add is read as it comes. */
+  priority = 0;
   /** Floats in `dense`, over all its pieces. */
   denseCount = 0;
   columnCount = 0;
@@ -97,6 +99,9 @@ export class PredictRequestView {
           this.idEnd = reader.pos += length;
           break;
         }
+        case PRIORITY:
+          this.priority = reader.uint32();
+          break;
         default:
           reader.skip(tag);
       }
@@ -163,7 +168,7 @@ export class PredictRequestView {
     this.bytes = bytes;
     this.start = start;
     this.end = end;
-    this.version = 0;
+    this.version = this.priority = 0;
     this.denseCount = this.columnCount = this.entityCount = 0;
     this.#densePieces = this.#denseAt = 0;
     this.projectStart =
@@ -187,6 +192,8 @@ export interface PredictRequestInput {
   readonly columns?: readonly Partial<NamedColumnData>[];
   readonly entities?: readonly string[];
   readonly predictionId?: string;
+  /** 0 normal, 1 low, 2 high. */
+  readonly priority?: number;
 }
 
 export function encodePredictRequest(request: PredictRequestInput, writer: ProtoWriter): void {
@@ -206,6 +213,10 @@ export function encodePredictRequest(request: PredictRequestInput, writer: Proto
   }
   for (const entity of request.entities ?? []) writeText(writer, 6, entity);
   if (request.predictionId) writeText(writer, 7, request.predictionId);
+  if (request.priority) {
+    writer.tag(8, VARINT);
+    writer.uint32(request.priority);
+  }
 }
 
 const PROJECT = (1 << 3) | DELIMITED;
@@ -216,6 +227,7 @@ const DENSE_ONE = (4 << 3) | FIXED32;
 const COLUMN = (5 << 3) | DELIMITED;
 const ENTITY = (6 << 3) | DELIMITED;
 const PREDICTION_ID = (7 << 3) | DELIMITED;
+const PRIORITY = (8 << 3) | VARINT;
 const EMPTY = new Uint8Array(0);
 
 function text(bytes: Uint8Array, start: number, end: number, field: string): string {

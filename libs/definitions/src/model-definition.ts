@@ -66,6 +66,11 @@ const rolloutPolicy = z.strictObject({
   promotion: z.enum(['automatic', 'manual']).default('manual'),
 });
 
+const servingPolicy = z.strictObject({
+  /** How long a request may wait for others, to run with them; at most a second. Unset = not beyond its turn of the event loop. */
+  batchDelay: duration.refine((ms) => ms <= 1_000, 'at most 1s').default(0),
+});
+
 export const modelSpec = z
   .strictObject({
     description: z.string().default(''),
@@ -82,8 +87,11 @@ export const modelSpec = z
     seed: z.int().default(7),
     holdout: z.number().min(0.05).max(0.5).default(0.2),
     learner: learner.prefault({}),
-    /** What serving does for an entity whose features are missing: answer from nulls and flag it, or refuse the row. */
-    missingFeatures: z.enum(['null', 'refuse']).default('null'),
+    /** What serving does for an entity whose features are missing: answer from nulls and flag it, take the defaults and flag it, or refuse it. */
+    missingFeatures: z.enum(['null', 'default', 'refuse']).default('null'),
+    /** By column name; only with `missingFeatures: default`. A feature without one is null. */
+    defaults: z.record(name, z.union([z.number(), z.string()])).optional(),
+    serving: servingPolicy.optional(),
     gates: gates.prefault({}),
     monitor: monitorPolicy.prefault({}),
     retrain: retrainPolicy.prefault({}),
@@ -94,6 +102,10 @@ export const modelSpec = z
     const repeated = columns.filter((column, i) => columns.indexOf(column) !== i);
     if (repeated.length > 0)
       context.addIssue({ code: 'custom', path: ['features'], message: `column names must be unique, repeated: ${repeated.join(', ')}` });
+    if (spec.defaults && spec.missingFeatures !== 'default')
+      context.addIssue({ code: 'custom', path: ['defaults'], message: 'defaults are only taken with `missingFeatures: default`' });
+    for (const column of Object.keys(spec.defaults ?? {}).filter((one) => !columns.includes(one)))
+      context.addIssue({ code: 'custom', path: ['defaults', column], message: `${column} is not among the features` });
     const watched = new Set(spec.protected.map((reference) => reference.split(':')[1]));
     for (const [at, rule] of [...spec.gates.fairness, ...spec.monitor.bias].entries()) {
       if (!watched.has(rule.attribute))

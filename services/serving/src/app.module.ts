@@ -204,6 +204,7 @@ function app(config: Config): Provider[] {
           lookedUp: (outcome) => telemetry.lookedUp(outcome),
           refreshViews,
           nowMs,
+          after: (delayMs, ring) => void setTimeout(ring, delayMs),
         });
         // Resources close in reverse order: the last answers go out, then the log that tells of them, then the connections.
         resources.add('predictor', { close: () => predictor.drain(config.shutdownTimeoutMs) });

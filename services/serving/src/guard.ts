@@ -10,6 +10,7 @@ export const guard: GuardTable = {
   },
   grpc: {
     '/headrace.serving.v1.Prediction/Predict': 'predict',
+    '/headrace.serving.v1.Prediction/PredictStream': 'predict',
     '/headrace.serving.v1.ServingAdmin/ListLoaded': 'models:read',
     '/headrace.serving.v1.ServingAdmin/LoadVersion': 'models:promote',
     '/headrace.serving.v1.ServingAdmin/SetRoute': 'models:promote',

@@ -90,6 +90,23 @@ export class PredictClient {
     return { model: answer.model, version: answer.version, arm: answer.arm, predictionId: answer.predictionId, rows };
   }
 
+  /** By wire only: the requests of one call, as they come. */
+  static async *stream(address: string, requests: AsyncIterable<Partial<PredictRequest>>): AsyncIterable<PredictResponse> {
+    const { hostname, port } = new URL(`http://${address}`);
+    const client = new WireClient({ host: hostname, port: Number(port) });
+    const method: ClientMethod<Partial<PredictRequest>, PredictResponse> = {
+      ...PREDICT,
+      path: `${PREDICT.path}Stream`,
+      kind: 'bidi',
+      request: { encode: (message, writer) => writer.raw(PredictRequest.encode(PredictRequest.fromPartial(message)).finish()) },
+    };
+    try {
+      yield* client.bidi(method, requests, { timeoutMs: 30_000 });
+    } finally {
+      client.destroy();
+    }
+  }
+
   close(): void {
     this.#channel.close();
   }

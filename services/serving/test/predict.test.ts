@@ -2,6 +2,7 @@ import { Signature, VersionState } from '@headrace/contracts/registry/v1/registr
 import { eventually } from '@headrace/testkit/eventually';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Harness, TRANSPORTS } from './harness.js';
+import { PredictClient } from './predict-client.js';
 import { biased, fixture, goldenFor, logistic, LOGISTIC_SIGNATURE, VIEWS } from './peers.js';
 
 const NaN = Number.NaN;
@@ -203,6 +204,71 @@ describe.each(TRANSPORTS)('serving over %s', (grpcTransport) => {
     });
   });
 
+  describe('a stream of requests', () => {
+    async function* of(requests: Parameters<typeof PredictClient.stream>[1] extends AsyncIterable<infer R> ? R[] : never) {
+      yield* requests;
+    }
+
+    it('is answered in order, a refused request among the others', async () => {
+      await h.online('person', 'st', [1, 2, 'f']);
+      await h.online('account', 'st', [3, 'Bern']);
+      const requests = Array.from({ length: 300 }, (_, i) =>
+        i % 50 === 7
+          ? { model: 'm', dense: [1, 2] }
+          : i % 3 === 0
+            ? { model: 'm', entities: ['st'], predictionId: `s${i}` }
+            : { model: 'm', dense: [i / 100, 2, 0], predictionId: `s${i}` },
+      );
+      let i = 0;
+      for await (const answer of PredictClient.stream(h.service.grpcAddress, of(requests))) {
+        if (i % 50 === 7) {
+          expect(answer.error).toMatchObject({ code: 'INPUT_INVALID', message: expect.stringContaining('3 numeric features') });
+          expect(answer.scores).toEqual([]);
+        } else {
+          const expected = i % 3 === 0 ? logistic(1, 2, 3, BIAS) : logistic(Math.fround(i / 100), 2, 0, BIAS);
+          expect(answer).toMatchObject({ predictionId: `s${i}`, version: 1, error: undefined, scores: [expect.closeTo(expected, 5)] });
+        }
+        i++;
+      }
+      expect(i).toBe(300);
+    });
+
+    it('may ask by what it was answered, and may be left', async () => {
+      let next: (score: number) => void = () => undefined;
+      const requests = (async function* () {
+        for (let a = 0; ; a = await new Promise<number>((resolve) => (next = resolve))) yield { model: 'm', dense: [a, 0, 0] };
+      })();
+      const scores: number[] = [];
+      for await (const {
+        scores: [score],
+      } of PredictClient.stream(h.service.grpcAddress, requests)) {
+        scores.push(score!);
+        if (scores.length === 3) break;
+        next(score!);
+      }
+      let a = 0;
+      for (const score of scores) expect(score).toBeCloseTo((a = logistic(a, 0, 0, BIAS)), 4);
+      await eventually('nothing is left inside', async () =>
+        /headrace_serving_inside\{unit="requests",service="serving"\} 0/.test(await (await fetch(`${h.service.httpUrl}/metrics`)).text()),
+      );
+    });
+  });
+
+  it('lets requests wait for each other where the model has a batch delay', async () => {
+    h.peers.addLogistic('patient', 1, BIAS);
+    h.peers.setSpec('patient', { serving: { batchDelay: 300 } });
+    await h.serve('patient', 1);
+    const ask = async (afterMs: number): Promise<void> => {
+      await new Promise((resolve) => setTimeout(resolve, afterMs));
+      const { rows } = await h.client.predict({ model: 'patient', dense: [[afterMs, 0, 0]] });
+      expect(rows[0]!.score).toBeCloseTo(logistic(afterMs, 0, 0, BIAS), 5);
+    };
+    await Promise.all([0, 10, 20, 30].map(ask));
+    const [statistics] = (await h.admin.getStatistics({ project: '', model: 'patient' })).versions;
+    expect([statistics!.batchRows!.count, statistics!.batchRows!.sum]).toEqual([1, 4]);
+    expect(statistics!.queue!.sum).toBeGreaterThan(0.8);
+  });
+
   describe('predict by entity', () => {
     it('reads all views of all entities from the online store, and says how old and whole they are', async () => {
       const now = Date.now();
@@ -250,6 +316,33 @@ describe.each(TRANSPORTS)('serving over %s', (grpcTransport) => {
         },
       });
       expect(there.status).toBe('fulfilled');
+    });
+
+    it('takes the defaults of the model for what is missing or too old, and flags these rows', async () => {
+      h.peers.addLogistic('filled', 1, BIAS);
+      h.peers.setSpec('filled', { missingFeatures: 'default', defaults: { a: 10, c: -2 } });
+      await h.serve('filled', 1);
+      await h.online('person', 'half', [null, 4, 'f']);
+      await h.online('account', 'half', [9, 'Bern'], Date.now() - 3_700_000);
+      await h.online('person', 'all', [1, 2, 'f']);
+      await h.online('account', 'all', [3, 'Bern']);
+      const { rows } = await h.client.predict({ model: 'filled', entities: ['half', 'all', 'nobody'], columns: { b: [4, 2, 6] } });
+      // A published null is a value; the expired view and the unknown entity are not.
+      expect(rows.map((r) => r.score)).toEqual(
+        [logistic(NaN, 4, -2, BIAS), logistic(1, 2, 3, BIAS), logistic(10, 6, -2, BIAS)].map((p) => expect.closeTo(p, 5)),
+      );
+      expect(rows.map((r) => r.stale)).toEqual([true, false, true]);
+      const byValue = await h.client.predict({ model: 'filled', dense: [[NaN, 1, NaN]] });
+      expect(byValue.rows[0]!.score).toBeCloseTo(logistic(NaN, 1, NaN, BIAS), 5);
+      h.peers.addLogistic('misfilled', 1, BIAS);
+      h.peers.setSpec('misfilled', { missingFeatures: 'default', defaults: { a: 'ten' } });
+      await h.promote('misfilled', 1);
+      await eventually('it is refused', () =>
+        expect(h.rollouts.find((r) => r.model === 'misfilled')).toMatchObject({
+          step: 'failed',
+          detail: expect.stringMatching(/the default of a is "ten"; misfilled\/1 has it as float64/),
+        }),
+      );
     });
 
     it('learns a new layout of a view once it meets it, still reads the old one, and counts what it cannot read as missing', async () => {

@@ -8,24 +8,35 @@ import { nameOf } from '../domain/version-description.js';
 export interface RunnerCalls {
   answer(job: PredictJob, block: FeatureBlock, firstRow: number, scores: Float32Array, firstScore: number): void;
   refuse(job: PredictJob, error: AppError): void;
-  /** Refuses a job that nobody waits for any more. */
-  isLate(job: PredictJob): boolean;
+  /** Refuses a job that nobody waits for any more. A function of its own: it is handed on without a closure. */
+  readonly isLate: (job: PredictJob) => boolean;
+}
+
+export interface RunnerTime {
+  /** ms since the epoch */
+  nowMs(): number;
+  after(delayMs: number, ring: () => void): void;
 }
 
 /** Runs what waits in the lanes, one native run for each version, and large requests slice by slice. */
 export class BatchRunner {
   readonly #calls: RunnerCalls;
+  readonly #time: RunnerTime;
+  /** When the timer for batches that wait will ring, ms since the epoch. */
+  #ringsAtMs = Infinity;
   readonly #busy = new Set<ServedModel>();
   readonly #sliced: PredictJob[] = [];
   #isSliceDue = false;
 
-  constructor(calls: RunnerCalls) {
+  constructor(calls: RunnerCalls, time: RunnerTime) {
     this.#calls = calls;
+    this.#time = time;
   }
 
   /** The job's rows stand at the end of its lane. */
   add(job: PredictJob): void {
-    job.loaded.parts.lane.add(job);
+    const { lane } = job.loaded.parts;
+    lane.add(job, lane.delayMs > 0 ? this.#time.nowMs() : 0);
     this.#busy.add(job.loaded);
   }
 
@@ -41,18 +52,39 @@ export class BatchRunner {
   }
 
   #runLanes(): void {
-    // Without a pin nothing waits in its lane, and it may be unloaded by now.
-    for (const model of this.#busy) if (model.pins > 0) this.runLane(model);
-    this.#busy.clear();
+    let nextMs = Infinity;
+    for (const model of this.#busy) {
+      // Without a pin nothing waits in its lane, and it may be unloaded by now.
+      const lane = model.pins > 0 ? model.parts.lane : undefined;
+      if (lane && lane.delayMs > 0 && lane.waitingRows > 0 && !lane.isFull && lane.dueAtMs > this.#time.nowMs()) {
+        nextMs = Math.min(nextMs, lane.dueAtMs);
+        continue;
+      }
+      if (lane) this.runLane(model);
+      this.#busy.delete(model);
+    }
+    this.#ring(nextMs);
+  }
+
+  /** One timer for the batch that is due first; one that is set already and rings later does no harm. */
+  #ring(atMs: number): void {
+    if (atMs >= this.#ringsAtMs) return;
+    this.#ringsAtMs = atMs;
+    this.#time.after(Math.max(1, atMs - this.#time.nowMs()), () => {
+      if (this.#ringsAtMs === atMs) this.#ringsAtMs = Infinity;
+      this.run();
+    });
   }
 
   runLane(model: ServedModel): void {
-    if (model.parts.lane.waitingRows === 0) return;
-    const batch = model.parts.lane.take();
+    const { lane, session } = model.parts;
+    lane.sift(this.#calls.isLate);
+    if (lane.waitingRows === 0) return;
+    const batch = lane.take();
     const startedAt = performance.now();
     let scores: Float32Array | Promise<Float32Array>;
     try {
-      scores = model.parts.session.run(batch.block, 0, batch.rows);
+      scores = session.run(batch.block, 0, batch.rows);
     } catch (error) {
       this.#runAlone(model, batch, error);
       return;

@@ -159,7 +159,7 @@ export class RegistryFollower implements Background {
       signature.entityKeys.length > 0
         ? viewsOf({ signature }, mergeViews(await this.#views.list(project), this.#host.viewsOf(project)))
         : [];
-    return { project, model, version, artifactSha256, signature, golden, missingFeatures: definition.missingFeatures, views };
+    return { project, model, version, artifactSha256, signature, golden, ...definition.policy, views };
   }
 
   #failed(project: string, model: string, version: number, error: AppError, cause: Cause | undefined): void {

@@ -1,10 +1,11 @@
+import { AppError } from '@headrace/base/errors';
 import { parseGoldenRows } from '@headrace/executor/golden-rows';
 import { compileInputPlan, type InputPlan } from '@headrace/executor/input-plan';
 import { ONNXRUNTIME_VERSION } from '@headrace/executor/onnx-runtime';
 import { openModel, refuseBadOnnx } from '@headrace/executor/open-model';
 import { BatchLane } from '../domain/batch-lane.js';
 import { EntityLookup } from '../domain/entity-lookup.js';
-import type { LoadedParts } from '../domain/loaded-model.js';
+import type { FeatureDefault, LoadedParts } from '../domain/loaded-model.js';
 import type { PredictJob } from '../domain/predict-job.js';
 import { nameOf, type VersionDescription } from '../domain/version-description.js';
 import type { ArtifactCache } from '../io/artifact-cache.js';
@@ -37,11 +38,28 @@ export async function openVersion(
   const session = await openModel({ name, bytes, plan, golden, threshold, batchRowsMax });
   try {
     const lookup = lookupOf(description, plan);
-    return { session, lane: new BatchLane(plan, batchRowsMax), plan, threshold, lookup, missingFeatures: description.missingFeatures };
+    const { missingFeatures, batchDelayMs } = description;
+    const defaults = defaultsOf(description, plan);
+    return { session, lane: new BatchLane(plan, batchRowsMax, batchDelayMs), plan, threshold, lookup, missingFeatures, defaults };
   } catch (error) {
     session.release();
     throw error;
   }
+}
+
+/** @throws AppError MODEL_LOAD_FAILED for a default of a wrong type or without a feature. */
+function defaultsOf(description: VersionDescription, plan: InputPlan): FeatureDefault[] {
+  const { missingFeatures, defaults } = description;
+  if (missingFeatures !== 'default') return [];
+  return Object.entries(defaults).map(([column, value]) => {
+    const slot = [...plan.numbers, ...plan.texts].find((one) => one.name === column);
+    const isText = typeof value === 'string';
+    if (slot && isText === (slot.kind === 'text')) return { slot, value };
+    throw new AppError(
+      'MODEL_LOAD_FAILED',
+      `the default of ${column} is ${JSON.stringify(value)}; ${nameOf(description)} has ${slot ? `it as ${slot.type}` : 'no such feature'}`,
+    );
+  });
 }
 
 export function lookupOf(description: VersionDescription, plan: InputPlan): EntityLookup | undefined {

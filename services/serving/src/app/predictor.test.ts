@@ -3,6 +3,7 @@ import { decodePredictResponse } from '@headrace/codec/predict-response';
 import { ProtoWriter } from '@headrace/codec/writer';
 import type { AppError } from '@headrace/base/errors';
 import { readFileSync } from 'node:fs';
+import { FakeClock } from '@headrace/testkit/fake-clock';
 import { describe, expect, it } from 'vitest';
 import { Admission } from '../domain/admission.js';
 import { BatchLane } from '../domain/batch-lane.js';
@@ -71,19 +72,37 @@ class Replies implements PredictReplies {
   }
 }
 
-function standing(session: ModelSession, name = 'm', version = 1): ServedModel {
+function standing(session: ModelSession, name = 'm', version = 1, delayMs = 0): ServedModel {
   const model: ServedModel = new LoadedModel<PredictJob>('default', name, version, '', new ModelStatistics('default', name, version));
   model.step('start');
-  model.stand({ session, lane: new BatchLane(plan, LANE_ROWS), plan, threshold: 0.5, lookup: undefined, missingFeatures: 'null' });
+  model.stand({
+    session,
+    lane: new BatchLane(plan, LANE_ROWS, delayMs),
+    plan,
+    threshold: 0.5,
+    lookup: undefined,
+    missingFeatures: 'null',
+    defaults: [],
+  });
   model.step('routed');
   return model;
 }
 
-function setUp(session: ModelSession, requestsMax = 100) {
+function setUp(session: ModelSession, requestsMax = 100, delayMs = 0) {
+  const clock = new FakeClock(1_000);
+  const timers: { atMs: number; ring: () => void }[] = [];
+  /** Moves the clock and rings what is due. */
+  const advance = (byMs: number): void => {
+    clock.advance(byMs);
+    for (const timer of timers.splice(0)) {
+      if (timer.atMs <= clock.nowMs()) timer.ring();
+      else timers.push(timer);
+    }
+  };
   const routes = new RouteFinder();
   const shadows = new ShadowBook();
   const logged: { id: string; arm: string; version: number; trace: string }[] = [];
-  const model = standing(session);
+  const model = standing(session, 'm', 1, delayMs);
   routes.table = RoutingTable.empty<ServedModel>().withChampion(model);
   const ignore = (): undefined => undefined;
   const predictor = new Predictor({
@@ -99,7 +118,8 @@ function setUp(session: ModelSession, requestsMax = 100) {
     shadows,
     lookedUp: ignore,
     refreshViews: () => Promise.resolve(false),
-    nowMs: () => 1_000,
+    nowMs: () => clock.nowMs(),
+    after: (delayMs, ring) => void timers.push({ atMs: clock.nowMs() + delayMs, ring }),
   });
   const replies = new Replies();
   const writer = new ProtoWriter();
@@ -111,7 +131,7 @@ function setUp(session: ModelSession, requestsMax = 100) {
     // The transport's buffer is not ours after the call.
     bytes.fill(0xff);
   };
-  return { predictor, routes, model, replies, submit, shadows, logged };
+  return { predictor, routes, model, replies, submit, shadows, logged, clock, advance };
 }
 
 const scoresOf = (answer: ReturnType<typeof decodePredictResponse> | AppError | undefined): number[] =>
@@ -201,6 +221,84 @@ describe('predictor', () => {
     for (let i = 0; i < 40; i++)
       expect(scoresOf(replies.answers.get(i))[0]).toBeCloseTo(1 / (1 + Math.exp(-(0.05 * i - 0.25 - 1 + 0.123456789))), 5);
     session.release();
+  });
+
+  it('lets requests of a model with a delay wait for each other, until the delay is over or the batch is full', () => {
+    const session = new SumSession();
+    const { predictor, replies, submit, advance } = setUp(session, 100, 5);
+    submit(0, [1, 0, 0]);
+    predictor.tick();
+    advance(3);
+    submit(1, [2, 0, 0]);
+    predictor.tick();
+    advance(1);
+    expect(session.runs).toEqual([]);
+    advance(1);
+    expect(session.runs).toEqual([2]);
+    expect([0, 1].map((reply) => scoresOf(replies.answers.get(reply)))).toEqual([[1], [2]]);
+    for (let reply = 2; reply < 2 + LANE_ROWS; reply++) submit(reply, [1, 0, 0]);
+    predictor.tick();
+    expect(session.runs).toEqual([2, LANE_ROWS]);
+    advance(100);
+    expect([session.runs.length, predictor.inFlight]).toEqual([2, 0]);
+  });
+
+  it('runs a waiting batch before the first deadline in it, and again waits the whole delay for the next', () => {
+    const session = new SumSession();
+    const { predictor, submit, advance } = setUp(session, 100, 50);
+    submit(0, [1, 0, 0]);
+    submit(1, [1, 0, 0], 1_012);
+    predictor.tick();
+    advance(9);
+    expect(session.runs).toEqual([]);
+    advance(1);
+    expect(session.runs).toEqual([2]);
+    submit(2, [1, 0, 0]);
+    predictor.tick();
+    advance(49);
+    expect(session.runs).toEqual([2]);
+    advance(1);
+    expect(session.runs).toEqual([2, 1]);
+  });
+
+  it('never starts work whose deadline passed or whose caller has gone while it waited; its neighbours keep their rows', () => {
+    const session = new SumSession();
+    const { predictor, replies, submit, clock } = setUp(session);
+    submit(0, [1, 0, 0]);
+    submit(1, [2, 0, 0], 1_005);
+    submit(2, [3, 0, 0, 4, 0, 0]);
+    submit(3, [5, 0, 0]);
+    replies.gone.add(3);
+    // The event loop stood still.
+    clock.advance(10);
+    predictor.tick();
+    expect(session.runs).toEqual([3]);
+    expect(replies.answers.get(1)).toMatchObject({ code: 'DEADLINE_EXCEEDED' });
+    expect(replies.answers.get(3)).toMatchObject({ code: 'CANCELLED' });
+    expect([0, 2].map((reply) => scoresOf(replies.answers.get(reply)))).toEqual([[1], [3, 4]]);
+    submit(4, [1, 0, 0], 1_011);
+    clock.advance(10);
+    predictor.tick();
+    expect([session.runs.length, predictor.inFlight]).toEqual([1, 0]);
+  });
+
+  it('sheds requests of low priority first, and lets those of high priority in beyond the bound', () => {
+    const { predictor, replies, submit } = setUp(new SumSession(), 4);
+    const [normal, low, high] = [0, 1, 2];
+    const ask = (reply: number, priority: number): string => {
+      submit(reply, [1, 0, 0], Infinity, { priority });
+      return replies.answers.has(reply) ? (replies.answers.get(reply) as AppError).code : 'inside';
+    };
+    expect([ask(0, low), ask(1, normal), ask(2, low), ask(3, normal), ask(4, normal)]).toEqual([
+      'inside',
+      'inside',
+      'OVERLOADED',
+      'inside',
+      'inside',
+    ]);
+    expect([ask(5, normal), ask(6, high), ask(7, high)]).toEqual(['OVERLOADED', 'inside', 'OVERLOADED']);
+    predictor.tick();
+    expect(predictor.inFlight).toBe(0);
   });
 
   it('never takes one model for another whose request lies in the same memory', () => {

@@ -2,7 +2,7 @@ import { AppError, toAppError } from '@headrace/base/errors';
 import { encodePredictResponse, type PredictResponseFields } from '@headrace/codec/predict-response';
 import { PredictRequestView } from '@headrace/codec/predict-request';
 import { ProtoWriter } from '@headrace/codec/writer';
-import type { Admission } from '../domain/admission.js';
+import type { Admission, Priority } from '../domain/admission.js';
 import type { FeatureBlock } from '@headrace/executor/feature-block';
 import type { ModelStatistics } from '../domain/model-statistics.js';
 import type { PredictionIds } from '../domain/prediction-ids.js';
@@ -11,14 +11,14 @@ import { nameOf } from '../domain/version-description.js';
 import { BatchRunner } from './batch-runner.js';
 import { lookUpFeatures, type LookupOutcome, type OnlineStore } from './look-up-features.js';
 import { PredictJob, type PredictReplies, type ServedModel } from '../domain/predict-job.js';
-import { copyDense, countRows, overlay, readIntoBlock } from './read-request.js';
+import { clearBlock, copyDense, countRows, overlay, readIntoBlock } from './read-request.js';
 import type { RouteFinder } from './route-finder.js';
 import { ShadowTraffic, type ShadowCopy } from './shadow-traffic.js';
 
 /** Longer ids are an attack on the log; the monitor takes 200, with the number of the row and the mark of a shadow behind. */
 const PREDICTION_ID_MAX = 180;
-/** Copies for a shadow may fill this share of the bounds of admission: callers always find room beside them. */
-const SHADOW_SHARE = 0.25;
+/** Priority of the proto -> of admission; what is not known is normal. */
+const PRIORITIES: readonly Priority[] = ['normal', 'low', 'high'];
 
 export interface PredictorDependencies {
   readonly routes: RouteFinder;
@@ -34,6 +34,7 @@ export interface PredictorDependencies {
   readonly refreshViews: (projects: ReadonlySet<string>) => Promise<boolean>;
   /** ms since the epoch */
   readonly nowMs: () => number;
+  readonly after: (delayMs: number, ring: () => void) => void;
 }
 
 /**
@@ -67,11 +68,14 @@ export class Predictor {
   constructor(dependencies: PredictorDependencies) {
     this.#deps = dependencies;
     this.#shadows = new ShadowTraffic(dependencies.shadows, (copies) => this.#acceptShadows(copies));
-    this.#runner = new BatchRunner({
-      answer: (job, block, firstRow, scores, firstScore) => this.#answer(job, block, firstRow, scores, firstScore),
-      refuse: (job, error) => this.#refuse(job, error),
-      isLate: (job) => this.#isLate(job),
-    });
+    this.#runner = new BatchRunner(
+      {
+        answer: (job, block, firstRow, scores, firstScore) => this.#answer(job, block, firstRow, scores, firstScore),
+        refuse: (job, error) => this.#refuse(job, error),
+        isLate: (job) => this.#isLate(job),
+      },
+      { nowMs: dependencies.nowMs, after: dependencies.after },
+    );
   }
 
   get inFlight(): number {
@@ -138,7 +142,7 @@ export class Predictor {
       const isPlain = rows > 0 && view.columnCount === 0 && view.entityCount === 0 && plan.texts.length === 0;
       job.rows = rows;
       if (!isPlain) readIntoBlock(view, model, job);
-      if (!this.#deps.admission.tryEnter(job.rows, job.isShadow ? SHADOW_SHARE : 1))
+      if (!this.#deps.admission.tryEnter(job.rows, job.isShadow ? 'shadow' : (PRIORITIES[view.priority] ?? 'normal')))
         throw new AppError('OVERLOADED', `${this.inFlight} requests are inside, which is all that this process takes`);
       try {
         job.predictionId = predictionId || this.#predictionId(view);
@@ -203,7 +207,7 @@ export class Predictor {
     let { ready, outcome } = await lookUpFeatures(alive, this.#deps.store, this.#deps.nowMs, refuse);
     this.#deps.lookedUp(outcome);
     if (outcome.unknownLayouts > 0 && (await this.#deps.refreshViews(new Set(ready.map((job) => job.loaded.project))))) {
-      for (const job of ready) job.block!.clear(0, job.rows);
+      for (const job of ready) clearBlock(job);
       ({ ready, outcome } = await lookUpFeatures(ready, this.#deps.store, this.#deps.nowMs, refuse));
     }
     for (const job of ready) if (!this.#isLate(job)) this.#ready(job);

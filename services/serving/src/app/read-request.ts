@@ -62,13 +62,24 @@ export function readIntoBlock(view: PredictRequestView, model: ServedModel, job:
   if (!isAsked) refuseAbsent(columns, plan, view.denseCount > 0, nameOf(model));
   job.rows = rows;
   job.columns = columns;
+  job.loaded = model;
   job.block = new FeatureBlock(plan, rows);
   if (view.denseCount > 0) {
     job.dense = new Float32Array(view.denseCount);
     copyDense(view, model, job.dense, 0);
   }
   if (isAsked) job.entities = view.readEntities();
-  job.block.clear(0, rows);
+  clearBlock(job);
+}
+
+/** What an entity's features are before they are looked up: missing, or the defaults of the model. */
+export function clearBlock({ block, rows, entities, loaded }: PredictJob): void {
+  block!.clear(0, rows);
+  if (!entities) return;
+  for (const { slot, value } of loaded.parts.defaults) {
+    if (typeof value === 'string') block!.texts[slot.at]!.fill(value, 0, rows);
+    else for (let row = 0; row < rows; row++) block!.numbers[row * block!.width + slot.at] = value;
+  }
 }
 
 /** Looked-up values stand in the block already: what the request says itself goes over them. */

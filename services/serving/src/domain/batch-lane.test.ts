@@ -11,6 +11,8 @@ const plan = compileInputPlan(
   [{ name: 'g', reference: 'w:g', type: 'int64' }],
 );
 
+const job = (rows: number, deadlineMs = Infinity): LaneJob => ({ rows, firstRow: -1, deadlineMs });
+
 describe('batch lane', () => {
   it('keeps each request its own rows, whatever the sizes, and never exceeds its bound (seeded)', () => {
     const random = seededRandom(3);
@@ -37,7 +39,7 @@ describe('batch lane', () => {
         lane.block.numbers[at + r] = id;
         lane.block.texts[0]![at + r] = `t${id}`;
       }
-      lane.add({ id, rows, firstRow: -1 });
+      lane.add({ id, rows, firstRow: -1, deadlineMs: Infinity }, 0);
     }
     drain();
     expect(seen).toEqual(Array.from({ length: 500 }, (_, i) => i));
@@ -46,7 +48,7 @@ describe('batch lane', () => {
   it('opens a fresh block while a taken batch is still running', () => {
     const lane = new BatchLane<LaneJob>(plan, 4);
     lane.block.numbers[0] = 1;
-    lane.add({ rows: 1, firstRow: -1 });
+    lane.add(job(1), 0);
     const running = lane.take();
     lane.block.numbers[0] = 2;
     expect(running.block.numbers[0]).toBe(1);
@@ -54,5 +56,47 @@ describe('batch lane', () => {
     lane.recycle(running);
     lane.take();
     expect(lane.block).toBe(running.block);
+  });
+
+  it('is due after its delay, and in good time before the first deadline', () => {
+    const lane = new BatchLane<LaneJob>(plan, 4, 10);
+    expect(lane.dueAtMs).toBe(Infinity);
+    lane.add(job(1), 1_000);
+    expect(lane.dueAtMs).toBe(1_010);
+    lane.add(job(1), 1_005);
+    expect(lane.dueAtMs).toBe(1_010);
+    lane.add(job(1, 1_008), 1_005);
+    expect([lane.dueAtMs, lane.isFull]).toEqual([1_006, false]);
+    lane.add(job(1), 1_005);
+    expect(lane.isFull).toBe(true);
+    lane.take();
+    expect(lane.dueAtMs).toBe(Infinity);
+  });
+
+  it('closes up over jobs that are taken out, each keeping its own rows (seeded)', () => {
+    const random = seededRandom(9);
+    for (let round = 0; round < 50; round++) {
+      const lane = new BatchLane<LaneJob & { id: number }>(plan, 64);
+      const ids = Array.from({ length: 12 }, (_, id) => id);
+      for (const id of ids) {
+        const one = { ...job(1 + Math.floor(random() * 5)), id };
+        const at = lane.waitingRows;
+        lane.block.clear(at, one.rows);
+        for (let r = 0; r < one.rows; r++) {
+          lane.block.numbers[at + r] = id;
+          lane.block.extraNumbers[at + r] = -id;
+          lane.block.texts[0]![at + r] = `t${id}`;
+        }
+        lane.add(one, 0);
+      }
+      const over = new Set(ids.filter(() => random() < 0.4));
+      lane.sift(({ id }) => over.has(id));
+      const batch = lane.take();
+      expect(batch.jobs.map(({ id }) => id)).toEqual(ids.filter((id) => !over.has(id)));
+      expect(batch.rows).toBe(batch.jobs.reduce((sum, { rows }) => sum + rows, 0));
+      for (const { id, rows, firstRow } of batch.jobs)
+        for (let r = firstRow; r < firstRow + rows; r++)
+          expect([batch.block.numbers[r], batch.block.extraNumbers[r], batch.block.texts[0]![r]]).toEqual([id, -id, `t${id}`]);
+    }
   });
 });

@@ -5,6 +5,8 @@ import type { InputPlan } from '@headrace/executor/input-plan';
 export interface LaneJob {
   readonly rows: number;
   firstRow: number;
+  /** ms since the epoch; Infinity = none. */
+  readonly deadlineMs: number;
 }
 
 export interface Batch<J extends LaneJob> {
@@ -12,6 +14,9 @@ export interface Batch<J extends LaneJob> {
   readonly jobs: J[];
   rows: number;
 }
+
+/** A batch that waits for others runs this long before the first deadline in it, so that its answers still arrive. */
+const DEADLINE_MARGIN_MS = 2;
 
 /**
  * Collects the rows of all requests for one version until the tick ends (or the batch is full), so that one native run
@@ -21,10 +26,13 @@ export interface Batch<J extends LaneJob> {
 export class BatchLane<J extends LaneJob> {
   #open: Batch<J>;
   #spare: Batch<J> | undefined;
+  #dueAtMs = Infinity;
 
   constructor(
     private readonly plan: InputPlan,
     readonly rowsMax: number,
+    /** How long rows may wait for others, ms; 0 = until the end of their turn. */
+    readonly delayMs = 0,
   ) {
     this.#open = this.#newBatch();
   }
@@ -42,11 +50,37 @@ export class BatchLane<J extends LaneJob> {
     return this.#open.block;
   }
 
-  /** Takes the rows just written at `waitingRows`. The caller has asked `hasRoom`. */
-  add(job: J): void {
+  /** When the batch must run, ms since the epoch: after the delay, and in good time before the first deadline. */
+  get dueAtMs(): number {
+    return this.#dueAtMs;
+  }
+
+  get isFull(): boolean {
+    return this.#open.rows === this.rowsMax;
+  }
+
+  /** Takes the rows just written at `waitingRows`. The caller has asked `hasRoom`. @param nowMs only looked at where there is a delay. */
+  add(job: J, nowMs: number): void {
+    if (this.delayMs > 0) this.#dueAtMs = Math.min(this.#dueAtMs, nowMs + this.delayMs, job.deadlineMs - DEADLINE_MARGIN_MS);
     job.firstRow = this.#open.rows;
     this.#open.rows += job.rows;
     this.#open.jobs.push(job);
+  }
+
+  /** Takes the jobs out that are not to run any more; the rows of the others close up. */
+  sift(isOver: (job: J) => boolean): void {
+    const { jobs, block } = this.#open;
+    let rows = 0;
+    let kept = 0;
+    for (const job of jobs) {
+      if (isOver(job)) continue;
+      if (job.firstRow !== rows) block.copyFrom(block, job.firstRow, rows, job.rows);
+      job.firstRow = rows;
+      rows += job.rows;
+      jobs[kept++] = job;
+    }
+    jobs.length = kept;
+    this.#open.rows = rows;
   }
 
   /** Hands the batch over and opens the next, so that a run that has not ended yet never shares memory with new rows. */
@@ -54,6 +88,7 @@ export class BatchLane<J extends LaneJob> {
     const batch = this.#open;
     this.#open = this.#spare ?? this.#newBatch();
     this.#spare = undefined;
+    this.#dueAtMs = Infinity;
     return batch;
   }
 

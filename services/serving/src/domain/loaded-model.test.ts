@@ -17,6 +17,7 @@ function standing(): { model: LoadedModel<never>; released: () => number } {
     threshold: 0.5,
     lookup: undefined,
     missingFeatures: 'null',
+    defaults: [],
   });
   return { model, released: () => released };
 }

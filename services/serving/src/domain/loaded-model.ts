@@ -2,10 +2,15 @@ import { assert } from '@headrace/base/assert';
 import type { BatchLane, LaneJob } from './batch-lane.js';
 import type { EntityLookup } from './entity-lookup.js';
 import type { ModelSession } from '@headrace/executor/model-session';
-import type { InputPlan } from '@headrace/executor/input-plan';
+import type { ColumnSlot, InputPlan } from '@headrace/executor/input-plan';
 import type { ModelStatistics } from './model-statistics.js';
 import { stepLoad, type LoadEvent, type LoadState } from './load-state.js';
 import type { RoutedVersion } from './routing-table.js';
+
+export interface FeatureDefault {
+  readonly slot: ColumnSlot;
+  readonly value: number | string;
+}
 
 /** The parts of a version that can answer; present from `standby` to `draining`. */
 export interface LoadedParts<J extends LaneJob> {
@@ -16,7 +21,9 @@ export interface LoadedParts<J extends LaneJob> {
   readonly threshold: number;
   /** How the entity's features are found; undefined when the version cannot be asked by entity. */
   lookup: EntityLookup | undefined;
-  readonly missingFeatures: 'null' | 'refuse';
+  readonly missingFeatures: 'null' | 'default' | 'refuse';
+  /** Stand for features that are missing or past their age; empty but for `default`. */
+  readonly defaults: readonly FeatureDefault[];
 }
 
 /**

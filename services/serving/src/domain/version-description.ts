@@ -10,8 +10,17 @@ export interface ViewSchema {
   readonly fields: readonly BlobField[];
 }
 
+/** What the definition of the model says about its serving. */
+export interface ServingPolicy {
+  /** For an entity whose features are missing or past their age: answer from nulls, from defaults, or refuse. */
+  readonly missingFeatures: 'null' | 'default' | 'refuse';
+  /** By column; a feature without one is null. */
+  readonly defaults: Readonly<Record<string, number | string>>;
+  readonly batchDelayMs: number;
+}
+
 /** All that it takes to serve a version without asking anyone: what the registry and the feature store said, kept on disk. */
-export interface VersionDescription {
+export interface VersionDescription extends ServingPolicy {
   readonly project: string;
   readonly model: string;
   readonly version: number;
@@ -19,7 +28,6 @@ export interface VersionDescription {
   readonly signature: Signature;
   /** As the training runtime wrote it; checked by golden-rows.ts. */
   readonly golden: unknown;
-  readonly missingFeatures: 'null' | 'refuse';
   /** The views that the signature refers to; empty when the model has no entity. */
   readonly views: readonly ViewSchema[];
 }

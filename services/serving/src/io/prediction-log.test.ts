@@ -26,6 +26,7 @@ function job(id: string, rows: number): PredictJob {
     threshold: 0.5,
     lookup: undefined,
     missingFeatures: 'null',
+    defaults: [],
   });
   return Object.assign(new PredictJob(), { loaded: model, rows, predictionId: id, replies });
 }

@@ -1,5 +1,6 @@
 import { AppError } from '@headrace/base/errors';
 import { RegistryDefinition, VersionState, type Signature, type Version } from '@headrace/contracts/registry/v1/registry';
+import type { ServingPolicy } from '../domain/version-description.js';
 import { createClient, type Client } from '@headrace/platform/grpc/client';
 
 /** A version as the registry knows it, reduced to what serving asks of it. */
@@ -19,7 +20,7 @@ export interface RegisteredModel {
   readonly name: string;
   /** 0 = no champion. */
   readonly champion: number;
-  readonly missingFeatures: 'null' | 'refuse';
+  readonly policy: ServingPolicy;
 }
 
 /** States that only a blessed version can be in; `archived` ones were blessed or not, and their blessing says which. */
@@ -79,7 +80,24 @@ function toModel(model: {
     project: model.project,
     name: model.name,
     champion: model.aliases['champion'] ?? 0,
-    missingFeatures: model.spec?.['missingFeatures'] === 'refuse' ? 'refuse' : 'null',
+    policy: servingPolicyOf(model.spec),
+  };
+}
+
+/** The registry has checked the definition; what a later version of it may say and we do not know is left at its default. */
+function servingPolicyOf(spec: Record<string, unknown> = {}): ServingPolicy {
+  const { missingFeatures, defaults, serving } = spec as {
+    missingFeatures?: unknown;
+    defaults?: unknown;
+    serving?: { batchDelay?: unknown };
+  };
+  const given = Object.entries((defaults ?? {}) as Record<string, unknown>);
+  return {
+    missingFeatures: missingFeatures === 'refuse' || missingFeatures === 'default' ? missingFeatures : 'null',
+    defaults: Object.fromEntries(
+      given.filter((entry): entry is [string, number | string] => ['number', 'string'].includes(typeof entry[1])),
+    ),
+    batchDelayMs: typeof serving?.batchDelay === 'number' ? serving.batchDelay : 0,
   };
 }
 

@@ -20,7 +20,10 @@ const description = z.object({
   artifactSha256: z.string(),
   signature: z.unknown().transform((json) => Signature.fromJSON(json)),
   golden: z.unknown(),
-  missingFeatures: z.enum(['null', 'refuse']),
+  missingFeatures: z.enum(['null', 'default', 'refuse']),
+  /** Files of earlier versions have neither of the two. */
+  defaults: z.record(z.string(), z.union([z.number(), z.string()])).default({}),
+  batchDelayMs: z.number().default(0),
   views: z.array(view),
 });
 const salt = z.string();

@@ -1,9 +1,10 @@
-import type { AppError } from '@headrace/base/errors';
-import { PredictionDefinition } from '@headrace/contracts/serving/v1/serving';
+import { toAppError, type AppError } from '@headrace/base/errors';
+import { PredictionDefinition, PredictResponse } from '@headrace/contracts/serving/v1/serving';
 import type { CallContext, Codec, GrpcMethod, GrpcService } from '@headrace/platform/grpc/server';
 import { Injectable } from '@nestjs/common';
 import { Predictor } from '../app/predictor.js';
 import type { PredictReplies } from '../domain/predict-job.js';
+import { answersInOrder } from './answers-in-order.js';
 import { HotPredict } from './hot-predict.js';
 
 /** What the door needs of a call, whichever transport it came by. */
@@ -49,9 +50,15 @@ export class PredictionDoor implements PredictReplies {
       request: RAW,
       response: RAW,
       handle: (request, call) => this.predict(request as Uint8Array, call),
-      hot: (replies, refuse) => new HotPredict(this.predictor, replies, refuse),
     };
-    return { fullName, methods: [predict] };
+    const stream: GrpcMethod = {
+      ...predict,
+      path: `/${fullName}/${methods.predictStream.name}`,
+      requestStream: true,
+      responseStream: true,
+      handle: (requests, call) => answersInOrder(requests as AsyncIterable<Uint8Array>, (request) => this.#answerOrError(request, call)),
+    };
+    return { fullName, methods: [{ ...predict, hot: (replies, refuse) => new HotPredict(this.predictor, replies, refuse) }, stream] };
   }
 
   ok(reply: number, bytes: Uint8Array, start: number, end: number): void {
@@ -68,6 +75,14 @@ export class PredictionDoor implements PredictReplies {
 
   headerOf(reply: number, name: string): string {
     return this.#waiting.get(reply)!.call.metadata.get(name) ?? '';
+  }
+
+  /** A refused request of a stream is an answer like the others: the next ones are not lost with it. */
+  #answerOrError(request: Uint8Array, call: PredictCall): Promise<Uint8Array> {
+    return this.predict(request, call).catch((thrown: unknown) => {
+      const { code, message } = toAppError(thrown);
+      return PredictResponse.encode(PredictResponse.fromPartial({ error: { code, message } })).finish();
+    });
   }
 
   readonly #tick = (): void => {

@@ -11,6 +11,8 @@ import { ServingAdmin } from './serving-admin.js';
 /** A request over HTTP is given up after this time; who needs another deadline uses gRPC. */
 const DEADLINE_MS = 10_000;
 
+const PRIORITIES = { normal: 0, low: 1, high: 2 };
+
 /** JSON has no NaN: null is the missing value. */
 const number = z
   .number()
@@ -36,6 +38,7 @@ const body = z.strictObject({
   columns: z.record(z.string(), column).default({}),
   entities: z.array(z.string()).default([]),
   predictionId: z.string().default(''),
+  priority: z.enum(['normal', 'low', 'high']).default('normal'),
 });
 
 /** Serving for curl: JSON in front of the very path that gRPC takes. */
@@ -74,9 +77,12 @@ export class ServingHttp {
         'body',
         `is not a prediction request: ${parsed.error.issues.map((i) => `${i.path.join('.') || '(top level)'}: ${i.message}`).join('; ')}`,
       );
-    const { rows, columns, ...rest } = parsed.data;
+    const { rows, columns, priority, ...rest } = parsed.data;
     const writer = new ProtoWriter();
-    encodePredictRequest({ ...rest, dense: dense(rows), columns: Object.entries(columns).map(toColumn) }, writer);
+    encodePredictRequest(
+      { ...rest, priority: PRIORITIES[priority], dense: dense(rows), columns: Object.entries(columns).map(toColumn) },
+      writer,
+    );
     const signal = AbortSignal.timeout(DEADLINE_MS);
     const answer = await this.door.predict(writer.finish(), {
       deadlineMs: Date.now() + DEADLINE_MS,
@@ -84,7 +90,7 @@ export class ServingHttp {
       metadata: new Map(Object.entries(headers).map(([name, value]) => [name, String(value)])),
     });
     const response = decodePredictResponse(answer);
-    return PredictResponse.toJSON({ ...response, scores: [...response.scores] });
+    return PredictResponse.toJSON({ ...response, scores: [...response.scores], error: undefined });
   }
 }
 

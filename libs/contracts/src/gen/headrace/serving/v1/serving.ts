@@ -13,6 +13,62 @@ export const protobufPackage = "headrace.serving.v1";
 
 export const protobufFileName = "headrace/serving/v1/serving.proto";
 
+export enum Priority {
+  /** UNSPECIFIED - Normal. */
+  UNSPECIFIED = "PRIORITY_UNSPECIFIED",
+  /** LOW - Refused first: from half of the bounds on. */
+  LOW = "PRIORITY_LOW",
+  /** HIGH - Let in up to a quarter beyond the bounds. */
+  HIGH = "PRIORITY_HIGH",
+  UNRECOGNIZED = "UNRECOGNIZED",
+}
+
+export function priorityFromJSON(object: any): Priority {
+  switch (object) {
+    case 0:
+    case "PRIORITY_UNSPECIFIED":
+      return Priority.UNSPECIFIED;
+    case 1:
+    case "PRIORITY_LOW":
+      return Priority.LOW;
+    case 2:
+    case "PRIORITY_HIGH":
+      return Priority.HIGH;
+    case -1:
+    case "UNRECOGNIZED":
+    default:
+      return Priority.UNRECOGNIZED;
+  }
+}
+
+export function priorityToJSON(object: Priority): string {
+  switch (object) {
+    case Priority.UNSPECIFIED:
+      return "PRIORITY_UNSPECIFIED";
+    case Priority.LOW:
+      return "PRIORITY_LOW";
+    case Priority.HIGH:
+      return "PRIORITY_HIGH";
+    case Priority.UNRECOGNIZED:
+    default:
+      return "UNRECOGNIZED";
+  }
+}
+
+export function priorityToNumber(object: Priority): number {
+  switch (object) {
+    case Priority.UNSPECIFIED:
+      return 0;
+    case Priority.LOW:
+      return 1;
+    case Priority.HIGH:
+      return 2;
+    case Priority.UNRECOGNIZED:
+    default:
+      return -1;
+  }
+}
+
 export enum LoadState {
   UNSPECIFIED = "LOAD_STATE_UNSPECIFIED",
   PENDING = "LOAD_STATE_PENDING",
@@ -123,6 +179,8 @@ export interface PredictRequest {
   entities: string[];
   /** Given by the caller to make retries recognisable; made by the server when empty. Row i of a batch gets `<id>/<i>`. */
   predictionId: string;
+  /** Who is let in when there is little room. */
+  priority: Priority;
 }
 
 export interface NamedColumn {
@@ -149,6 +207,14 @@ export interface PredictResponse {
   featureTimes: number[];
   /** Rows with at least one looked-up feature that is missing or past its maximum age. */
   stale: boolean[];
+  /** Only in PredictStream: the request was refused, and all else is empty. */
+  error: PredictError | undefined;
+}
+
+export interface PredictError {
+  /** From docs/reference/errors.md. */
+  code: string;
+  message: string;
 }
 
 export interface ListLoadedRequest {
@@ -348,7 +414,16 @@ export interface ExampleRow {
 }
 
 function createBasePredictRequest(): PredictRequest {
-  return { project: "", model: "", version: 0, dense: [], columns: [], entities: [], predictionId: "" };
+  return {
+    project: "",
+    model: "",
+    version: 0,
+    dense: [],
+    columns: [],
+    entities: [],
+    predictionId: "",
+    priority: Priority.UNSPECIFIED,
+  };
 }
 
 export const PredictRequest: MessageFns<PredictRequest> = {
@@ -377,6 +452,9 @@ export const PredictRequest: MessageFns<PredictRequest> = {
     }
     if (message.predictionId !== "") {
       writer.uint32(58).string(message.predictionId);
+    }
+    if (message.priority !== Priority.UNSPECIFIED) {
+      writer.uint32(64).int32(priorityToNumber(message.priority));
     }
     return writer;
   },
@@ -460,6 +538,14 @@ export const PredictRequest: MessageFns<PredictRequest> = {
             message.predictionId = reader.string();
             continue;
           }
+          case 8: {
+            if (tag !== 64) {
+              break;
+            }
+
+            message.priority = priorityFromJSON(reader.int32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -485,6 +571,7 @@ export const PredictRequest: MessageFns<PredictRequest> = {
         : isSet(object.prediction_id)
         ? globalThis.String(object.prediction_id)
         : "",
+      priority: isSet(object.priority) ? priorityFromJSON(object.priority) : Priority.UNSPECIFIED,
     };
   },
 
@@ -511,6 +598,9 @@ export const PredictRequest: MessageFns<PredictRequest> = {
     if (message.predictionId !== "") {
       obj.predictionId = message.predictionId;
     }
+    if (message.priority !== Priority.UNSPECIFIED) {
+      obj.priority = priorityToJSON(message.priority);
+    }
     return obj;
   },
 
@@ -526,6 +616,7 @@ export const PredictRequest: MessageFns<PredictRequest> = {
     message.columns = object.columns?.map((e) => NamedColumn.fromPartial(e)) || [];
     message.entities = object.entities?.map((e) => e) || [];
     message.predictionId = object.predictionId ?? "";
+    message.priority = object.priority ?? Priority.UNSPECIFIED;
     return message;
   },
 };
@@ -676,7 +767,17 @@ export const NamedColumn: MessageFns<NamedColumn> = {
 };
 
 function createBasePredictResponse(): PredictResponse {
-  return { model: "", version: 0, arm: "", predictionId: "", labels: [], scores: [], featureTimes: [], stale: [] };
+  return {
+    model: "",
+    version: 0,
+    arm: "",
+    predictionId: "",
+    labels: [],
+    scores: [],
+    featureTimes: [],
+    stale: [],
+    error: undefined,
+  };
 }
 
 export const PredictResponse: MessageFns<PredictResponse> = {
@@ -720,6 +821,9 @@ export const PredictResponse: MessageFns<PredictResponse> = {
         writer.bool(v);
       }
       writer.join();
+    }
+    if (message.error !== undefined) {
+      PredictError.encode(message.error, writer.uint32(74).fork()).join();
     }
     return writer;
   },
@@ -841,6 +945,14 @@ export const PredictResponse: MessageFns<PredictResponse> = {
 
             break;
           }
+          case 9: {
+            if (tag !== 74) {
+              break;
+            }
+
+            message.error = PredictError.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -871,6 +983,7 @@ export const PredictResponse: MessageFns<PredictResponse> = {
         ? object.feature_times.map((e: any) => globalThis.Number(e))
         : [],
       stale: globalThis.Array.isArray(object?.stale) ? object.stale.map((e: any) => globalThis.Boolean(e)) : [],
+      error: isSet(object.error) ? PredictError.fromJSON(object.error) : undefined,
     };
   },
 
@@ -900,6 +1013,9 @@ export const PredictResponse: MessageFns<PredictResponse> = {
     if (message.stale?.length) {
       obj.stale = message.stale;
     }
+    if (message.error !== undefined) {
+      obj.error = PredictError.toJSON(message.error);
+    }
     return obj;
   },
 
@@ -916,6 +1032,94 @@ export const PredictResponse: MessageFns<PredictResponse> = {
     message.scores = object.scores?.map((e) => e) || [];
     message.featureTimes = object.featureTimes?.map((e) => e) || [];
     message.stale = object.stale?.map((e) => e) || [];
+    message.error = (object.error !== undefined && object.error !== null)
+      ? PredictError.fromPartial(object.error)
+      : undefined;
+    return message;
+  },
+};
+
+function createBasePredictError(): PredictError {
+  return { code: "", message: "" };
+}
+
+export const PredictError: MessageFns<PredictError> = {
+  encode(message: PredictError, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.code !== "") {
+      writer.uint32(10).string(message.code);
+    }
+    if (message.message !== "") {
+      writer.uint32(18).string(message.message);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): PredictError {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBasePredictError();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.code = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.message = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): PredictError {
+    return {
+      code: isSet(object.code) ? globalThis.String(object.code) : "",
+      message: isSet(object.message) ? globalThis.String(object.message) : "",
+    };
+  },
+
+  toJSON(message: PredictError): unknown {
+    const obj: any = {};
+    if (message.code !== "") {
+      obj.code = message.code;
+    }
+    if (message.message !== "") {
+      obj.message = message.message;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<PredictError>): PredictError {
+    return PredictError.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<PredictError>): PredictError {
+    const message = createBasePredictError();
+    message.code = object.code ?? "";
+    message.message = object.message ?? "";
     return message;
   },
 };
@@ -3720,6 +3924,18 @@ export const PredictionDefinition = {
       requestStream: false,
       responseType: PredictResponse as typeof PredictResponse,
       responseStream: false,
+      options: {},
+    },
+    /**
+     * Many requests over one call, answered in their order and run with all others of their turn. A request that is refused is answered by its
+     * `error`, and the stream goes on. At most 64 requests of a stream are inside at once; more wait for it.
+     */
+    predictStream: {
+      name: "PredictStream",
+      requestType: PredictRequest as typeof PredictRequest,
+      requestStream: true,
+      responseType: PredictResponse as typeof PredictResponse,
+      responseStream: true,
       options: {},
     },
   },

@@ -1,0 +1,39 @@
+import { describe, expect, it } from 'vitest';
+import { modelSpec } from './model-definition.js';
+
+const spec = (more: object): unknown => ({
+  entity: 'person',
+  features: ['person:age', 'person:city'],
+  label: { view: 'work', feature: 'works' },
+  trainingWindow: { from: '2015-01-01T00:00:00Z', to: '2016-01-01T00:00:00Z' },
+  ...more,
+});
+const faults = (more: object): string[] =>
+  modelSpec.safeParse(spec(more)).error?.issues.map(({ path, message }) => `${path.join('.')}: ${message}`) ?? [];
+
+describe('what a model says of its serving', () => {
+  it('may be nothing: features that are missing are null, and no batch waits', () => {
+    const parsed = modelSpec.parse(spec({}));
+    expect(parsed.missingFeatures).toBe('null');
+    // Absent, not empty: definitions that were applied before keep their content hash.
+    expect(Object.keys(parsed)).not.toContain('defaults');
+    expect(Object.keys(parsed)).not.toContain('serving');
+  });
+
+  it('may be defaults for its own features, and a short delay', () => {
+    expect(faults({ missingFeatures: 'default', defaults: { age: 40, city: 'Bern' }, serving: { batchDelay: '2ms' } })).toEqual([]);
+    expect(modelSpec.parse(spec({ serving: { batchDelay: '2ms' } })).serving).toEqual({ batchDelay: 2 });
+  });
+
+  it.each<[string, object, string]>([
+    ['defaults without asking for them', { defaults: { age: 40 } }, 'defaults: defaults are only taken with `missingFeatures: default`'],
+    [
+      'a default of another feature',
+      { missingFeatures: 'default', defaults: { size: 1 } },
+      'defaults.size: size is not among the features',
+    ],
+    ['a delay beyond a second', { serving: { batchDelay: '2s' } }, 'serving.batchDelay: at most 1s'],
+  ])('may not be %s', (_, more, fault) => {
+    expect(faults(more)).toEqual([fault]);
+  });
+});
