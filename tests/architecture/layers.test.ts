@@ -18,6 +18,7 @@ const MAY_IMPORT: readonly { readonly place: RegExp; readonly packages: readonly
   { place: /^libs\/testkit\//, packages: ['base', 'engines'] },
   { place: /^infra\/engines\//, packages: ['base'] },
   { place: /^services\/serving\//, packages: ['base', 'contracts', 'definitions', 'codec', 'wire', 'events', 'executor', 'platform'] },
+  { place: /^services\/feature-store\//, packages: ['base', 'contracts', 'definitions', 'codec', 'wire', 'events', 'platform'] },
   { place: /^services\/monitor\//, packages: ['base', 'contracts', 'definitions', 'codec', 'stats', 'events', 'platform'] },
   { place: /^services\//, packages: ['base', 'contracts', 'definitions', 'codec', 'events', 'platform'] },
   { place: /^clients\//, packages: ['base', 'contracts', 'codec', 'wire'] },

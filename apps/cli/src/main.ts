@@ -1,6 +1,7 @@
 import { AppError, ERROR_CODES, messageOf } from '@headrace/base/errors';
 import { Command } from 'commander';
 import { applyCommand } from './commands/apply.js';
+import { backfillCommand } from './commands/backfill.js';
 import { cleanCommand, downCommand } from './commands/down.js';
 import { deadLetterCommand } from './commands/dead-letter.js';
 import { joinCommand } from './commands/join.js';
@@ -36,6 +37,7 @@ for (const command of [
   joinCommand(),
   ...listCommands(),
   deadLetterCommand(),
+  backfillCommand(),
 ])
   program.addCommand(command);
 

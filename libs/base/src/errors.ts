@@ -61,6 +61,7 @@ export const ERROR_CODES = {
     fix: 'A join that has ended cannot be cancelled; one that has not cannot be restarted.',
   },
   TRAINING_SET_UNKNOWN: { kind: 'NOT_FOUND', fix: 'Build the training set first, or correct its hash.' },
+  BACKFILL_UNKNOWN: { kind: 'NOT_FOUND', fix: 'List the backfills and correct the id.' },
   // Models and versions
   MODEL_UNKNOWN: { kind: 'NOT_FOUND', fix: 'Apply the model definition first, or correct its name.' },
   VERSION_UNKNOWN: { kind: 'NOT_FOUND', fix: 'List the versions of the model and correct the number.' },

@@ -81,7 +81,7 @@ export const platformKeys = (defaults: {
     grpcTransport: key(
       'HEADRACE_GRPC_TRANSPORT',
       z.enum(['grpc-js', 'wire']).default(defaults.grpcTransport ?? 'grpc-js'),
-      'transport of the gRPC doors: grpc-js, or wire = our own (libs/wire), which serving takes by default',
+      'transport of the gRPC doors: grpc-js, or wire = our own (libs/wire), which serving and the feature store take by default',
     ),
     apiKey: key(
       'HEADRACE_API_KEY',

@@ -8,26 +8,35 @@ import { FrameJoins } from './app/frame-joins.js';
 import { GetOnlineFeatures } from './app/get-online-features.js';
 import { IngestRows } from './app/ingest-rows.js';
 import { ListViews } from './app/list-views.js';
+import { OnlineReads } from './app/online-reads.js';
 import { PushRows } from './app/push-rows.js';
+import { QuarantineRows, ReviewQuarantine } from './app/quarantine-rows.js';
 import { OnlineRebuilds, RebuildOnline } from './app/rebuild-online.js';
+import { RequestBackfill } from './app/request-backfill.js';
+import { RunBackfills } from './app/run-backfills.js';
 import { ViewCatalogue } from './app/view-catalogue.js';
 import { LIMITS, type Config } from './config.js';
 import { OnFeatureRows } from './events/on-feature-rows.js';
+import { BackfillStore } from './io/backfill-store.js';
 import { DefinitionStore } from './io/definition-store.js';
 import { FRAME_FOLDER, FrameFiles } from './io/frame-files.js';
 import { FrameJoin } from './io/frame-join.js';
 import { JoinStore } from './io/join-store.js';
 import { OfflineStore } from './io/offline-store.js';
 import { OnlineStore } from './io/online-store.js';
+import { QuarantineStore } from './io/quarantine-store.js';
 import { Schema } from './io/schema.js';
 import { SNAPSHOT_FOLDER, SnapshotFiles } from './io/snapshot-files.js';
 import { TrainingSetStore } from './io/training-set-store.js';
+import { BackfillsHttp } from './rpc/backfills-http.js';
+import { BackfillsRpc } from './rpc/backfills-rpc.js';
 import { FeastHttp } from './rpc/feast-http.js';
 import { FeastPushHttp } from './rpc/feast-push-http.js';
 import { FeatureStoreRpc } from './rpc/feature-store-rpc.js';
 import { JoinsHttp } from './rpc/joins-http.js';
 import { JoinsRpc } from './rpc/joins-rpc.js';
 import { PushHttp } from './rpc/push-http.js';
+import { QuarantineHttp } from './rpc/quarantine-http.js';
 import { TrainingSetsHttp } from './rpc/training-sets-http.js';
 import { ViewsHttp } from './rpc/views-http.js';
 import { FeatureTelemetry } from './telemetry.js';
@@ -38,7 +47,7 @@ export class AppModule {
     return {
       module: AppModule,
       imports: [PlatformModule.forRoot('feature-store', config, { postgres: true, redis: true, kafka: true })],
-      controllers: [ViewsHttp, TrainingSetsHttp, PushHttp, FeastHttp, FeastPushHttp, JoinsHttp],
+      controllers: [ViewsHttp, TrainingSetsHttp, PushHttp, QuarantineHttp, BackfillsHttp, FeastHttp, FeastPushHttp, JoinsHttp],
       providers: [
         { provide: LIMITS, useValue: config },
         { provide: SNAPSHOT_FOLDER, useValue: resolve(config.stateDir, 'feature-store', 'training-sets') },
@@ -48,6 +57,8 @@ export class AppModule {
         DefinitionStore,
         OfflineStore,
         OnlineStore,
+        QuarantineStore,
+        BackfillStore,
         SnapshotFiles,
         TrainingSetStore,
         FrameFiles,
@@ -60,7 +71,12 @@ export class AppModule {
         ListViews,
         IngestRows,
         PushRows,
+        QuarantineRows,
+        RunBackfills,
+        RequestBackfill,
+        ReviewQuarantine,
         GetOnlineFeatures,
+        OnlineReads,
         BuildTrainingSet,
         OnFeatureRows,
         FeatureStoreRpc,
@@ -68,6 +84,7 @@ export class AppModule {
         FrameJoinRunner,
         FrameJoinWorker,
         JoinsRpc,
+        BackfillsRpc,
       ],
     };
   }

@@ -1,8 +1,21 @@
-import { int, key, platformKeys, text, readConfig, type ConfigOf } from '@headrace/platform/config';
+import { z } from 'zod';
+import { int, key, platformKeys, readConfig, text, type ConfigOf } from '@headrace/platform/config';
+
+/** `name=postgres://...`, separated by spaces -> name -> URL. */
+const namedUrls = z
+  .string()
+  .default('')
+  .refine((list) => list.split(/\s+/).every((part) => part === '' || /^[A-Za-z][A-Za-z0-9_-]*=postgres(ql)?:\/\/\S+$/.test(part)), {
+    error: 'name=postgres://..., separated by spaces',
+  })
+  .transform((list): ReadonlyMap<string, string> => {
+    const parts = list.split(/\s+/).filter(Boolean);
+    return new Map(parts.map((part) => [part.slice(0, part.indexOf('=')), part.slice(part.indexOf('=') + 1)]));
+  });
 
 /** The only reader of the environment in this service. */
 export const configKeys = {
-  ...platformKeys({ httpPort: 7010, grpcPort: 7011, database: 'feature_store' }),
+  ...platformKeys({ httpPort: 7010, grpcPort: 7011, database: 'feature_store', grpcTransport: 'wire' }),
   futureSkewMs: key(
     'HEADRACE_FEATURES_FUTURE_SKEW',
     int(0, 86_400_000, 300_000),
@@ -18,6 +31,24 @@ export const configKeys = {
   ),
   eventRowsMax: key('HEADRACE_FEATURES_EVENT_ROWS_MAX', int(1, 1_000_000, 10_000), 'most rows in one event or push', 'rows'),
   ingestBatchEvents: key('HEADRACE_FEATURES_INGEST_BATCH', int(1, 10_000, 1_000), 'most events stored by one transaction', 'events'),
+  backfillFolder: key(
+    'HEADRACE_FEATURES_BACKFILL_FOLDER',
+    text('.headrace/backfill'),
+    'folder of the files that backfills may read; nothing outside of it is opened',
+  ),
+  backfillSources: key(
+    'HEADRACE_FEATURES_BACKFILL_SOURCES',
+    namedUrls,
+    'Postgres databases that backfills may query, as name=URL, separated by spaces; requests name them and never bring a URL',
+    '',
+    true,
+  ),
+  quarantineRowsMax: key(
+    'HEADRACE_FEATURES_QUARANTINE_ROWS_MAX',
+    int(1, 10_000_000, 100_000),
+    'refused rows of one view that are kept for review and replay, the newest',
+    'rows',
+  ),
   onlineKeysMax: key(
     'HEADRACE_FEATURES_ONLINE_KEYS_MAX',
     int(1, 1_000_000, 50_000),
@@ -43,7 +74,16 @@ export type Config = ConfigOf<typeof configKeys>;
 export const LIMITS = Symbol('limits');
 export type Limits = Pick<
   Config,
-  'futureSkewMs' | 'stringLengthMax' | 'eventRowsMax' | 'eventBytesMax' | 'onlineKeysMax' | 'frameFolder' | 'frameBytesMax'
+  | 'futureSkewMs'
+  | 'stringLengthMax'
+  | 'eventRowsMax'
+  | 'eventBytesMax'
+  | 'onlineKeysMax'
+  | 'quarantineRowsMax'
+  | 'backfillFolder'
+  | 'backfillSources'
+  | 'frameFolder'
+  | 'frameBytesMax'
 >;
 
 export function loadConfig(overrides: Partial<Config> = {}): Config {

@@ -32,6 +32,12 @@ export function trainingSetUnknown(hash: string): AppError {
   );
 }
 
+export function backfillUnknown(id: string): AppError {
+  return new AppError('BACKFILL_UNKNOWN', `there is no backfill ${JSON.stringify(id)}; list the backfills and correct the id`, {
+    details: { id },
+  });
+}
+
 export function trainingSetEmpty(labelView: string, fromMs: number, toMs: number): AppError {
   const window = `${new Date(fromMs).toISOString()} <= event time < ${new Date(toMs).toISOString()}`;
   return new AppError('TRAINING_SET_EMPTY', `view ${labelView} has no row with a label in ${window}; widen the window or publish labels`, {

@@ -1,4 +1,4 @@
-import { FeatureStoreDefinition } from '@headrace/contracts/features/v1/features';
+import { BackfillsDefinition, FeatureStoreDefinition } from '@headrace/contracts/features/v1/features';
 import { PointInTimeJoinsDefinition } from '@headrace/contracts/features/v1/joins';
 import { bindGrpc } from '@headrace/platform/grpc/server';
 import { KafkaClients } from '@headrace/platform/kafka/kafka-clients';
@@ -11,15 +11,19 @@ import { startService, type RunningService } from '@headrace/platform/service';
 import { Telemetry } from '@headrace/platform/telemetry';
 import type { INestApplication } from '@nestjs/common';
 import { FrameJoinWorker } from './app/frame-join-worker.js';
+import { OnlineReads } from './app/online-reads.js';
 import { OnlineRebuilds } from './app/rebuild-online.js';
+import { RunBackfills } from './app/run-backfills.js';
 import { AppModule } from './app.module.js';
 import { loadConfig, type Config } from './config.js';
 import { OnFeatureRows } from './events/on-feature-rows.js';
 import { subscriptions } from './events/subscriptions.js';
 import { guard } from './guard.js';
+import { BackfillsRpc } from './rpc/backfills-rpc.js';
 import { FeatureStoreRpc } from './rpc/feature-store-rpc.js';
 import { acceptFrames } from './rpc/joins-http.js';
 import { JoinsRpc } from './rpc/joins-rpc.js';
+import { withHotOnlineReads } from './rpc/online-door.js';
 
 /** The feature store, ready to answer. The only way in, for main.ts and for tests. */
 export function start(overrides: Partial<Config> = {}): Promise<RunningService> {
@@ -29,8 +33,12 @@ export function start(overrides: Partial<Config> = {}): Promise<RunningService> 
     config,
     module: AppModule.forRoot(config),
     guard,
-    grpc: (app) => [bindGrpc(FeatureStoreDefinition, app.get(FeatureStoreRpc)), bindGrpc(PointInTimeJoinsDefinition, app.get(JoinsRpc))],
-    background: (app) => [app.get(OnlineRebuilds), app.get(FrameJoinWorker), eventRunner(app, config)],
+    grpc: (app) => [
+      withHotOnlineReads(bindGrpc(FeatureStoreDefinition, app.get(FeatureStoreRpc)), app.get(OnlineReads), app.get(FeatureStoreRpc)),
+      bindGrpc(PointInTimeJoinsDefinition, app.get(JoinsRpc)),
+      bindGrpc(BackfillsDefinition, app.get(BackfillsRpc)),
+    ],
+    background: (app) => [app.get(OnlineRebuilds), app.get(FrameJoinWorker), app.get(RunBackfills), eventRunner(app, config)],
     configureHttp: acceptFrames,
     checks: (app) => ({ postgres: () => app.get(Postgres).check(), redis: () => app.get(RedisClient).check() }),
   });

@@ -12,6 +12,7 @@ const FRESHNESS_BUCKETS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 
 export class FeatureTelemetry {
   readonly #rows;
   readonly #duplicates;
+  readonly #quarantined;
   readonly #batchSeconds;
   readonly #batchRows;
   readonly #publishToReadable;
@@ -37,6 +38,11 @@ export class FeatureTelemetry {
       help: 'Accepted rows that were stored already',
       labels: ['view'],
     });
+    this.#quarantined = telemetry.counter({
+      name: name('quarantined_rows_total'),
+      help: 'Refused rows by the code of the refusal and the feature at fault (empty = none)',
+      labels: ['view', 'code', 'feature'],
+    });
     this.#batchSeconds = telemetry.histogram({
       name: name('ingest_batch_seconds'),
       help: 'Time to validate and store one batch in both stores',
@@ -60,7 +66,7 @@ export class FeatureTelemetry {
     });
     this.#onlineSeconds = telemetry.histogram({
       name: name('online_read_seconds'),
-      help: 'Time of one online read',
+      help: 'Time of one round trip of online reads: those of one event-loop turn share it',
       buckets: LATENCY_BUCKETS,
     });
     this.#onlineValues = telemetry.counter({ name: name('online_values_total'), help: 'Values read online by status', labels: ['status'] });
@@ -83,6 +89,10 @@ export class FeatureTelemetry {
 
   duplicates(view: string, count: number): void {
     if (count > 0) this.#duplicates.inc({ view }, count);
+  }
+
+  quarantined(view: string, code: string, feature: string): void {
+    this.#quarantined.inc({ view, code, feature });
   }
 
   batch(rows: number, seconds: number): void {

@@ -106,7 +106,8 @@ function viewOf({ views }: Found, blobIndex: number): View {
   return views[blobIndex % views.length]!;
 }
 
-function plan(all: Views, request: OnlineRequest): { views: View[]; wanted: Wanted[]; names: string[] } {
+/** Which keys a request needs, and where each value comes from. @throws AppError REQUEST_INVALID, VIEW_UNKNOWN, FEATURE_SERVICE_UNKNOWN */
+export function plan(all: Views, request: OnlineRequest): { views: View[]; wanted: Wanted[]; names: string[] } {
   const { project } = request;
   const { references: features, names } = referencesOf(all, request);
   const views: View[] = [];

@@ -79,6 +79,11 @@ export class IngestRows {
     return outcomes;
   }
 
+  /** @throws AppError VIEW_UNKNOWN */
+  async view(project: string, name: string): Promise<View> {
+    return (await this.catalogue.newest()).get(project, name);
+  }
+
   /** The same for one caller who waits, and is told which of the rows were stored already. */
   async push(received: RowsReceived, to: Destination): Promise<IngestOutcome> {
     const startedAt = performance.now();

@@ -4,6 +4,7 @@ import { CLOCK } from '@headrace/platform/platform-module';
 import { pushArrivals } from '../domain/arrival.js';
 import type { IncomingRow } from '../domain/feature-row.js';
 import { IngestRows, type Destination, type RejectedRow } from './ingest-rows.js';
+import { QuarantineRows } from './quarantine-rows.js';
 
 export interface Push {
   readonly project: string;
@@ -30,14 +31,17 @@ export class PushRows {
 
   constructor(
     private readonly rows: IngestRows,
+    private readonly quarantine: QuarantineRows,
     @Inject(CLOCK) private readonly clock: Clock,
   ) {}
 
   /** @throws AppError when none of the rows could be taken: the view is unknown, or they are none or too many. */
   async push({ project, view, rows, to }: Push): Promise<Pushed> {
-    const outcome = await this.rows.push({ project, view, rows, arrivedUs: this.#nextArrivalUs(this.clock.nowMs()) }, to);
+    const arrivedUs = this.#nextArrivalUs(this.clock.nowMs());
+    const outcome = await this.rows.push({ project, view, rows, arrivedUs }, to);
     if (outcome.kind === 'refused') throw outcome.error;
     const { accepted, rejected, duplicates } = outcome;
+    await this.quarantine.keep([{ project, view, rows, rejected, arrivedUs, origin: `push/${arrivedUs}` }]);
     const verdicts = rows.map((): RowVerdict => 'accepted');
     for (const { row } of rejected) verdicts[row] = 'refused';
     for (const row of duplicates) verdicts[row] = 'duplicate';

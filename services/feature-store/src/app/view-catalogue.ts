@@ -70,6 +70,13 @@ export class ViewCatalogue {
     return this.#views!;
   }
 
+  /** What is in memory, undefined before the first load. When it is older than a second, newer ones are fetched in the background. */
+  inMemory(): Views | undefined {
+    if (this.clock.nowMs() - this.#checkedMs >= TRUST_MS)
+      this.recent().catch((error: unknown) => this.log.warn('views could not be loaded', { error: messageOf(error) }));
+    return this.#views;
+  }
+
   /** At most a second old, or as old as the outage of Postgres. */
   async recent(): Promise<Views> {
     if (this.#views && this.clock.nowMs() - this.#checkedMs < TRUST_MS) return this.#views;

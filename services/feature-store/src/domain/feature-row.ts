@@ -3,7 +3,7 @@ import { joinEntityKey } from '@headrace/codec/feature-key';
 import { FeatureRowData } from '@headrace/codec/feature-rows';
 import type { ErrorCode } from '@headrace/base/errors';
 import { contentHash52 } from './row-hash.js';
-import { isValueFault, readField, type ValueLimits } from './feature-value.js';
+import { isValueFault, readField, type ValueFault, type ValueLimits } from './feature-value.js';
 import { keyFault } from './join-key.js';
 import { readShapedKeys, readShapedValues } from './shaped-row.js';
 import type { View } from './view.js';
@@ -33,6 +33,8 @@ export interface FeatureRow {
 export interface RowFault {
   readonly code: ErrorCode;
   readonly reason: string;
+  /** The feature whose value is at fault; absent when the fault lies elsewhere. */
+  readonly feature?: string;
 }
 
 export interface RowLimits extends ValueLimits {
@@ -57,7 +59,7 @@ export function readRow(view: View, row: IncomingRow, arrivedMs: number, limits:
   if (typeof time !== 'number') return time;
   const values =
     (shaped && row.features ? readShapedValues(view, row.features, limits) : undefined) ?? readValues(view, row.values, limits);
-  if (typeof values === 'string') return invalid(values);
+  if (!Array.isArray(values)) return typeof values === 'string' ? invalid(values) : { ...invalid(values.fault), feature: values.feature };
   const entityKey = joinEntityKey(keys);
   if (entityKey.length * 3 > ENTITY_BYTES_MAX && Buffer.byteLength(entityKey) > ENTITY_BYTES_MAX)
     return invalid(`the join keys together have more than ${ENTITY_BYTES_MAX} bytes`);
@@ -99,14 +101,14 @@ function readEventTime(ms: number | undefined, arrivedMs: number, futureSkewMs: 
   };
 }
 
-function readValues(view: View, given: IncomingRow['values'], limits: ValueLimits): FeatureValue[] | string {
+function readValues(view: View, given: IncomingRow['values'], limits: ValueLimits): FeatureValue[] | ValueFault | string {
   if (given === undefined || Array.isArray(given)) return 'values must be an object of feature name to value';
   const { features } = view.spec;
   const values = new Array<FeatureValue>(features.length);
   for (let i = 0; i < features.length; i++) {
     const field = features[i]!;
     const value = readField(field, Object.hasOwn(given, field.name) ? given[field.name] : undefined, limits);
-    if (isValueFault(value)) return value.fault;
+    if (isValueFault(value)) return value;
     values[i] = value;
   }
   for (const name of Object.keys(given)) {

@@ -10,6 +10,7 @@ export interface ValueLimits {
 /** Why a value does not fit; an object, so that it cannot be taken for a value. */
 export interface ValueFault {
   readonly fault: string;
+  readonly feature: string;
 }
 
 export function isValueFault(value: FeatureValue | ValueFault): value is ValueFault {
@@ -128,7 +129,7 @@ function wrongType(field: Field, given: unknown): ValueFault {
 }
 
 function fault(field: Field, what: string): ValueFault {
-  return { fault: `${field.name} ${what}` };
+  return { fault: `${field.name} ${what}`, feature: field.name };
 }
 
 /** Reasons end up in logs and dead letters: personal values stay out, long ones are cut. */

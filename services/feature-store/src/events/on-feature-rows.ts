@@ -4,6 +4,7 @@ import { CLOCK } from '@headrace/platform/platform-module';
 import type { Quarantined, Received, Verdict } from '@headrace/platform/kafka/runner';
 import { Inject, Injectable } from '@nestjs/common';
 import { IngestRows, type RejectedRow } from '../app/ingest-rows.js';
+import { QuarantineRows } from '../app/quarantine-rows.js';
 import { LIMITS, type Limits } from '../config.js';
 import { arrivalOfRecordUs } from '../domain/arrival.js';
 import { rowAsEvent, type FeatureRowsEvent } from './feature-rows-event.js';
@@ -15,6 +16,7 @@ type Event = Received<FeatureRowsEvent>;
 export class OnFeatureRows {
   constructor(
     private readonly rows: IngestRows,
+    private readonly quarantine: QuarantineRows,
     @Inject(LIMITS) private readonly limits: Limits,
     @Inject(CLOCK) private readonly clock: Clock,
   ) {}
@@ -22,13 +24,19 @@ export class OnFeatureRows {
   async handle(batch: readonly Event[]): Promise<Verdict[]> {
     const nowMs = this.clock.nowMs();
     const fitting = batch.filter((received) => !this.#tooLarge(received));
-    const outcomes = await this.rows.ingest(
-      fitting.map(({ event, timestampMs, offset }) => ({
-        project: event.project || DEFAULT_PROJECT,
-        view: event.view,
-        rows: event.rows,
-        arrivedUs: arrivalOfRecordUs(timestampMs, offset, nowMs),
-      })),
+    const received = fitting.map(({ event, timestampMs, offset }) => ({
+      project: event.project || DEFAULT_PROJECT,
+      view: event.view,
+      rows: event.rows,
+      arrivedUs: arrivalOfRecordUs(timestampMs, offset, nowMs),
+    }));
+    const outcomes = await this.rows.ingest(received);
+    await this.quarantine.keep(
+      outcomes.flatMap((outcome, i) => {
+        if (outcome.kind === 'refused' || outcome.rejected.length === 0) return [];
+        const { topic, partition, offset } = fitting[i]!;
+        return [{ ...received[i]!, rejected: outcome.rejected, origin: `${topic}/${partition}/${offset}` }];
+      }),
     );
     const byEvent = new Map(fitting.map((received, i) => [received, outcomes[i]!]));
     return batch.map((received): Verdict => {

@@ -269,6 +269,83 @@ export function fieldStatusToNumber(object: FieldStatus): number {
   }
 }
 
+export enum BackfillState {
+  UNSPECIFIED = "BACKFILL_STATE_UNSPECIFIED",
+  QUEUED = "BACKFILL_STATE_QUEUED",
+  RUNNING = "BACKFILL_STATE_RUNNING",
+  SUCCEEDED = "BACKFILL_STATE_SUCCEEDED",
+  FAILED = "BACKFILL_STATE_FAILED",
+  CANCELLED = "BACKFILL_STATE_CANCELLED",
+  UNRECOGNIZED = "UNRECOGNIZED",
+}
+
+export function backfillStateFromJSON(object: any): BackfillState {
+  switch (object) {
+    case 0:
+    case "BACKFILL_STATE_UNSPECIFIED":
+      return BackfillState.UNSPECIFIED;
+    case 1:
+    case "BACKFILL_STATE_QUEUED":
+      return BackfillState.QUEUED;
+    case 2:
+    case "BACKFILL_STATE_RUNNING":
+      return BackfillState.RUNNING;
+    case 3:
+    case "BACKFILL_STATE_SUCCEEDED":
+      return BackfillState.SUCCEEDED;
+    case 4:
+    case "BACKFILL_STATE_FAILED":
+      return BackfillState.FAILED;
+    case 5:
+    case "BACKFILL_STATE_CANCELLED":
+      return BackfillState.CANCELLED;
+    case -1:
+    case "UNRECOGNIZED":
+    default:
+      return BackfillState.UNRECOGNIZED;
+  }
+}
+
+export function backfillStateToJSON(object: BackfillState): string {
+  switch (object) {
+    case BackfillState.UNSPECIFIED:
+      return "BACKFILL_STATE_UNSPECIFIED";
+    case BackfillState.QUEUED:
+      return "BACKFILL_STATE_QUEUED";
+    case BackfillState.RUNNING:
+      return "BACKFILL_STATE_RUNNING";
+    case BackfillState.SUCCEEDED:
+      return "BACKFILL_STATE_SUCCEEDED";
+    case BackfillState.FAILED:
+      return "BACKFILL_STATE_FAILED";
+    case BackfillState.CANCELLED:
+      return "BACKFILL_STATE_CANCELLED";
+    case BackfillState.UNRECOGNIZED:
+    default:
+      return "UNRECOGNIZED";
+  }
+}
+
+export function backfillStateToNumber(object: BackfillState): number {
+  switch (object) {
+    case BackfillState.UNSPECIFIED:
+      return 0;
+    case BackfillState.QUEUED:
+      return 1;
+    case BackfillState.RUNNING:
+      return 2;
+    case BackfillState.SUCCEEDED:
+      return 3;
+    case BackfillState.FAILED:
+      return 4;
+    case BackfillState.CANCELLED:
+      return 5;
+    case BackfillState.UNRECOGNIZED:
+    default:
+      return -1;
+  }
+}
+
 /** One document of a definitions file; `spec` is checked by the schema of its kind. */
 export interface Definition {
   kind: string;
@@ -443,6 +520,72 @@ export interface RebuiltView {
   view: string;
   entities: number;
   seconds: number;
+}
+
+export interface StartBackfillRequest {
+  project: string;
+  view: string;
+  source:
+    | { $case: "file"; value: FileSource }
+    | { $case: "postgres"; value: PostgresSource }
+    | undefined;
+  /** Unspecified = both. */
+  to: Destination;
+  /** 0 = as fast as it goes. */
+  rowsPerSecond: number;
+  /** Column of event times; empty = `event_time`. */
+  eventTimeColumn: string;
+  /** The same key is the same job; empty = a new one. */
+  requestId: string;
+}
+
+/** A file in the configured folder: .csv with a header line, or .parquet. */
+export interface FileSource {
+  /** Relative to the folder. */
+  path: string;
+}
+
+/** A query on a configured source; it runs read-only. */
+export interface PostgresSource {
+  /** Name of the source in the configuration. */
+  source: string;
+  query: string;
+}
+
+export interface GetBackfillRequest {
+  project: string;
+  id: string;
+}
+
+export interface ListBackfillsRequest {
+  project: string;
+}
+
+export interface ListBackfillsResponse {
+  /** Newest first. */
+  backfills: Backfill[];
+}
+
+export interface CancelBackfillRequest {
+  project: string;
+  id: string;
+}
+
+export interface Backfill {
+  id: string;
+  view: string;
+  state: BackfillState;
+  /** What it reads, in words. */
+  source: string;
+  rowsDone: number;
+  /** 0 while it is not known. */
+  rowsTotal: number;
+  /** Of the rows done, those that went to the quarantine. */
+  rowsRefused: number;
+  /** Why it failed. */
+  reason: string;
+  requestedAt: Date | undefined;
+  finishedAt: Date | undefined;
 }
 
 function createBaseDefinition(): Definition {
@@ -3063,6 +3206,927 @@ export const RebuiltView: MessageFns<RebuiltView> = {
   },
 };
 
+function createBaseStartBackfillRequest(): StartBackfillRequest {
+  return {
+    project: "",
+    view: "",
+    source: undefined,
+    to: Destination.UNSPECIFIED,
+    rowsPerSecond: 0,
+    eventTimeColumn: "",
+    requestId: "",
+  };
+}
+
+export const StartBackfillRequest: MessageFns<StartBackfillRequest> = {
+  encode(message: StartBackfillRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.project !== "") {
+      writer.uint32(10).string(message.project);
+    }
+    if (message.view !== "") {
+      writer.uint32(18).string(message.view);
+    }
+    switch (message.source?.$case) {
+      case "file":
+        FileSource.encode(message.source.value, writer.uint32(26).fork()).join();
+        break;
+      case "postgres":
+        PostgresSource.encode(message.source.value, writer.uint32(34).fork()).join();
+        break;
+    }
+    if (message.to !== Destination.UNSPECIFIED) {
+      writer.uint32(40).int32(destinationToNumber(message.to));
+    }
+    if (message.rowsPerSecond !== 0) {
+      writer.uint32(48).uint32(message.rowsPerSecond);
+    }
+    if (message.eventTimeColumn !== "") {
+      writer.uint32(58).string(message.eventTimeColumn);
+    }
+    if (message.requestId !== "") {
+      writer.uint32(66).string(message.requestId);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): StartBackfillRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseStartBackfillRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.project = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.view = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.source = { $case: "file", value: FileSource.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.source = { $case: "postgres", value: PostgresSource.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.to = destinationFromJSON(reader.int32());
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.rowsPerSecond = reader.uint32();
+            continue;
+          }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.eventTimeColumn = reader.string();
+            continue;
+          }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.requestId = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): StartBackfillRequest {
+    return {
+      project: isSet(object.project) ? globalThis.String(object.project) : "",
+      view: isSet(object.view) ? globalThis.String(object.view) : "",
+      source: isSet(object.file)
+        ? { $case: "file", value: FileSource.fromJSON(object.file) }
+        : isSet(object.postgres)
+        ? { $case: "postgres", value: PostgresSource.fromJSON(object.postgres) }
+        : undefined,
+      to: isSet(object.to) ? destinationFromJSON(object.to) : Destination.UNSPECIFIED,
+      rowsPerSecond: isSet(object.rowsPerSecond)
+        ? globalThis.Number(object.rowsPerSecond)
+        : isSet(object.rows_per_second)
+        ? globalThis.Number(object.rows_per_second)
+        : 0,
+      eventTimeColumn: isSet(object.eventTimeColumn)
+        ? globalThis.String(object.eventTimeColumn)
+        : isSet(object.event_time_column)
+        ? globalThis.String(object.event_time_column)
+        : "",
+      requestId: isSet(object.requestId)
+        ? globalThis.String(object.requestId)
+        : isSet(object.request_id)
+        ? globalThis.String(object.request_id)
+        : "",
+    };
+  },
+
+  toJSON(message: StartBackfillRequest): unknown {
+    const obj: any = {};
+    if (message.project !== "") {
+      obj.project = message.project;
+    }
+    if (message.view !== "") {
+      obj.view = message.view;
+    }
+    if (message.source?.$case === "file") {
+      obj.file = FileSource.toJSON(message.source.value);
+    } else if (message.source?.$case === "postgres") {
+      obj.postgres = PostgresSource.toJSON(message.source.value);
+    }
+    if (message.to !== Destination.UNSPECIFIED) {
+      obj.to = destinationToJSON(message.to);
+    }
+    if (message.rowsPerSecond !== 0) {
+      obj.rowsPerSecond = Math.round(message.rowsPerSecond);
+    }
+    if (message.eventTimeColumn !== "") {
+      obj.eventTimeColumn = message.eventTimeColumn;
+    }
+    if (message.requestId !== "") {
+      obj.requestId = message.requestId;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<StartBackfillRequest>): StartBackfillRequest {
+    return StartBackfillRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<StartBackfillRequest>): StartBackfillRequest {
+    const message = createBaseStartBackfillRequest();
+    message.project = object.project ?? "";
+    message.view = object.view ?? "";
+    switch (object.source?.$case) {
+      case "file": {
+        if (object.source?.value !== undefined && object.source?.value !== null) {
+          message.source = { $case: "file", value: FileSource.fromPartial(object.source.value) };
+        }
+        break;
+      }
+      case "postgres": {
+        if (object.source?.value !== undefined && object.source?.value !== null) {
+          message.source = { $case: "postgres", value: PostgresSource.fromPartial(object.source.value) };
+        }
+        break;
+      }
+    }
+    message.to = object.to ?? Destination.UNSPECIFIED;
+    message.rowsPerSecond = object.rowsPerSecond ?? 0;
+    message.eventTimeColumn = object.eventTimeColumn ?? "";
+    message.requestId = object.requestId ?? "";
+    return message;
+  },
+};
+
+function createBaseFileSource(): FileSource {
+  return { path: "" };
+}
+
+export const FileSource: MessageFns<FileSource> = {
+  encode(message: FileSource, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.path !== "") {
+      writer.uint32(10).string(message.path);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): FileSource {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseFileSource();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.path = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): FileSource {
+    return { path: isSet(object.path) ? globalThis.String(object.path) : "" };
+  },
+
+  toJSON(message: FileSource): unknown {
+    const obj: any = {};
+    if (message.path !== "") {
+      obj.path = message.path;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<FileSource>): FileSource {
+    return FileSource.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<FileSource>): FileSource {
+    const message = createBaseFileSource();
+    message.path = object.path ?? "";
+    return message;
+  },
+};
+
+function createBasePostgresSource(): PostgresSource {
+  return { source: "", query: "" };
+}
+
+export const PostgresSource: MessageFns<PostgresSource> = {
+  encode(message: PostgresSource, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.source !== "") {
+      writer.uint32(10).string(message.source);
+    }
+    if (message.query !== "") {
+      writer.uint32(18).string(message.query);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): PostgresSource {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBasePostgresSource();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.source = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.query = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): PostgresSource {
+    return {
+      source: isSet(object.source) ? globalThis.String(object.source) : "",
+      query: isSet(object.query) ? globalThis.String(object.query) : "",
+    };
+  },
+
+  toJSON(message: PostgresSource): unknown {
+    const obj: any = {};
+    if (message.source !== "") {
+      obj.source = message.source;
+    }
+    if (message.query !== "") {
+      obj.query = message.query;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<PostgresSource>): PostgresSource {
+    return PostgresSource.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<PostgresSource>): PostgresSource {
+    const message = createBasePostgresSource();
+    message.source = object.source ?? "";
+    message.query = object.query ?? "";
+    return message;
+  },
+};
+
+function createBaseGetBackfillRequest(): GetBackfillRequest {
+  return { project: "", id: "" };
+}
+
+export const GetBackfillRequest: MessageFns<GetBackfillRequest> = {
+  encode(message: GetBackfillRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.project !== "") {
+      writer.uint32(10).string(message.project);
+    }
+    if (message.id !== "") {
+      writer.uint32(18).string(message.id);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): GetBackfillRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseGetBackfillRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.project = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.id = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): GetBackfillRequest {
+    return {
+      project: isSet(object.project) ? globalThis.String(object.project) : "",
+      id: isSet(object.id) ? globalThis.String(object.id) : "",
+    };
+  },
+
+  toJSON(message: GetBackfillRequest): unknown {
+    const obj: any = {};
+    if (message.project !== "") {
+      obj.project = message.project;
+    }
+    if (message.id !== "") {
+      obj.id = message.id;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<GetBackfillRequest>): GetBackfillRequest {
+    return GetBackfillRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<GetBackfillRequest>): GetBackfillRequest {
+    const message = createBaseGetBackfillRequest();
+    message.project = object.project ?? "";
+    message.id = object.id ?? "";
+    return message;
+  },
+};
+
+function createBaseListBackfillsRequest(): ListBackfillsRequest {
+  return { project: "" };
+}
+
+export const ListBackfillsRequest: MessageFns<ListBackfillsRequest> = {
+  encode(message: ListBackfillsRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.project !== "") {
+      writer.uint32(10).string(message.project);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListBackfillsRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListBackfillsRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.project = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ListBackfillsRequest {
+    return { project: isSet(object.project) ? globalThis.String(object.project) : "" };
+  },
+
+  toJSON(message: ListBackfillsRequest): unknown {
+    const obj: any = {};
+    if (message.project !== "") {
+      obj.project = message.project;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ListBackfillsRequest>): ListBackfillsRequest {
+    return ListBackfillsRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ListBackfillsRequest>): ListBackfillsRequest {
+    const message = createBaseListBackfillsRequest();
+    message.project = object.project ?? "";
+    return message;
+  },
+};
+
+function createBaseListBackfillsResponse(): ListBackfillsResponse {
+  return { backfills: [] };
+}
+
+export const ListBackfillsResponse: MessageFns<ListBackfillsResponse> = {
+  encode(message: ListBackfillsResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.backfills) {
+      Backfill.encode(v!, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListBackfillsResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListBackfillsResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.backfills.push(Backfill.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ListBackfillsResponse {
+    return {
+      backfills: globalThis.Array.isArray(object?.backfills)
+        ? object.backfills.map((e: any) => Backfill.fromJSON(e))
+        : [],
+    };
+  },
+
+  toJSON(message: ListBackfillsResponse): unknown {
+    const obj: any = {};
+    if (message.backfills?.length) {
+      obj.backfills = message.backfills.map((e) => Backfill.toJSON(e));
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ListBackfillsResponse>): ListBackfillsResponse {
+    return ListBackfillsResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ListBackfillsResponse>): ListBackfillsResponse {
+    const message = createBaseListBackfillsResponse();
+    message.backfills = object.backfills?.map((e) => Backfill.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseCancelBackfillRequest(): CancelBackfillRequest {
+  return { project: "", id: "" };
+}
+
+export const CancelBackfillRequest: MessageFns<CancelBackfillRequest> = {
+  encode(message: CancelBackfillRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.project !== "") {
+      writer.uint32(10).string(message.project);
+    }
+    if (message.id !== "") {
+      writer.uint32(18).string(message.id);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): CancelBackfillRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseCancelBackfillRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.project = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.id = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): CancelBackfillRequest {
+    return {
+      project: isSet(object.project) ? globalThis.String(object.project) : "",
+      id: isSet(object.id) ? globalThis.String(object.id) : "",
+    };
+  },
+
+  toJSON(message: CancelBackfillRequest): unknown {
+    const obj: any = {};
+    if (message.project !== "") {
+      obj.project = message.project;
+    }
+    if (message.id !== "") {
+      obj.id = message.id;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<CancelBackfillRequest>): CancelBackfillRequest {
+    return CancelBackfillRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<CancelBackfillRequest>): CancelBackfillRequest {
+    const message = createBaseCancelBackfillRequest();
+    message.project = object.project ?? "";
+    message.id = object.id ?? "";
+    return message;
+  },
+};
+
+function createBaseBackfill(): Backfill {
+  return {
+    id: "",
+    view: "",
+    state: BackfillState.UNSPECIFIED,
+    source: "",
+    rowsDone: 0,
+    rowsTotal: 0,
+    rowsRefused: 0,
+    reason: "",
+    requestedAt: undefined,
+    finishedAt: undefined,
+  };
+}
+
+export const Backfill: MessageFns<Backfill> = {
+  encode(message: Backfill, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.id !== "") {
+      writer.uint32(10).string(message.id);
+    }
+    if (message.view !== "") {
+      writer.uint32(18).string(message.view);
+    }
+    if (message.state !== BackfillState.UNSPECIFIED) {
+      writer.uint32(24).int32(backfillStateToNumber(message.state));
+    }
+    if (message.source !== "") {
+      writer.uint32(34).string(message.source);
+    }
+    if (message.rowsDone !== 0) {
+      writer.uint32(40).uint64(message.rowsDone);
+    }
+    if (message.rowsTotal !== 0) {
+      writer.uint32(48).uint64(message.rowsTotal);
+    }
+    if (message.rowsRefused !== 0) {
+      writer.uint32(56).uint64(message.rowsRefused);
+    }
+    if (message.reason !== "") {
+      writer.uint32(66).string(message.reason);
+    }
+    if (message.requestedAt !== undefined) {
+      Timestamp.encode(toTimestamp(message.requestedAt), writer.uint32(74).fork()).join();
+    }
+    if (message.finishedAt !== undefined) {
+      Timestamp.encode(toTimestamp(message.finishedAt), writer.uint32(82).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Backfill {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseBackfill();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.id = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.view = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.state = backfillStateFromJSON(reader.int32());
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.source = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.rowsDone = longToNumber(reader.uint64());
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.rowsTotal = longToNumber(reader.uint64());
+            continue;
+          }
+          case 7: {
+            if (tag !== 56) {
+              break;
+            }
+
+            message.rowsRefused = longToNumber(reader.uint64());
+            continue;
+          }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.reason = reader.string();
+            continue;
+          }
+          case 9: {
+            if (tag !== 74) {
+              break;
+            }
+
+            message.requestedAt = fromTimestamp(Timestamp.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 10: {
+            if (tag !== 82) {
+              break;
+            }
+
+            message.finishedAt = fromTimestamp(Timestamp.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): Backfill {
+    return {
+      id: isSet(object.id) ? globalThis.String(object.id) : "",
+      view: isSet(object.view) ? globalThis.String(object.view) : "",
+      state: isSet(object.state) ? backfillStateFromJSON(object.state) : BackfillState.UNSPECIFIED,
+      source: isSet(object.source) ? globalThis.String(object.source) : "",
+      rowsDone: isSet(object.rowsDone)
+        ? globalThis.Number(object.rowsDone)
+        : isSet(object.rows_done)
+        ? globalThis.Number(object.rows_done)
+        : 0,
+      rowsTotal: isSet(object.rowsTotal)
+        ? globalThis.Number(object.rowsTotal)
+        : isSet(object.rows_total)
+        ? globalThis.Number(object.rows_total)
+        : 0,
+      rowsRefused: isSet(object.rowsRefused)
+        ? globalThis.Number(object.rowsRefused)
+        : isSet(object.rows_refused)
+        ? globalThis.Number(object.rows_refused)
+        : 0,
+      reason: isSet(object.reason) ? globalThis.String(object.reason) : "",
+      requestedAt: isSet(object.requestedAt)
+        ? fromJsonTimestamp(object.requestedAt)
+        : isSet(object.requested_at)
+        ? fromJsonTimestamp(object.requested_at)
+        : undefined,
+      finishedAt: isSet(object.finishedAt)
+        ? fromJsonTimestamp(object.finishedAt)
+        : isSet(object.finished_at)
+        ? fromJsonTimestamp(object.finished_at)
+        : undefined,
+    };
+  },
+
+  toJSON(message: Backfill): unknown {
+    const obj: any = {};
+    if (message.id !== "") {
+      obj.id = message.id;
+    }
+    if (message.view !== "") {
+      obj.view = message.view;
+    }
+    if (message.state !== BackfillState.UNSPECIFIED) {
+      obj.state = backfillStateToJSON(message.state);
+    }
+    if (message.source !== "") {
+      obj.source = message.source;
+    }
+    if (message.rowsDone !== 0) {
+      obj.rowsDone = Math.round(message.rowsDone);
+    }
+    if (message.rowsTotal !== 0) {
+      obj.rowsTotal = Math.round(message.rowsTotal);
+    }
+    if (message.rowsRefused !== 0) {
+      obj.rowsRefused = Math.round(message.rowsRefused);
+    }
+    if (message.reason !== "") {
+      obj.reason = message.reason;
+    }
+    if (message.requestedAt !== undefined) {
+      obj.requestedAt = message.requestedAt.toISOString();
+    }
+    if (message.finishedAt !== undefined) {
+      obj.finishedAt = message.finishedAt.toISOString();
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<Backfill>): Backfill {
+    return Backfill.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<Backfill>): Backfill {
+    const message = createBaseBackfill();
+    message.id = object.id ?? "";
+    message.view = object.view ?? "";
+    message.state = object.state ?? BackfillState.UNSPECIFIED;
+    message.source = object.source ?? "";
+    message.rowsDone = object.rowsDone ?? 0;
+    message.rowsTotal = object.rowsTotal ?? 0;
+    message.rowsRefused = object.rowsRefused ?? 0;
+    message.reason = object.reason ?? "";
+    message.requestedAt = object.requestedAt ?? undefined;
+    message.finishedAt = object.finishedAt ?? undefined;
+    return message;
+  },
+};
+
 export type FeatureStoreDefinition = typeof FeatureStoreDefinition;
 export const FeatureStoreDefinition = {
   name: "FeatureStore",
@@ -3126,6 +4190,48 @@ export const FeatureStoreDefinition = {
       requestType: RebuildOnlineRequest as typeof RebuildOnlineRequest,
       requestStream: false,
       responseType: RebuildOnlineResponse as typeof RebuildOnlineResponse,
+      responseStream: false,
+      options: {},
+    },
+  },
+} as const;
+
+/** Rows from a file or from a query on another Postgres, as jobs: one goes on after a crash where it stood, and its rows take effect once. */
+export type BackfillsDefinition = typeof BackfillsDefinition;
+export const BackfillsDefinition = {
+  name: "Backfills",
+  fullName: "headrace.features.v1.Backfills",
+  methods: {
+    startBackfill: {
+      name: "StartBackfill",
+      requestType: StartBackfillRequest as typeof StartBackfillRequest,
+      requestStream: false,
+      responseType: Backfill as typeof Backfill,
+      responseStream: false,
+      options: {},
+    },
+    getBackfill: {
+      name: "GetBackfill",
+      requestType: GetBackfillRequest as typeof GetBackfillRequest,
+      requestStream: false,
+      responseType: Backfill as typeof Backfill,
+      responseStream: false,
+      options: {},
+    },
+    listBackfills: {
+      name: "ListBackfills",
+      requestType: ListBackfillsRequest as typeof ListBackfillsRequest,
+      requestStream: false,
+      responseType: ListBackfillsResponse as typeof ListBackfillsResponse,
+      responseStream: false,
+      options: {},
+    },
+    /** What is stored stays. A job that has ended stays as it is. */
+    cancelBackfill: {
+      name: "CancelBackfill",
+      requestType: CancelBackfillRequest as typeof CancelBackfillRequest,
+      requestStream: false,
+      responseType: Backfill as typeof Backfill,
       responseStream: false,
       options: {},
     },
