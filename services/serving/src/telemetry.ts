@@ -1,3 +1,5 @@
+import type { AppError } from '@headrace/base/errors';
+import type { ServedModel } from './domain/predict-job.js';
 import { Log } from '@headrace/platform/log';
 import { Telemetry as PlatformTelemetry } from '@headrace/platform/telemetry';
 import { Injectable } from '@nestjs/common';
@@ -60,6 +62,16 @@ export class Telemetry {
     };
     if (step === 'failed') this.log.warn('version failed to load; the old one keeps serving', fields);
     else this.log.info(`version ${step}`, fields);
+  }
+
+  moved({ project, model, version, meanRunMs }: ServedModel, failure: AppError | undefined): void {
+    const fields = { project, model, version, meanRunMs };
+    if (failure)
+      this.log.warn('version is too slow for the event loop and could not be moved to a process of its own', {
+        ...fields,
+        error: failure.message,
+      });
+    else this.log.info('version is too slow for the event loop and runs in a process of its own now', fields);
   }
 
   rolloutEventLost(): void {

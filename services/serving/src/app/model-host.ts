@@ -1,6 +1,8 @@
 import { AppError, toAppError } from '@headrace/base/errors';
+import type { ModelSession } from '@headrace/executor/model-session';
 import type { Cause } from '@headrace/platform/kafka/cause';
 import { mergeViews } from '../domain/entity-lookup.js';
+import type { LoadState } from '../domain/load-state.js';
 import { LoadedModel, type LoadedParts } from '../domain/loaded-model.js';
 import { ModelStatistics, type StatisticsBook } from '../domain/model-statistics.js';
 import type { PredictJob, ServedModel } from '../domain/predict-job.js';
@@ -22,6 +24,8 @@ export interface HostDependencies {
   readonly save: (routing: SavedRouting) => Promise<void>;
   readonly report: (change: RolloutStep, cause: Cause | undefined) => void;
   readonly statistics: StatisticsBook;
+  /** The version runs in a process of its own from now on, or could not be moved there. */
+  readonly moved: (model: ServedModel, failure: AppError | undefined) => void;
   readonly nowMs: () => number;
 }
 
@@ -147,6 +151,24 @@ export class ModelHost {
     for (const description of saved.pinned) await this.loadPinned(description).catch(ignoreReported);
   }
 
+  /** The version answers on, from a process of its own as soon as that is ready. One that cannot be moved stays where it is. */
+  async moveToWorker(model: ServedModel): Promise<void> {
+    if (model.state !== 'loaded' || !model.parts.inWorker) return;
+    const open = model.parts.inWorker;
+    model.parts.inWorker = undefined;
+    let session: ModelSession;
+    try {
+      session = await open();
+    } catch (thrown) {
+      return this.#deps.moved(model, toAppError(thrown));
+    }
+    if (this.#closing.signal.aborted || (model.state as LoadState) !== 'loaded') return session.release();
+    const old = model.parts.session;
+    model.parts.session = session;
+    old.release();
+    this.#deps.moved(model, undefined);
+  }
+
   /** Views that any version of the project was loaded with, former layouts among them. */
   viewsOf(project: string): ViewSchema[] {
     return [...this.#held.values()].flatMap((description) => (description?.project === project ? description.views : []));
@@ -176,6 +198,11 @@ export class ModelHost {
   close(): Promise<unknown> {
     this.#closing.abort(new AppError('CANCELLED', 'the process is shutting down'));
     return Promise.allSettled(this.#turns.values());
+  }
+
+  /** After the last answer of the process: processes of models that run elsewhere end here. */
+  abandonAll(): void {
+    for (const model of this.#held.keys()) model.abandon();
   }
 
   async #load(description: VersionDescription, cause: Cause | undefined): Promise<ServedModel> {
