@@ -146,6 +146,7 @@ function app(config: Config): Provider[] {
         new ModelHost({
           routes,
           open: (description, signal) => openVersion(description, artifacts, config, signal),
+          memory: { budgetBytes: config.memoryMib * 2 ** 20, keep: config.keepLoaded },
           save: (routing) => file.write(routing),
           report: (change, cause) => {
             telemetry.rollout(change);
@@ -205,6 +206,7 @@ function app(config: Config): Provider[] {
         resources: Resources,
       ) => {
         telemetry.watch(admission, log.account, statistics, shadows);
+        telemetry.watchMemory(() => host.residentBytes);
         const refreshViews = (projects: ReadonlySet<string>): Promise<boolean> => follower.refreshViews(projects);
         const predictor = new Predictor({
           routes,

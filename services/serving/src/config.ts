@@ -34,6 +34,13 @@ export const configKeys = {
     'longest run on the event loop: a version whose run of one row, or whose moving average, is longer runs in a process of its own',
     'ms',
   ),
+  memoryMib: key(
+    'HEADRACE_SERVING_MEMORY_MIB',
+    int(0, 16_777_216, 0),
+    'resident memory of all loaded versions of a process; beyond it the least recently used go and come back when they are asked for; 0 = no bound',
+    'MiB',
+  ),
+  keepLoaded: key('HEADRACE_SERVING_KEEP_LOADED', list(''), 'models that the memory bound never unloads, as `model` or `project/model`'),
   requestsMax: key(
     'HEADRACE_SERVING_REQUESTS_MAX',
     int(1, 1_000_000, 1_000),

@@ -78,6 +78,14 @@ export class Telemetry {
     this.#lostEvents.inc();
   }
 
+  watchMemory(residentBytes: () => number): void {
+    const gauge = this.platform.gauge({
+      name: 'headrace_serving_models_bytes',
+      help: 'Resident memory of all loaded versions, as their trials measured',
+    });
+    Object.assign(gauge, { collect: () => gauge.set(residentBytes()) });
+  }
+
   /** Gauges that read the live objects when Prometheus asks. */
   watch(admission: Admission, account: LogAccount, statistics: StatisticsBook, shadows: ShadowBook): void {
     for (const metric of [...statisticsMetrics(statistics), ...shadowMetrics(shadows)]) this.platform.collected(metric);

@@ -62,6 +62,7 @@ export async function openVersion(
       lookup,
       missingFeatures,
       defaults: defaultsOf(description, plan),
+      residentBytes: trial.residentBytes,
     };
   } catch (error) {
     session.release();

@@ -27,6 +27,8 @@ export interface LoadedParts<J extends LaneJob> {
   readonly missingFeatures: 'null' | 'default' | 'refuse';
   /** Stand for features that are missing or past their age; empty but for `default`. */
   readonly defaults: readonly FeatureDefault[];
+  /** Resident memory that it takes, as its trial measured; 0 = unknown. */
+  readonly residentBytes?: number;
 }
 
 /**
