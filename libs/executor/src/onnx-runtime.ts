@@ -86,12 +86,19 @@ function openDirect(bytes: Uint8Array, native: NativeBinding): OnnxSession {
 
 async function openPublic(bytes: Uint8Array): Promise<OnnxSession> {
   const session = await InferenceSession.create(bytes, SESSION_OPTIONS);
+  const running = new Set<Promise<unknown>>();
   return {
     kind: 'public',
     inputs: session.inputMetadata.map(fromPublic),
     outputs: session.outputMetadata.map(fromPublic),
-    run: async (feeds, output) => (await session.run(feeds, [output]))[output]!,
-    release: () => void session.release(),
+    run: (feeds, output) => {
+      const run = session.run(feeds, [output]).then((outputs) => outputs[output]!);
+      running.add(run);
+      const done = (): void => void running.delete(run);
+      run.then(done, done);
+      return run;
+    },
+    release: () => void Promise.allSettled(running).then(() => session.release()),
   };
 }
 

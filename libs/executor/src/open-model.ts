@@ -5,7 +5,7 @@ import type { InputPlan } from './input-plan.js';
 import type { ModelSession } from './model-session.js';
 import { OnnxModel } from './onnx-model.js';
 import { refuseOnnx } from './onnx-refusal.js';
-import { openOnnx } from './onnx-runtime.js';
+import { openOnnx, type OnnxSession } from './onnx-runtime.js';
 
 /** Batch sizes that are run once before the first request: kernels choose their way by shape. */
 const WARM_ROWS = [1, 2, 8, 32];
@@ -20,6 +20,8 @@ export interface ModelToOpen {
   readonly threshold: number;
   /** Most rows of one run. */
   readonly batchRowsMax: number;
+  /** Where it runs; default: in this process. */
+  readonly open?: (bytes: Uint8Array) => Promise<OnnxSession>;
 }
 
 /** @throws AppError ARTIFACT_REFUSED for what must not even be opened: external data, foreign operators, no ONNX. */
@@ -33,8 +35,8 @@ export function refuseBadOnnx(bytes: Uint8Array, name: string): void {
  * when a step refuses. The one way to a session, online and offline.
  * @throws AppError MODEL_LOAD_FAILED
  */
-export async function openModel({ name, bytes, plan, golden, threshold, batchRowsMax }: ModelToOpen): Promise<OnnxModel> {
-  const session = await openOnnx(bytes).catch((error: unknown) => {
+export async function openModel({ name, bytes, plan, golden, threshold, batchRowsMax, open = openOnnx }: ModelToOpen): Promise<OnnxModel> {
+  const session = await open(bytes).catch((error: unknown) => {
     throw new AppError('MODEL_LOAD_FAILED', `ONNX Runtime cannot open ${name}: ${messageOf(error)}`, { cause: error });
   });
   try {

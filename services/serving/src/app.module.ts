@@ -145,13 +145,15 @@ function app(config: Config): Provider[] {
       ) =>
         new ModelHost({
           routes,
-          open: (description, signal) => openVersion(description, artifacts, config.batchRowsMax, signal),
+          open: (description, signal) => openVersion(description, artifacts, config, signal),
+          memory: { budgetBytes: config.memoryMib * 2 ** 20, keep: config.keepLoaded },
           save: (routing) => file.write(routing),
           report: (change, cause) => {
             telemetry.rollout(change);
             rollouts.say(toEvent(change, config.instance), cause);
           },
           statistics,
+          moved: (model, failure) => telemetry.moved(model, failure),
           nowMs,
         }),
     },
@@ -179,7 +181,18 @@ function app(config: Config): Provider[] {
     },
     {
       provide: Predictor,
-      inject: [RouteFinder, Admission, RedisClient, PredictionLog, Telemetry, StatisticsBook, ShadowBook, RegistryFollower, Resources],
+      inject: [
+        RouteFinder,
+        Admission,
+        RedisClient,
+        PredictionLog,
+        Telemetry,
+        StatisticsBook,
+        ShadowBook,
+        RegistryFollower,
+        ModelHost,
+        Resources,
+      ],
       useFactory: (
         routes: RouteFinder,
         admission: Admission,
@@ -189,9 +202,11 @@ function app(config: Config): Provider[] {
         statistics: StatisticsBook,
         shadows: ShadowBook,
         follower: RegistryFollower,
+        host: ModelHost,
         resources: Resources,
       ) => {
         telemetry.watch(admission, log.account, statistics, shadows);
+        telemetry.watchMemory(() => host.residentBytes);
         const refreshViews = (projects: ReadonlySet<string>): Promise<boolean> => follower.refreshViews(projects);
         const predictor = new Predictor({
           routes,
@@ -202,11 +217,14 @@ function app(config: Config): Provider[] {
           unrouted: statistics.unrouted,
           shadows,
           lookedUp: (outcome) => telemetry.lookedUp(outcome),
+          inlineRunMs: config.inlineRunMs,
+          tooSlow: (model) => void host.moveToWorker(model),
           refreshViews,
           nowMs,
           after: (delayMs, ring) => void setTimeout(ring, delayMs),
         });
-        // Resources close in reverse order: the last answers go out, then the log that tells of them, then the connections.
+        // Resources close in reverse order: the last answers go out, then the models, then the log that tells of them, then the connections.
+        resources.add('models', { close: () => Promise.resolve(host.abandonAll()) });
         resources.add('predictor', { close: () => predictor.drain(config.shutdownTimeoutMs) });
         return predictor;
       },

@@ -28,6 +28,19 @@ export const configKeys = {
   artifactTimeoutMs: key('HEADRACE_SERVING_ARTIFACT_TIMEOUT_MS', int(100, 3_600_000, 120_000), 'longest download of an artefact', 'ms'),
   redisTimeoutMs: key('HEADRACE_SERVING_REDIS_TIMEOUT_MS', int(1, 10_000, 100), 'longest wait for online features', 'ms'),
   batchRowsMax: key('HEADRACE_SERVING_BATCH_ROWS', int(1, 4096, 128), 'most rows of one native run; a run blocks the event loop', 'rows'),
+  inlineRunMs: key(
+    'HEADRACE_SERVING_INLINE_RUN_MS',
+    z.coerce.number().min(0).max(60_000).default(2),
+    'longest run on the event loop: a version whose run of one row, or whose moving average, is longer runs in a process of its own',
+    'ms',
+  ),
+  memoryMib: key(
+    'HEADRACE_SERVING_MEMORY_MIB',
+    int(0, 16_777_216, 0),
+    'resident memory of all loaded versions of a process; beyond it the least recently used go and come back when they are asked for; 0 = no bound',
+    'MiB',
+  ),
+  keepLoaded: key('HEADRACE_SERVING_KEEP_LOADED', list(''), 'models that the memory bound never unloads, as `model` or `project/model`'),
   requestsMax: key(
     'HEADRACE_SERVING_REQUESTS_MAX',
     int(1, 1_000_000, 1_000),

@@ -1,3 +1,5 @@
+import type { AppError } from '@headrace/base/errors';
+import type { ServedModel } from './domain/predict-job.js';
 import { Log } from '@headrace/platform/log';
 import { Telemetry as PlatformTelemetry } from '@headrace/platform/telemetry';
 import { Injectable } from '@nestjs/common';
@@ -62,8 +64,26 @@ export class Telemetry {
     else this.log.info(`version ${step}`, fields);
   }
 
+  moved({ project, model, version, meanRunMs }: ServedModel, failure: AppError | undefined): void {
+    const fields = { project, model, version, meanRunMs };
+    if (failure)
+      this.log.warn('version is too slow for the event loop and could not be moved to a process of its own', {
+        ...fields,
+        error: failure.message,
+      });
+    else this.log.info('version is too slow for the event loop and runs in a process of its own now', fields);
+  }
+
   rolloutEventLost(): void {
     this.#lostEvents.inc();
+  }
+
+  watchMemory(residentBytes: () => number): void {
+    const gauge = this.platform.gauge({
+      name: 'headrace_serving_models_bytes',
+      help: 'Resident memory of all loaded versions, as their trials measured',
+    });
+    Object.assign(gauge, { collect: () => gauge.set(residentBytes()) });
   }
 
   /** Gauges that read the live objects when Prometheus asks. */

@@ -10,6 +10,8 @@ export interface RunnerCalls {
   refuse(job: PredictJob, error: AppError): void;
   /** Refuses a job that nobody waits for any more. A function of its own: it is handed on without a closure. */
   readonly isLate: (job: PredictJob) => boolean;
+  /** Runs of the version hold the event loop up for too long. */
+  tooSlow(model: ServedModel): void;
 }
 
 export interface RunnerTime {
@@ -17,6 +19,9 @@ export interface RunnerTime {
   nowMs(): number;
   after(delayMs: number, ring: () => void): void;
 }
+
+/** Batches of a version that runs elsewhere: one runs, one waits there. What comes meanwhile fills the next, so that it is a large one. */
+const BATCHES_AHEAD = 2;
 
 /** Runs what waits in the lanes, one native run for each version, and large requests slice by slice. */
 export class BatchRunner {
@@ -28,7 +33,12 @@ export class BatchRunner {
   readonly #sliced: PredictJob[] = [];
   #isSliceDue = false;
 
-  constructor(calls: RunnerCalls, time: RunnerTime) {
+  /** @param inlineRunMs longest mean run on the event loop, ms. */
+  constructor(
+    calls: RunnerCalls,
+    time: RunnerTime,
+    private readonly inlineRunMs: number,
+  ) {
     this.#calls = calls;
     this.#time = time;
   }
@@ -60,7 +70,8 @@ export class BatchRunner {
         nextMs = Math.min(nextMs, lane.dueAtMs);
         continue;
       }
-      if (lane) this.runLane(model);
+      // A session elsewhere that has enough takes what waits as soon as it has answered.
+      if (lane && lane.running < BATCHES_AHEAD) this.runLane(model);
       this.#busy.delete(model);
     }
     this.#ring(nextMs);
@@ -77,7 +88,8 @@ export class BatchRunner {
   }
 
   runLane(model: ServedModel): void {
-    const { lane, session } = model.parts;
+    const { parts } = model;
+    const { lane, session } = parts;
     lane.sift(this.#calls.isLate);
     if (lane.waitingRows === 0) return;
     const batch = lane.take();
@@ -86,15 +98,23 @@ export class BatchRunner {
     try {
       scores = session.run(batch.block, 0, batch.rows);
     } catch (error) {
-      this.#runAlone(model, batch, error);
+      void this.#runAlone(model, batch, error);
       return;
     }
     if (scores instanceof Promise) {
-      scores.then(
-        (ready) => this.#finish(model, batch, ready, startedAt),
-        (error: unknown) => this.#failBatch(model, batch, error),
-      );
-    } else this.#finish(model, batch, scores, startedAt);
+      scores
+        .then(
+          (ready) => this.#finish(model, batch, ready, startedAt),
+          (error: unknown) => this.#runAlone(model, batch, error),
+        )
+        .then(() => {
+          if (model.pins > 0) this.runLane(model);
+        }, rethrowLater);
+    } else {
+      this.#finish(model, batch, scores, startedAt);
+      model.meanRunMs += (performance.now() - startedAt - model.meanRunMs) / 32;
+      if (parts.inWorker && model.meanRunMs > this.inlineRunMs) this.#calls.tooSlow(model);
+    }
   }
 
   #finish(model: ServedModel, batch: Batch<PredictJob>, scores: Float32Array, startedAt: number): void {
@@ -108,16 +128,18 @@ export class BatchRunner {
   }
 
   /** One request that the runtime refuses must not fail its neighbours: each runs again, alone. */
-  #runAlone(model: ServedModel, batch: Batch<PredictJob>, cause: unknown): void {
-    if (batch.jobs.length === 1) return this.#failBatch(model, batch, cause);
+  async #runAlone(model: ServedModel, batch: Batch<PredictJob>, cause: unknown): Promise<void> {
+    // An AppError is nobody's row: the session itself is away.
+    if (batch.jobs.length === 1 || cause instanceof AppError) return this.#failBatch(model, batch, cause);
     const { session, lane } = model.parts;
     for (const job of batch.jobs) {
       try {
         const startedAt = performance.now();
-        const scores = session.run(batch.block, job.firstRow, job.rows);
+        const answer = session.run(batch.block, job.firstRow, job.rows);
+        // Not awaited when it is there: the session's memory is good only until its next run.
+        const scores = answer instanceof Promise ? await answer : answer;
         model.statistics.ran(job.rows, (performance.now() - startedAt) / 1000);
         model.statistics.queue.observe((startedAt - job.startedAtMs) / 1000);
-        if (scores instanceof Promise) throw new Error('the public API never throws synchronously');
         this.#calls.answer(job, batch.block, job.firstRow, scores, 0);
       } catch (error) {
         this.#calls.refuse(job, runFailed(model, error));
@@ -136,35 +158,53 @@ export class BatchRunner {
   #runSlices(): void {
     if (this.#isSliceDue || this.#sliced.length === 0) return;
     this.#isSliceDue = true;
-    setImmediate(() => void this.#runSlice());
+    setImmediate(() => this.#runSlice());
   }
 
-  async #runSlice(): Promise<void> {
-    const job = this.#sliced[0]!;
+  #runSlice(): void {
+    const job = this.#sliced.shift()!;
     const { session, lane } = job.loaded.parts;
     const rows = Math.min(lane.rowsMax, job.rows - job.rowsDone);
-    let failure: AppError | undefined;
+    const startedAt = performance.now();
     try {
-      const startedAt = performance.now();
       const answer = session.run(job.block!, job.rowsDone, rows);
-      // Not awaited when it is there: the session's memory is good only until its next run.
-      const scores = answer instanceof Promise ? await answer : answer;
-      job.scores!.set(scores.subarray(0, rows), job.rowsDone);
-      job.loaded.statistics.ran(rows, (performance.now() - startedAt) / 1000);
-      if (job.rowsDone === 0) job.loaded.statistics.queue.observe((startedAt - job.startedAtMs) / 1000);
-      job.rowsDone += rows;
+      if (answer instanceof Promise) {
+        // Its next slice stands behind those of others, which need not wait for a slow model.
+        answer
+          .then(
+            (scores) => this.#sliceRan(job, rows, scores, startedAt) && this.#sliced.push(job),
+            (error: unknown) => this.#calls.refuse(job, runFailed(job.loaded, error)),
+          )
+          .then(() => this.#runSlices(), rethrowLater);
+      } else if (this.#sliceRan(job, rows, answer, startedAt)) this.#sliced.unshift(job);
     } catch (error) {
-      failure = runFailed(job.loaded, error);
+      this.#calls.refuse(job, runFailed(job.loaded, error));
     }
-    const isDone = failure !== undefined || job.rowsDone === job.rows;
-    if (failure) this.#calls.refuse(job, failure);
-    else if (isDone) this.#calls.answer(job, job.block!, 0, job.scores!, 0);
-    if (isDone || this.#calls.isLate(job)) this.#sliced.shift();
     this.#isSliceDue = false;
     this.#runSlices();
   }
+
+  /** @returns whether there is more to run. */
+  #sliceRan(job: PredictJob, rows: number, scores: Float32Array, startedAt: number): boolean {
+    const { statistics } = job.loaded;
+    job.scores!.set(scores.subarray(0, rows), job.rowsDone);
+    statistics.ran(rows, (performance.now() - startedAt) / 1000);
+    if (job.rowsDone === 0) statistics.queue.observe((startedAt - job.startedAtMs) / 1000);
+    job.rowsDone += rows;
+    if (job.rowsDone < job.rows) return !this.#calls.isLate(job);
+    this.#calls.answer(job, job.block!, 0, job.scores!, 0);
+    return false;
+  }
+}
+
+/** A defect of ours must end the process with its reason, as any uncaught one does. */
+function rethrowLater(error: unknown): void {
+  process.nextTick(() => {
+    throw error;
+  });
 }
 
 function runFailed(model: ServedModel, cause: unknown): AppError {
+  if (cause instanceof AppError) return cause;
   return new AppError('INTERNAL', `${nameOf(model)} failed to run; the log of the server holds the cause`, { cause });
 }

@@ -141,7 +141,7 @@ export class RegistryFollower implements Background {
 
   async #serve(definition: RegisteredModel, version: number, cause: Cause | undefined): Promise<void> {
     const { project, name } = definition;
-    if (this.#host.championOf(project, name)?.version === version) return;
+    if (this.#host.hasChampion(project, name, version)) return;
     try {
       const registered = await this.#registry.getVersion(project, name, version);
       refuseUnblessed(registered);

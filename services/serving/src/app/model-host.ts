@@ -1,9 +1,12 @@
 import { AppError, toAppError } from '@headrace/base/errors';
+import type { ModelSession } from '@headrace/executor/model-session';
 import type { Cause } from '@headrace/platform/kafka/cause';
 import { mergeViews } from '../domain/entity-lookup.js';
+import type { LoadState } from '../domain/load-state.js';
 import { LoadedModel, type LoadedParts } from '../domain/loaded-model.js';
 import { ModelStatistics, type StatisticsBook } from '../domain/model-statistics.js';
 import type { PredictJob, ServedModel } from '../domain/predict-job.js';
+import { chooseLeavers } from '../domain/memory-budget.js';
 import { checkPolicy, describePolicy, versionsIn, type RoutePolicy } from '../domain/route-policy.js';
 import type { ModelRoutes } from '../domain/routing-table.js';
 import { nameOf, type VersionDescription, type ViewSchema } from '../domain/version-description.js';
@@ -15,13 +18,18 @@ import type { RouteFinder } from './route-finder.js';
 const PINNED_MAX = 4;
 /** Failed loads that are remembered for ListLoaded. */
 const FAILED_MAX = 20;
+/** A sleeping version that could not be loaded is tried again by a request after this time. */
+const WAKE_AGAIN_MS = 1_000;
 
 export interface HostDependencies {
   readonly routes: RouteFinder;
   readonly open: (description: VersionDescription, signal: AbortSignal) => Promise<LoadedParts<PredictJob>>;
+  readonly memory: { readonly budgetBytes: number; readonly keep: readonly string[] };
   readonly save: (routing: SavedRouting) => Promise<void>;
   readonly report: (change: RolloutStep, cause: Cause | undefined) => void;
   readonly statistics: StatisticsBook;
+  /** The version runs in a process of its own from now on, or could not be moved there. */
+  readonly moved: (model: ServedModel, failure: AppError | undefined) => void;
   readonly nowMs: () => number;
 }
 
@@ -45,9 +53,12 @@ export class ModelHost {
   readonly #pinned = new Set<ServedModel>();
   readonly #turns = new Map<string, Promise<unknown>>();
   readonly #closing = new AbortController();
+  /** Champions that left for want of memory; in the routing again when they are asked for. */
+  readonly #asleep = new Map<string, Sleeper>();
 
   constructor(dependencies: HostDependencies) {
     this.#deps = dependencies;
+    dependencies.routes.missing = (project, model, version) => this.#wake(project, model, version);
   }
 
   /** Loaded, loading, draining and lately failed versions; '' = of all projects. */
@@ -76,6 +87,16 @@ export class ModelHost {
     return this.championOf(model.project, model.model) === model;
   }
 
+  /** Whether the version is the champion here, be it loaded or asleep. */
+  hasChampion(project: string, model: string, version: number): boolean {
+    return (this.championOf(project, model) ?? this.#asleep.get(`${project}/${model}`)?.model)?.version === version;
+  }
+
+  /** Of all versions that are loaded, as their trials measured. */
+  get residentBytes(): number {
+    return [...this.#held.keys()].reduce((sum, model) => sum + residentBytesOf(model), 0);
+  }
+
   /** The version answers from now on, and the former champion ends with its last request. Done at once when it is champion already. */
   serveChampion(description: VersionDescription, cause?: Cause): Promise<void> {
     return this.#inTurn(description, async () => {
@@ -88,11 +109,16 @@ export class ModelHost {
       const next = this.#deps.routes.table.routesOf(project, model)?.versions.get(version) ?? (await this.#load(description, cause));
       const table = this.#deps.routes.table.withChampion(next);
       if (next.state === 'standby') next.step('routed');
+      const sleeper = this.#asleep.get(`${project}/${model}`);
+      this.#asleep.delete(`${project}/${model}`);
+      if (sleeper) this.#held.delete(sleeper.model);
+      const step = sleeper?.model.version === version ? 'loaded' : 'swapped';
       // The swap: one assignment. Requests that were routed before it hold their version by a pin.
       this.#deps.routes.table = previous && !this.#pinned.has(previous) ? table.without(previous) : table;
       const seconds = (performance.now() - startedAt) / 1000;
-      this.#deps.report({ step: 'swapped', model: next, previousVersion: previous?.version ?? 0, detail: '', seconds }, cause);
+      this.#deps.report({ step, model: next, previousVersion: previous?.version ?? 0, detail: '', seconds }, cause);
       if (previous && !this.#pinned.has(previous)) this.#retire(previous, cause);
+      this.#makeRoom(next);
       await this.#save();
     });
   }
@@ -108,6 +134,7 @@ export class ModelHost {
         this.#deps.routes.table = this.#deps.routes.table.withPinned(model);
         this.#deps.report({ step: 'loaded', model, previousVersion: 0, detail: '' }, undefined);
         this.#evictPinned(model);
+        this.#makeRoom(model);
       }
       await this.#save();
       return model;
@@ -147,6 +174,24 @@ export class ModelHost {
     for (const description of saved.pinned) await this.loadPinned(description).catch(ignoreReported);
   }
 
+  /** The version answers on, from a process of its own as soon as that is ready. One that cannot be moved stays where it is. */
+  async moveToWorker(model: ServedModel): Promise<void> {
+    if (model.state !== 'loaded' || !model.parts.inWorker) return;
+    const open = model.parts.inWorker;
+    model.parts.inWorker = undefined;
+    let session: ModelSession;
+    try {
+      session = await open();
+    } catch (thrown) {
+      return this.#deps.moved(model, toAppError(thrown));
+    }
+    if (this.#closing.signal.aborted || (model.state as LoadState) !== 'loaded') return session.release();
+    const old = model.parts.session;
+    model.parts.session = session;
+    old.release();
+    this.#deps.moved(model, undefined);
+  }
+
   /** Views that any version of the project was loaded with, former layouts among them. */
   viewsOf(project: string): ViewSchema[] {
     return [...this.#held.values()].flatMap((description) => (description?.project === project ? description.views : []));
@@ -176,6 +221,11 @@ export class ModelHost {
   close(): Promise<unknown> {
     this.#closing.abort(new AppError('CANCELLED', 'the process is shutting down'));
     return Promise.allSettled(this.#turns.values());
+  }
+
+  /** After the last answer of the process: processes of models that run elsewhere end here. */
+  abandonAll(): void {
+    for (const model of this.#held.keys()) model.abandon();
   }
 
   async #load(description: VersionDescription, cause: Cause | undefined): Promise<ServedModel> {
@@ -220,6 +270,54 @@ export class ModelHost {
     );
   }
 
+  /** Past the budget the least recently used champions leave that have no request inside. They stay listed, as unloaded. */
+  #makeRoom(newest: ServedModel): void {
+    const { budgetBytes, keep } = this.#deps.memory;
+    if (budgetBytes === 0) return;
+    const tenants = [...this.#held.keys()].map((model) => ({
+      model,
+      bytes: residentBytesOf(model),
+      usedAtMs: Math.max(model.loadedAtMs, model.statistics.lastAnsweredAtMs),
+      mayLeave:
+        model !== newest &&
+        model.state === 'loaded' &&
+        model.pins === 0 &&
+        this.isChampion(model) &&
+        !this.#pinned.has(model) &&
+        // Its arms and its shadow stay, and the champion with them.
+        versionsIn(this.routesOf(model.project, model.model).policy).length === 0 &&
+        // A load or a swap of the model is under way, and counts on what it found.
+        !this.#turns.has(`${model.project}/${model.model}`) &&
+        !keep.includes(model.model) &&
+        !keep.includes(`${model.project}/${model.model}`),
+    }));
+    for (const model of chooseLeavers(tenants, budgetBytes)) {
+      this.#deps.routes.table = this.#deps.routes.table.without(model);
+      this.#asleep.set(`${model.project}/${model.model}`, { model, isWaking: false, notBeforeMs: 0 });
+      model.retire(() => this.#deps.report({ step: 'unloaded', model, previousVersion: 0, detail: 'memory budget' }, undefined));
+    }
+  }
+
+  /** A request found no version. One that sleeps is loaded, and the caller is told to come again; it is not made to wait, as it holds a turn of all. */
+  #wake(project: string, name: string, version: number): AppError | undefined {
+    const sleeper = this.#asleep.get(`${project}/${name}`);
+    const description = sleeper && this.#held.get(sleeper.model);
+    if (!sleeper || !description || (version !== 0 && version !== description.version)) return undefined;
+    if (!sleeper.isWaking && this.#deps.nowMs() >= sleeper.notBeforeMs) {
+      sleeper.isWaking = true;
+      this.serveChampion(description).catch((error: unknown) => {
+        ignoreReported(error);
+        sleeper.isWaking = false;
+        sleeper.notBeforeMs = this.#deps.nowMs() + WAKE_AGAIN_MS;
+      });
+    }
+    return new AppError(
+      'DEPENDENCY_UNAVAILABLE',
+      `${nameOf(sleeper.model)} was unloaded for want of memory and is being loaded again; try again in a moment`,
+      { details: { dependency: 'model memory', model: name } },
+    );
+  }
+
   #retire(model: ServedModel, cause: Cause | undefined): void {
     model.retire(() => {
       this.#held.delete(model);
@@ -257,8 +355,9 @@ export class ModelHost {
     const champions: VersionDescription[] = [];
     const pinned: VersionDescription[] = [];
     for (const [model, description] of this.#held) {
-      if (!description || model.state !== 'loaded') continue;
-      if (this.isChampion(model)) champions.push(description);
+      const isAsleep = this.#asleep.get(`${model.project}/${model.model}`)?.model === model;
+      if (!description || (model.state !== 'loaded' && !isAsleep)) continue;
+      if (isAsleep || this.isChampion(model)) champions.push(description);
       else if (this.#pinned.has(model)) pinned.push(description);
     }
     return this.#deps.save({ champions, pinned, routes: this.#deps.routes.table.listPolicies() });
@@ -275,6 +374,17 @@ export class ModelHost {
     this.#turns.set(name, settled);
     return turn;
   }
+}
+
+interface Sleeper {
+  readonly model: ServedModel;
+  isWaking: boolean;
+  /** After a load that failed, ms since the epoch. */
+  notBeforeMs: number;
+}
+
+function residentBytesOf(model: ServedModel): number {
+  return model.state === 'standby' || model.state === 'loaded' ? (model.parts.residentBytes ?? 0) : 0;
 }
 
 /** The views that a version's signature refers to. */

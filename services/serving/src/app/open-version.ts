@@ -2,7 +2,9 @@ import { AppError } from '@headrace/base/errors';
 import { parseGoldenRows } from '@headrace/executor/golden-rows';
 import { compileInputPlan, type InputPlan } from '@headrace/executor/input-plan';
 import { ONNXRUNTIME_VERSION } from '@headrace/executor/onnx-runtime';
+import type { OnnxModel } from '@headrace/executor/onnx-model';
 import { openModel, refuseBadOnnx } from '@headrace/executor/open-model';
+import { openOnnxInWorker } from '@headrace/executor/worker-onnx';
 import { BatchLane } from '../domain/batch-lane.js';
 import { EntityLookup } from '../domain/entity-lookup.js';
 import type { FeatureDefault, LoadedParts } from '../domain/loaded-model.js';
@@ -10,6 +12,13 @@ import type { PredictJob } from '../domain/predict-job.js';
 import { nameOf, type VersionDescription } from '../domain/version-description.js';
 import type { ArtifactCache } from '../io/artifact-cache.js';
 import { trialLoad } from '../io/trial-load.js';
+
+export interface RunLimits {
+  /** Rows of one run. */
+  readonly batchRowsMax: number;
+  /** A version whose runs take longer runs in a process of its own, ms. */
+  readonly inlineRunMs: number;
+}
 
 /**
  * Artefact -> a session that may serve: hash verified by the cache, inspected, opened first in a child process, fitted to its
@@ -19,7 +28,7 @@ import { trialLoad } from '../io/trial-load.js';
 export async function openVersion(
   description: VersionDescription,
   artifacts: ArtifactCache,
-  batchRowsMax: number,
+  { batchRowsMax, inlineRunMs: inlineRunMsMax }: RunLimits,
   signal: AbortSignal,
 ): Promise<LoadedParts<PredictJob>> {
   const name = nameOf(description);
@@ -28,19 +37,33 @@ export async function openVersion(
   const golden = parseGoldenRows(description.golden, name);
   const bytes = await artifacts.read(description.project, artifactSha256, signal);
   refuseBadOnnx(bytes, name);
-  if (!(await artifacts.isProven(artifactSha256, ONNXRUNTIME_VERSION))) {
-    await trialLoad(artifacts.pathOf(artifactSha256), name);
-    await artifacts.markProven(artifactSha256, ONNXRUNTIME_VERSION);
+  const file = { path: artifacts.pathOf(artifactSha256), sha256: artifactSha256 };
+  let trial = await artifacts.proofOf(artifactSha256, ONNXRUNTIME_VERSION);
+  if (!trial) {
+    trial = await trialLoad(file.path, name);
+    await artifacts.markProven(artifactSha256, ONNXRUNTIME_VERSION, trial);
   }
   signal.throwIfAborted();
   // float32, as the graph compares.
   const threshold = Math.fround(signature.threshold);
-  const session = await openModel({ name, bytes, plan, golden, threshold, batchRowsMax });
+  const inWorker = (): Promise<OnnxModel> =>
+    openModel({ name, bytes, plan, golden, threshold, batchRowsMax, open: () => openOnnxInWorker(file) });
+  const isSlow = trial.rowMs > inlineRunMsMax;
+  const session = isSlow ? await inWorker() : await openModel({ name, bytes, plan, golden, threshold, batchRowsMax });
   try {
     const lookup = lookupOf(description, plan);
     const { missingFeatures, batchDelayMs } = description;
-    const defaults = defaultsOf(description, plan);
-    return { session, lane: new BatchLane(plan, batchRowsMax, batchDelayMs), plan, threshold, lookup, missingFeatures, defaults };
+    return {
+      session,
+      inWorker: isSlow ? undefined : inWorker,
+      lane: new BatchLane(plan, batchRowsMax, batchDelayMs),
+      plan,
+      threshold,
+      lookup,
+      missingFeatures,
+      defaults: defaultsOf(description, plan),
+      residentBytes: trial.residentBytes,
+    };
   } catch (error) {
     session.release();
     throw error;

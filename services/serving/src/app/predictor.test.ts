@@ -1,7 +1,7 @@
 import { encodePredictRequest, type PredictRequestInput } from '@headrace/codec/predict-request';
 import { decodePredictResponse } from '@headrace/codec/predict-response';
 import { ProtoWriter } from '@headrace/codec/writer';
-import type { AppError } from '@headrace/base/errors';
+import { AppError } from '@headrace/base/errors';
 import { readFileSync } from 'node:fs';
 import { FakeClock } from '@headrace/testkit/fake-clock';
 import { describe, expect, it } from 'vitest';
@@ -46,6 +46,29 @@ class SumSession implements ModelSession {
 
   release(): void {
     this.released++;
+  }
+}
+
+/** Answers when the test says so, as a model in a process of its own does. */
+class RemoteSession implements ModelSession {
+  readonly runs: number[] = [];
+  readonly #waiting: { readonly scores: Float32Array; resolve(scores: Float32Array): void; reject(error: Error): void }[] = [];
+
+  run(block: FeatureBlock, firstRow: number, rows: number): Promise<Float32Array> {
+    this.runs.push(rows);
+    const scores = new Float32Array(block.numbers.slice(firstRow * 3, (firstRow + rows) * 3).filter((_, i) => i % 3 === 0));
+    return new Promise((resolve, reject) => this.#waiting.push({ scores, resolve, reject }));
+  }
+
+  async next(failure?: Error): Promise<void> {
+    const { scores, resolve, reject } = this.#waiting.shift()!;
+    if (failure) reject(failure);
+    else resolve(scores);
+    await new Promise((done) => setImmediate(done));
+  }
+
+  release(): void {
+    return undefined;
   }
 }
 
@@ -105,6 +128,7 @@ function setUp(session: ModelSession, requestsMax = 100, delayMs = 0) {
   const model = standing(session, 'm', 1, delayMs);
   routes.table = RoutingTable.empty<ServedModel>().withChampion(model);
   const ignore = (): undefined => undefined;
+  const tooSlow: ServedModel[] = [];
   const predictor = new Predictor({
     routes,
     admission: new Admission(requestsMax, 10_000),
@@ -117,6 +141,8 @@ function setUp(session: ModelSession, requestsMax = 100, delayMs = 0) {
     unrouted: new ModelStatistics('', '', 0),
     shadows,
     lookedUp: ignore,
+    inlineRunMs: 2,
+    tooSlow: (slow) => tooSlow.push(slow),
     refreshViews: () => Promise.resolve(false),
     nowMs: () => clock.nowMs(),
     after: (delayMs, ring) => void timers.push({ atMs: clock.nowMs() + delayMs, ring }),
@@ -131,7 +157,7 @@ function setUp(session: ModelSession, requestsMax = 100, delayMs = 0) {
     // The transport's buffer is not ours after the call.
     bytes.fill(0xff);
   };
-  return { predictor, routes, model, replies, submit, shadows, logged, clock, advance };
+  return { predictor, routes, model, replies, submit, shadows, logged, clock, advance, tooSlow };
 }
 
 const scoresOf = (answer: ReturnType<typeof decodePredictResponse> | AppError | undefined): number[] =>
@@ -203,6 +229,81 @@ describe('predictor', () => {
     await predictor.drain(1_000);
     expect(replies.answers.get(0)).toMatchObject({ code: 'CANCELLED' });
     expect(session.runs.length).toBeLessThan(13);
+  });
+
+  it('keeps two runs in a remote session, and lets what comes meanwhile fill one batch', async () => {
+    const session = new RemoteSession();
+    const { predictor, replies, submit } = setUp(session);
+    for (let i = 0; i < 7; i++) {
+      submit(i, [i, 0, 0]);
+      predictor.tick();
+    }
+    expect(session.runs).toEqual([1, 1]);
+    await session.next();
+    expect(session.runs).toEqual([1, 1, 5]);
+    await session.next();
+    await session.next();
+    for (let i = 0; i < 7; i++) expect(scoresOf(replies.answers.get(i))).toEqual([i]);
+    expect(predictor.inFlight).toBe(0);
+  });
+
+  it('does not run for callers that went while they waited for a remote session', async () => {
+    const session = new RemoteSession();
+    const { predictor, replies, submit } = setUp(session);
+    for (let i = 0; i < 5; i++) {
+      submit(i, [i, 0, 0]);
+      predictor.tick();
+    }
+    replies.gone.add(3);
+    replies.gone.add(4);
+    replies.gone.add(2);
+    await session.next();
+    await session.next();
+    expect(session.runs).toEqual([1, 1]);
+    for (const i of [2, 3, 4]) expect(replies.answers.get(i)).toMatchObject({ code: 'CANCELLED' });
+    expect(predictor.inFlight).toBe(0);
+  });
+
+  it('runs the requests of a batch that a remote session refuses one by one, and none when the session itself is away', async () => {
+    const session = new RemoteSession();
+    const { predictor, replies, submit } = setUp(session);
+    submit(0, [1, 0, 0]);
+    submit(1, [2, 0, 0]);
+    predictor.tick();
+    await session.next(new Error('the runtime refuses a row'));
+    await session.next();
+    await session.next(new Error('the runtime refuses this row'));
+    expect(scoresOf(replies.answers.get(0))).toEqual([1]);
+    expect(replies.answers.get(1)).toMatchObject({ code: 'INTERNAL' });
+    submit(2, [1, 0, 0]);
+    submit(3, [2, 0, 0]);
+    predictor.tick();
+    await session.next(new AppError('DEPENDENCY_UNAVAILABLE', 'the worker died twice'));
+    expect(session.runs).toEqual([2, 1, 1, 2]);
+    for (const i of [2, 3]) expect(replies.answers.get(i)).toMatchObject({ code: 'DEPENDENCY_UNAVAILABLE' });
+  });
+
+  it('names a version whose runs hold the event loop up, by their moving average and as long as it can be moved', () => {
+    const session = new SumSession();
+    const run = session.run.bind(session);
+    session.run = (block, firstRow, rows) => {
+      const end = performance.now() + 8;
+      while (performance.now() < end);
+      return run(block, firstRow, rows);
+    };
+    const { predictor, model, submit, tooSlow } = setUp(session);
+    const ask = (from: number): void => {
+      for (let i = from; i < from + 20; i++) {
+        submit(i, [1, 0, 0]);
+        predictor.tick();
+      }
+    };
+    ask(0);
+    expect(tooSlow).toEqual([]);
+    model.parts.inWorker = () => Promise.resolve(session);
+    submit(100, [1, 0, 0]);
+    predictor.tick();
+    expect(tooSlow).toEqual([model]);
   });
 
   it.each([true, false])('answers the same through the direct binding and through the public API (direct: %s)', async (isDirect) => {

@@ -27,6 +27,8 @@ export interface FoundRoute {
  */
 export class RouteFinder {
   #table: RoutingTable<ServedModel> = RoutingTable.empty();
+  /** Asked before a request is refused because no version is there: why else it cannot be answered now. */
+  missing: (project: string, model: string, version: number) => AppError | undefined = () => undefined;
   #lastRoutes: ModelRoutes<ServedModel> | undefined;
   #lastProject = new Uint8Array(0);
   #lastModel = new Uint8Array(0);
@@ -78,7 +80,7 @@ export class RouteFinder {
   }
 
   #is(model: ServedModel | undefined, arm: string, view: PredictRequestView, version: number): FoundRoute {
-    if (!model) throw notThere(view, version);
+    if (!model) throw this.missing(view.project || DEFAULT_PROJECT, view.model, version) ?? notThere(view, version);
     this.#found.model = model;
     this.#found.arm = arm;
     return this.#found;
@@ -98,10 +100,11 @@ export class RouteFinder {
     if (view.model === '') throw new AppError('REQUEST_INVALID', '`model` is empty; name the model');
     const routes = this.#table.routesOf(view.project || DEFAULT_PROJECT, view.model);
     if (!routes)
-      throw new AppError(
-        'MODEL_NOT_LOADED',
-        `no version of model ${view.model} is served here (project ${view.project || DEFAULT_PROJECT})`,
-        { details: { model: view.model } },
+      throw (
+        this.missing(view.project || DEFAULT_PROJECT, view.model, view.version) ??
+        new AppError('MODEL_NOT_LOADED', `no version of model ${view.model} is served here (project ${view.project || DEFAULT_PROJECT})`, {
+          details: { model: view.model },
+        })
       );
     this.#lastRoutes = routes;
     this.#lastProject = copyOf(view.bytes, view.projectStart, view.projectEnd);

@@ -27,6 +27,8 @@ export class BatchLane<J extends LaneJob> {
   #open: Batch<J>;
   #spare: Batch<J> | undefined;
   #dueAtMs = Infinity;
+  /** Batches that were taken and have not come back. */
+  running = 0;
 
   constructor(
     private readonly plan: InputPlan,
@@ -85,6 +87,7 @@ export class BatchLane<J extends LaneJob> {
 
   /** Hands the batch over and opens the next, so that a run that has not ended yet never shares memory with new rows. */
   take(): Batch<J> {
+    this.running++;
     const batch = this.#open;
     this.#open = this.#spare ?? this.#newBatch();
     this.#spare = undefined;
@@ -94,6 +97,7 @@ export class BatchLane<J extends LaneJob> {
 
   /** Gives a finished batch back for reuse. */
   recycle(batch: Batch<J>): void {
+    this.running--;
     batch.jobs.length = 0;
     batch.rows = 0;
     this.#spare = batch;

@@ -14,7 +14,10 @@ export interface FeatureDefault {
 
 /** The parts of a version that can answer; present from `standby` to `draining`. */
 export interface LoadedParts<J extends LaneJob> {
-  readonly session: ModelSession;
+  /** Replaced while it serves when its runs prove too slow for the event loop. */
+  session: ModelSession;
+  /** Opens the same session in a process of its own; undefined when it is there already, or being opened. */
+  inWorker?: (() => Promise<ModelSession>) | undefined;
   readonly lane: BatchLane<J>;
   readonly plan: InputPlan;
   /** A score at or above it is label 1. */
@@ -24,6 +27,8 @@ export interface LoadedParts<J extends LaneJob> {
   readonly missingFeatures: 'null' | 'default' | 'refuse';
   /** Stand for features that are missing or past their age; empty but for `default`. */
   readonly defaults: readonly FeatureDefault[];
+  /** Resident memory that it takes, as its trial measured; 0 = unknown. */
+  readonly residentBytes?: number;
 }
 
 /**
@@ -35,6 +40,8 @@ export class LoadedModel<J extends LaneJob> implements RoutedVersion {
   failure = '';
   loadedAtMs = 0;
   pins = 0;
+  /** Moving average over some 32 runs on the event loop, ms. */
+  meanRunMs = 0;
   #parts: LoadedParts<J> | undefined;
   #onDrained: (() => void) | undefined;
 
@@ -81,6 +88,11 @@ export class LoadedModel<J extends LaneJob> implements RoutedVersion {
     this.#onDrained = onDrained;
     if (this.state === 'unloaded') onDrained();
     else if (this.pins === 0) this.#end();
+  }
+
+  /** The process ends: the session goes, whatever the state. */
+  abandon(): void {
+    this.#drop();
   }
 
   #end(): void {

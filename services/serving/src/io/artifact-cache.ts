@@ -1,9 +1,10 @@
 import { AppError, messageOf } from '@headrace/base/errors';
 import { SHA256_PATTERN } from '@headrace/base/ids';
 import { createHash } from 'node:crypto';
-import { mkdir, readFile, stat, writeFile } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { writeAtomically } from './atomic-file.js';
+import { parseTrialRecord, type TrialRecord } from './trial-load.js';
 
 export interface ArtifactSource {
   /** @throws AppError ARTIFACT_UNKNOWN, DEPENDENCY_UNAVAILABLE */
@@ -41,14 +42,14 @@ export class ArtifactCache {
     return fetched;
   }
 
-  /** Whether the artefact already survived a trial with this runtime on this machine. */
-  async isProven(sha256: string, runtime: string): Promise<boolean> {
-    return (await stat(this.#proof(sha256, runtime)).catch(() => undefined)) !== undefined;
+  /** What the trial of the artefact with this runtime found, on this machine; undefined = there was none yet, or its record cannot be read. */
+  async proofOf(sha256: string, runtime: string): Promise<TrialRecord | undefined> {
+    const text = await readFile(this.#proof(sha256, runtime), 'utf8').catch(() => '');
+    return parseTrialRecord(text);
   }
 
-  async markProven(sha256: string, runtime: string): Promise<void> {
-    await mkdir(this.folder, { recursive: true });
-    await writeFile(this.#proof(sha256, runtime), '');
+  async markProven(sha256: string, runtime: string, record: TrialRecord): Promise<void> {
+    await writeAtomically(this.#proof(sha256, runtime), JSON.stringify(record));
   }
 
   #proof(sha256: string, runtime: string): string {

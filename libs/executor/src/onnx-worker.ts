@@ -1,0 +1,46 @@
+/**
+ * Runs one model in a process of its own, for a parent whose event loop must not wait for it: `onnx-worker PATH SHA256`. Opens the file by the
+ * same code as the parent would, then answers runs in the order in which they came. Ends with its parent.
+ */
+import { messageOf } from '@headrace/base/errors';
+import { createHash } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { Tensor } from 'onnxruntime-node';
+import { openOnnx, type OnnxSession } from './onnx-runtime.js';
+import type { FromWorker, SentTensor, ToWorker } from './worker-messages.js';
+
+const [path = '', sha256 = ''] = process.argv.slice(2);
+
+process.once('disconnect', () => process.exit(0));
+const session = await open();
+process.on('message', (message: ToWorker) => void run(message));
+say({ kind: 'opened', inputs: session.inputs, outputs: session.outputs });
+
+async function open(): Promise<OnnxSession> {
+  try {
+    const bytes = readFileSync(path);
+    // The parent verified its own bytes; the file may have changed since.
+    if (createHash('sha256').update(bytes).digest('hex') !== sha256) throw new Error(`the file of artefact ${sha256} holds something else`);
+    return await openOnnx(bytes);
+  } catch (error) {
+    await new Promise((resolve) => process.send!({ kind: 'refused', error: messageOf(error) } satisfies FromWorker, resolve));
+    process.exit(1);
+  }
+}
+
+async function run({ id, feeds, output }: ToWorker): Promise<void> {
+  try {
+    const tensors = Object.fromEntries(
+      feeds.map(([name, type, dims, data]) => [name, new Tensor(type as 'float32', data as Float32Array, dims)]),
+    );
+    const { type, dims, data } = await session.run(tensors, output);
+    const sent: SentTensor = [output, type, dims, data];
+    say({ kind: 'ran', id, output: sent });
+  } catch (error) {
+    say({ kind: 'failed', id, error: messageOf(error) });
+  }
+}
+
+function say(message: FromWorker): void {
+  process.send!(message);
+}

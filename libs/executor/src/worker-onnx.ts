@@ -1,0 +1,163 @@
+import { AppError } from '@headrace/base/errors';
+import { fork, type ChildProcess } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+import { Tensor } from 'onnxruntime-node';
+import type { OnnxSession, OnnxTensorInfo } from './onnx-runtime.js';
+import type { FromWorker, SentTensor, ToWorker } from './worker-messages.js';
+
+/** A worker that opens its model takes no longer; a real model of 100 MB opens in a few seconds. */
+const OPEN_TIMEOUT_MS = 60_000;
+/** Runs that were in a worker when it died are tried in the next one, once. */
+const TRIES = 2;
+/** Between a worker that died and the next one: doubled for each that dies without having answered. */
+const RESTART = { firstMs: 50, longestMs: 5_000, inARowMax: 4 };
+
+interface Run {
+  readonly message: ToWorker;
+  tries: number;
+  readonly resolve: (tensor: Tensor) => void;
+  readonly reject: (error: Error) => void;
+}
+
+/** The file of an artefact and its hash. */
+export interface ArtifactFile {
+  readonly path: string;
+  readonly sha256: string;
+}
+
+/**
+ * The same session in a process of its own, by `fork`: the caller's event loop goes on while it runs, and a model that crashes takes nobody with
+ * it. Threads would not isolate: to end a busy one aborts the whole process (measured, ONNX Runtime 1.30.0).
+ * @throws Error what ONNX Runtime says of the file.
+ */
+export async function openOnnxInWorker(file: ArtifactFile): Promise<OnnxSession & { readonly pid: () => number }> {
+  const worker = new WorkerOnnx(file);
+  const { inputs, outputs } = await worker.open();
+  return {
+    kind: 'public',
+    inputs,
+    outputs,
+    run: (feeds, output) => worker.run(feeds, output),
+    release: () => worker.release(),
+    pid: () => worker.pid,
+  };
+}
+
+class WorkerOnnx {
+  #child: ChildProcess | undefined;
+  #isOpen = false;
+  #isReleased = false;
+  #deaths = 0;
+  #lastId = 0;
+  #timer: NodeJS.Timeout | undefined;
+  /** Sent or waiting for a worker, in order. */
+  readonly #runs = new Map<number, Run>();
+
+  constructor(private readonly file: ArtifactFile) {}
+
+  get pid(): number {
+    return this.#child?.pid ?? 0;
+  }
+
+  open(): Promise<{ inputs: readonly OnnxTensorInfo[]; outputs: readonly OnnxTensorInfo[] }> {
+    return new Promise((resolve, reject) => {
+      // Tests run the source, and Node cannot; the build stands beside it.
+      const script = import.meta.url.endsWith('.ts') ? '../dist/onnx-worker.js' : './onnx-worker.js';
+      const child = fork(fileURLToPath(new URL(script, import.meta.url)), [this.file.path, this.file.sha256], {
+        serialization: 'advanced',
+        env: {},
+        execArgv: [],
+        stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
+      });
+      this.#child = child;
+      const timer = setTimeout(() => child.kill('SIGKILL'), OPEN_TIMEOUT_MS);
+      const fail = (error: Error): void => {
+        clearTimeout(timer);
+        reject(error);
+      };
+      child.once('error', fail);
+      child.on('message', (message: FromWorker) => {
+        if (message.kind === 'opened') {
+          clearTimeout(timer);
+          this.#isOpen = true;
+          resolve(message);
+        } else if (message.kind === 'refused') fail(new Error(message.error));
+        else this.#answered(message);
+      });
+      child.once('exit', (code, signal) => {
+        fail(new Error(`the worker process ended with ${signal ?? `code ${code}`} before it had opened the model`));
+        if (this.#child === child) this.#died(signal ?? `code ${code}`);
+      });
+    });
+  }
+
+  run(feeds: Record<string, Tensor>, output: string): Promise<Tensor> {
+    return new Promise((resolve, reject) => {
+      const sent = Object.entries(feeds).map(([name, { type, dims, data }]): SentTensor => [name, type, dims, data]);
+      const run: Run = { message: { id: ++this.#lastId, feeds: sent, output }, tries: 0, resolve, reject };
+      this.#runs.set(run.message.id, run);
+      if (this.#isOpen) this.#send(run);
+      else if (this.#timer === undefined && this.#child === undefined) this.#restart(0);
+    });
+  }
+
+  release(): void {
+    this.#isReleased = true;
+    clearTimeout(this.#timer);
+    this.#failAll('the version is unloaded');
+    this.#child?.kill('SIGKILL');
+  }
+
+  #send(run: Run): void {
+    run.tries++;
+    // What cannot be sent any more comes back with the worker's end.
+    this.#child!.send(run.message, () => undefined);
+  }
+
+  #answered(message: Extract<FromWorker, { kind: 'ran' | 'failed' }>): void {
+    const run = this.#runs.get(message.id);
+    this.#runs.delete(message.id);
+    this.#deaths = 0;
+    if (message.kind === 'failed') return run?.reject(new Error(message.error));
+    const [, type, dims, data] = message.output;
+    run?.resolve(new Tensor(type as 'float32', data as Float32Array, dims));
+  }
+
+  #died(how: string): void {
+    this.#isOpen = false;
+    this.#child = undefined;
+    if (this.#isReleased) return;
+    this.#deaths++;
+    for (const [id, run] of this.#runs) {
+      if (run.tries < TRIES) continue;
+      this.#runs.delete(id);
+      run.reject(unavailable(`the worker process of the model died twice at this run (${how})`));
+    }
+    if (this.#deaths <= RESTART.inARowMax) return this.#restart(Math.min(RESTART.firstMs * 2 ** (this.#deaths - 1), RESTART.longestMs));
+    // Nobody waits for ever; the next request begins anew.
+    this.#failAll(`the worker process of the model died ${this.#deaths} times in a row (${how})`);
+    this.#deaths = 0;
+  }
+
+  #restart(delayMs: number): void {
+    this.#timer = setTimeout(() => {
+      this.#timer = undefined;
+      this.open().then(
+        () => {
+          for (const run of this.#runs.values()) this.#send(run);
+        },
+        // Its exit is what counts; `#died` has seen it.
+        () => undefined,
+      );
+    }, delayMs);
+  }
+
+  #failAll(why: string): void {
+    for (const run of this.#runs.values()) run.reject(unavailable(why));
+    this.#runs.clear();
+  }
+}
+
+function unavailable(why: string): AppError {
+  return new AppError('DEPENDENCY_UNAVAILABLE', `${why}; try again`, { details: { dependency: 'model worker' } });
+}
