@@ -1,10 +1,13 @@
-import { featureRowsPublished } from '@headrace/events/catalog';
+import { alertChanged, featureRowsPublished } from '@headrace/events/catalog';
 import type { GuardTable } from '@headrace/platform/guard';
 
 export const guard: GuardTable = {
   http: {
     'GET /views': 'features:read',
     'GET /training-sets/:file': 'training:read',
+    'GET /feature-health': 'features:read',
+    'POST /feature-health/inspect': 'features:read',
+    'GET /feature-health/alerts': 'features:read',
     'POST /frames': 'training:run',
     'POST /joins': 'training:run',
     'GET /joins': 'training:read',
@@ -24,11 +27,14 @@ export const guard: GuardTable = {
     '/headrace.features.v1.FeatureStore/BuildTrainingSet': 'training:run',
     '/headrace.features.v1.FeatureStore/GetTrainingSet': 'training:read',
     '/headrace.features.v1.FeatureStore/RebuildOnline': 'admin',
+    '/headrace.features.v1.FeatureHealth/ListHealth': 'features:read',
+    '/headrace.features.v1.FeatureHealth/Inspect': 'features:read',
+    '/headrace.features.v1.FeatureHealth/ListFeatureAlerts': 'features:read',
     '/headrace.features.v1.PointInTimeJoins/StartJoin': 'training:run',
     '/headrace.features.v1.PointInTimeJoins/GetJoin': 'training:read',
     '/headrace.features.v1.PointInTimeJoins/ListJoins': 'training:read',
     '/headrace.features.v1.PointInTimeJoins/CancelJoin': 'training:run',
     '/headrace.features.v1.PointInTimeJoins/RestartJoin': 'training:run',
   },
-  topics: { [featureRowsPublished.topic]: 'features:write' },
+  topics: { [alertChanged.topic]: 'features:write', [featureRowsPublished.topic]: 'features:write' },
 };

@@ -1,15 +1,18 @@
 import { FeatureStoreDefinition } from '@headrace/contracts/features/v1/features';
+import { FeatureHealthDefinition } from '@headrace/contracts/features/v1/health';
 import { PointInTimeJoinsDefinition } from '@headrace/contracts/features/v1/joins';
 import { bindGrpc } from '@headrace/platform/grpc/server';
 import { KafkaClients } from '@headrace/platform/kafka/kafka-clients';
 import { EventPublisher } from '@headrace/platform/kafka/publisher';
 import { EventRunner } from '@headrace/platform/kafka/runner';
 import { Log } from '@headrace/platform/log';
+import { OutboxRelay } from '@headrace/platform/postgres/outbox';
 import { Postgres } from '@headrace/platform/postgres/postgres';
 import { RedisClient } from '@headrace/platform/redis/redis';
 import { startService, type RunningService } from '@headrace/platform/service';
 import { Telemetry } from '@headrace/platform/telemetry';
 import type { INestApplication } from '@nestjs/common';
+import { HealthWatch } from './app/health-watch.js';
 import { FrameJoinWorker } from './app/frame-join-worker.js';
 import { OnlineRebuilds } from './app/rebuild-online.js';
 import { AppModule } from './app.module.js';
@@ -19,6 +22,7 @@ import { subscriptions } from './events/subscriptions.js';
 import { guard } from './guard.js';
 import { FeatureStoreRpc } from './rpc/feature-store-rpc.js';
 import { acceptFrames } from './rpc/joins-http.js';
+import { HealthRpc } from './rpc/health-rpc.js';
 import { JoinsRpc } from './rpc/joins-rpc.js';
 
 /** The feature store, ready to answer. The only way in, for main.ts and for tests. */
@@ -29,8 +33,18 @@ export function start(overrides: Partial<Config> = {}): Promise<RunningService> 
     config,
     module: AppModule.forRoot(config),
     guard,
-    grpc: (app) => [bindGrpc(FeatureStoreDefinition, app.get(FeatureStoreRpc)), bindGrpc(PointInTimeJoinsDefinition, app.get(JoinsRpc))],
-    background: (app) => [app.get(OnlineRebuilds), app.get(FrameJoinWorker), eventRunner(app, config)],
+    grpc: (app) => [
+      bindGrpc(FeatureStoreDefinition, app.get(FeatureStoreRpc)),
+      bindGrpc(PointInTimeJoinsDefinition, app.get(JoinsRpc)),
+      bindGrpc(FeatureHealthDefinition, app.get(HealthRpc)),
+    ],
+    background: (app) => [
+      app.get(OnlineRebuilds),
+      app.get(FrameJoinWorker),
+      app.get(OutboxRelay),
+      app.get(HealthWatch),
+      eventRunner(app, config),
+    ],
     configureHttp: acceptFrames,
     checks: (app) => ({ postgres: () => app.get(Postgres).check(), redis: () => app.get(RedisClient).check() }),
   });
