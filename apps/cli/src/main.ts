@@ -3,6 +3,7 @@ import { Command } from 'commander';
 import { applyCommand } from './commands/apply.js';
 import { cleanCommand, downCommand } from './commands/down.js';
 import { deadLetterCommand } from './commands/dead-letter.js';
+import { exportCommand } from './commands/export.js';
 import { featureHealthCommand } from './commands/feature-health.js';
 import { joinCommand } from './commands/join.js';
 import { listCommands } from './commands/lists.js';
@@ -35,6 +36,7 @@ for (const command of [
   predictCommand(),
   retrainCommand(),
   joinCommand(),
+  exportCommand(),
   featureHealthCommand(),
   ...listCommands(),
   deadLetterCommand(),

@@ -3,6 +3,7 @@ import { PlatformModule } from '@headrace/platform/platform-module';
 import { Module, type DynamicModule } from '@nestjs/common';
 import { ApplyDefinitions } from './app/apply-definitions.js';
 import { BuildTrainingSet } from './app/build-training-set.js';
+import { ExportHistory } from './app/export-history.js';
 import { FeatureAlerts } from './app/feature-alerts.js';
 import { FrameJoinRunner, FrameJoinWorker } from './app/frame-join-worker.js';
 import { FrameJoins } from './app/frame-joins.js';
@@ -21,6 +22,7 @@ import { DefinitionStore } from './io/definition-store.js';
 import { FRAME_FOLDER, FrameFiles } from './io/frame-files.js';
 import { FrameJoin } from './io/frame-join.js';
 import { HealthStore } from './io/health-store.js';
+import { HistoryStore } from './io/history-store.js';
 import { JoinStore } from './io/join-store.js';
 import { OfflineStore } from './io/offline-store.js';
 import { OnlineStore } from './io/online-store.js';
@@ -30,6 +32,7 @@ import { TrainingSetStore } from './io/training-set-store.js';
 import { FeastHttp } from './rpc/feast-http.js';
 import { FeastPushHttp } from './rpc/feast-push-http.js';
 import { FeatureStoreRpc } from './rpc/feature-store-rpc.js';
+import { ExportsHttp } from './rpc/exports-http.js';
 import { HealthHttp } from './rpc/health-http.js';
 import { HealthRpc } from './rpc/health-rpc.js';
 import { JoinsHttp } from './rpc/joins-http.js';
@@ -45,7 +48,7 @@ export class AppModule {
     return {
       module: AppModule,
       imports: [PlatformModule.forRoot('feature-store', config, { postgres: true, redis: true, kafka: true })],
-      controllers: [ViewsHttp, TrainingSetsHttp, PushHttp, FeastHttp, FeastPushHttp, JoinsHttp, HealthHttp],
+      controllers: [ViewsHttp, TrainingSetsHttp, PushHttp, FeastHttp, FeastPushHttp, JoinsHttp, HealthHttp, ExportsHttp],
       providers: [
         { provide: LIMITS, useValue: config },
         { provide: SNAPSHOT_FOLDER, useValue: resolve(config.stateDir, 'feature-store', 'training-sets') },
@@ -61,6 +64,7 @@ export class AppModule {
         FrameJoin,
         JoinStore,
         HealthStore,
+        HistoryStore,
         AlertStore,
         ViewCatalogue,
         RebuildOnline,
@@ -77,6 +81,7 @@ export class AppModule {
         FrameJoinRunner,
         FrameJoinWorker,
         JoinsRpc,
+        ExportHistory,
         FeatureAlerts,
         InspectView,
         FeatureHealth,

@@ -8,6 +8,8 @@ export const guard: GuardTable = {
     'GET /feature-health': 'features:read',
     'POST /feature-health/inspect': 'features:read',
     'GET /feature-health/alerts': 'features:read',
+    'POST /exports': 'training:read',
+    'GET /exports/history.parquet': 'training:read',
     'POST /frames': 'training:run',
     'POST /joins': 'training:run',
     'GET /joins': 'training:read',
