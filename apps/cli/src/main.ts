@@ -4,6 +4,8 @@ import { applyCommand } from './commands/apply.js';
 import { backfillCommand } from './commands/backfill.js';
 import { cleanCommand, downCommand } from './commands/down.js';
 import { deadLetterCommand } from './commands/dead-letter.js';
+import { exportCommand } from './commands/export.js';
+import { featureHealthCommand } from './commands/feature-health.js';
 import { joinCommand } from './commands/join.js';
 import { listCommands } from './commands/lists.js';
 import { predictCommand } from './commands/predict.js';
@@ -35,6 +37,8 @@ for (const command of [
   predictCommand(),
   retrainCommand(),
   joinCommand(),
+  exportCommand(),
+  featureHealthCommand(),
   ...listCommands(),
   deadLetterCommand(),
   backfillCommand(),

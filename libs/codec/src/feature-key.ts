@@ -26,6 +26,11 @@ export function onlineKey(project: string, entity: string, joinedKey: string, vi
   return `hr:{${project}/${entity}/${joinedKey}}:${view}`;
 }
 
+/** What stands before and behind the joined key in the Redis keys of one view. */
+export function onlineKeyAround(project: string, entity: string, view: string): { prefix: string; suffix: string } {
+  return { prefix: `hr:{${project}/${entity}/`, suffix: `}:${view}` };
+}
+
 function escape(value: string): string {
   return value.includes('|') || value.includes('\\') ? value.replace(/[\\|]/g, '\\$&') : value;
 }

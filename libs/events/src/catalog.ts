@@ -141,7 +141,7 @@ export const alertChanged = define<AlertChanged>({
   subject: (e) => e.alert?.alertId ?? '',
   project: (e) => e.alert?.project ?? '',
   inbound: false,
-  producers: ['monitor'],
+  producers: ['monitor', 'feature-store'],
   consumers: [],
   partitions: 1,
 });

@@ -3,10 +3,14 @@ import { PlatformModule } from '@headrace/platform/platform-module';
 import { Module, type DynamicModule } from '@nestjs/common';
 import { ApplyDefinitions } from './app/apply-definitions.js';
 import { BuildTrainingSet } from './app/build-training-set.js';
+import { ExportHistory } from './app/export-history.js';
+import { FeatureAlerts } from './app/feature-alerts.js';
 import { FrameJoinRunner, FrameJoinWorker } from './app/frame-join-worker.js';
 import { FrameJoins } from './app/frame-joins.js';
 import { GetOnlineFeatures } from './app/get-online-features.js';
+import { FeatureHealth, HealthWatch } from './app/health-watch.js';
 import { IngestRows } from './app/ingest-rows.js';
+import { InspectView } from './app/inspect-view.js';
 import { ListViews } from './app/list-views.js';
 import { OnlineReads } from './app/online-reads.js';
 import { PushRows } from './app/push-rows.js';
@@ -18,9 +22,12 @@ import { ViewCatalogue } from './app/view-catalogue.js';
 import { LIMITS, type Config } from './config.js';
 import { OnFeatureRows } from './events/on-feature-rows.js';
 import { BackfillStore } from './io/backfill-store.js';
+import { AlertStore } from './io/alert-store.js';
 import { DefinitionStore } from './io/definition-store.js';
 import { FRAME_FOLDER, FrameFiles } from './io/frame-files.js';
 import { FrameJoin } from './io/frame-join.js';
+import { HealthStore } from './io/health-store.js';
+import { HistoryStore } from './io/history-store.js';
 import { JoinStore } from './io/join-store.js';
 import { OfflineStore } from './io/offline-store.js';
 import { OnlineStore } from './io/online-store.js';
@@ -33,6 +40,9 @@ import { BackfillsRpc } from './rpc/backfills-rpc.js';
 import { FeastHttp } from './rpc/feast-http.js';
 import { FeastPushHttp } from './rpc/feast-push-http.js';
 import { FeatureStoreRpc } from './rpc/feature-store-rpc.js';
+import { ExportsHttp } from './rpc/exports-http.js';
+import { HealthHttp } from './rpc/health-http.js';
+import { HealthRpc } from './rpc/health-rpc.js';
 import { JoinsHttp } from './rpc/joins-http.js';
 import { JoinsRpc } from './rpc/joins-rpc.js';
 import { PushHttp } from './rpc/push-http.js';
@@ -47,7 +57,7 @@ export class AppModule {
     return {
       module: AppModule,
       imports: [PlatformModule.forRoot('feature-store', config, { postgres: true, redis: true, kafka: true })],
-      controllers: [ViewsHttp, TrainingSetsHttp, PushHttp, QuarantineHttp, BackfillsHttp, FeastHttp, FeastPushHttp, JoinsHttp],
+      controllers: [ViewsHttp, TrainingSetsHttp, PushHttp, QuarantineHttp, BackfillsHttp, FeastHttp, FeastPushHttp, JoinsHttp, HealthHttp, ExportsHttp],
       providers: [
         { provide: LIMITS, useValue: config },
         { provide: SNAPSHOT_FOLDER, useValue: resolve(config.stateDir, 'feature-store', 'training-sets') },
@@ -64,6 +74,9 @@ export class AppModule {
         FrameFiles,
         FrameJoin,
         JoinStore,
+        HealthStore,
+        HistoryStore,
+        AlertStore,
         ViewCatalogue,
         RebuildOnline,
         OnlineRebuilds,
@@ -85,6 +98,12 @@ export class AppModule {
         FrameJoinWorker,
         JoinsRpc,
         BackfillsRpc,
+        ExportHistory,
+        FeatureAlerts,
+        InspectView,
+        FeatureHealth,
+        HealthWatch,
+        HealthRpc,
       ],
     };
   }

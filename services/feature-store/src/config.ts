@@ -55,6 +55,18 @@ export const configKeys = {
     'most entities times views in one online read',
     'keys',
   ),
+  inspectEveryMs: key(
+    'HEADRACE_FEATURES_INSPECT_EVERY',
+    int(100, 86_400_000, 60_000),
+    'pause between two inspections of what is served online, with the clean-up of expired values',
+    'ms',
+  ),
+  inspectSample: key(
+    'HEADRACE_FEATURES_INSPECT_SAMPLE',
+    int(1, 10_000, 200),
+    'entities of each view in one inspection, from each store',
+    'entities',
+  ),
   frameFolder: key(
     'HEADRACE_FEATURES_FRAME_FOLDER',
     text(''),
@@ -82,6 +94,8 @@ export type Limits = Pick<
   | 'quarantineRowsMax'
   | 'backfillFolder'
   | 'backfillSources'
+  | 'inspectEveryMs'
+  | 'inspectSample'
   | 'frameFolder'
   | 'frameBytesMax'
 >;

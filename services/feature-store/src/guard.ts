@@ -1,10 +1,15 @@
-import { featureRowsPublished } from '@headrace/events/catalog';
+import { alertChanged, featureRowsPublished } from '@headrace/events/catalog';
 import type { GuardTable } from '@headrace/platform/guard';
 
 export const guard: GuardTable = {
   http: {
     'GET /views': 'features:read',
     'GET /training-sets/:file': 'training:read',
+    'GET /feature-health': 'features:read',
+    'POST /feature-health/inspect': 'features:read',
+    'GET /feature-health/alerts': 'features:read',
+    'POST /exports': 'training:read',
+    'GET /exports/history.parquet': 'training:read',
     'POST /frames': 'training:run',
     'POST /joins': 'training:run',
     'GET /joins': 'training:read',
@@ -30,6 +35,9 @@ export const guard: GuardTable = {
     '/headrace.features.v1.FeatureStore/BuildTrainingSet': 'training:run',
     '/headrace.features.v1.FeatureStore/GetTrainingSet': 'training:read',
     '/headrace.features.v1.FeatureStore/RebuildOnline': 'admin',
+    '/headrace.features.v1.FeatureHealth/ListHealth': 'features:read',
+    '/headrace.features.v1.FeatureHealth/Inspect': 'features:read',
+    '/headrace.features.v1.FeatureHealth/ListFeatureAlerts': 'features:read',
     '/headrace.features.v1.PointInTimeJoins/StartJoin': 'training:run',
     '/headrace.features.v1.PointInTimeJoins/GetJoin': 'training:read',
     '/headrace.features.v1.PointInTimeJoins/ListJoins': 'training:read',
@@ -40,5 +48,5 @@ export const guard: GuardTable = {
     '/headrace.features.v1.Backfills/ListBackfills': 'features:read',
     '/headrace.features.v1.Backfills/CancelBackfill': 'features:write',
   },
-  topics: { [featureRowsPublished.topic]: 'features:write' },
+  topics: { [alertChanged.topic]: 'features:write', [featureRowsPublished.topic]: 'features:write' },
 };

@@ -1,15 +1,18 @@
 import { BackfillsDefinition, FeatureStoreDefinition } from '@headrace/contracts/features/v1/features';
+import { FeatureHealthDefinition } from '@headrace/contracts/features/v1/health';
 import { PointInTimeJoinsDefinition } from '@headrace/contracts/features/v1/joins';
 import { bindGrpc } from '@headrace/platform/grpc/server';
 import { KafkaClients } from '@headrace/platform/kafka/kafka-clients';
 import { EventPublisher } from '@headrace/platform/kafka/publisher';
 import { EventRunner } from '@headrace/platform/kafka/runner';
 import { Log } from '@headrace/platform/log';
+import { OutboxRelay } from '@headrace/platform/postgres/outbox';
 import { Postgres } from '@headrace/platform/postgres/postgres';
 import { RedisClient } from '@headrace/platform/redis/redis';
 import { startService, type RunningService } from '@headrace/platform/service';
 import { Telemetry } from '@headrace/platform/telemetry';
 import type { INestApplication } from '@nestjs/common';
+import { HealthWatch } from './app/health-watch.js';
 import { FrameJoinWorker } from './app/frame-join-worker.js';
 import { OnlineReads } from './app/online-reads.js';
 import { OnlineRebuilds } from './app/rebuild-online.js';
@@ -22,6 +25,7 @@ import { guard } from './guard.js';
 import { BackfillsRpc } from './rpc/backfills-rpc.js';
 import { FeatureStoreRpc } from './rpc/feature-store-rpc.js';
 import { acceptFrames } from './rpc/joins-http.js';
+import { HealthRpc } from './rpc/health-rpc.js';
 import { JoinsRpc } from './rpc/joins-rpc.js';
 import { withHotOnlineReads } from './rpc/online-door.js';
 
@@ -37,8 +41,16 @@ export function start(overrides: Partial<Config> = {}): Promise<RunningService> 
       withHotOnlineReads(bindGrpc(FeatureStoreDefinition, app.get(FeatureStoreRpc)), app.get(OnlineReads), app.get(FeatureStoreRpc)),
       bindGrpc(PointInTimeJoinsDefinition, app.get(JoinsRpc)),
       bindGrpc(BackfillsDefinition, app.get(BackfillsRpc)),
+      bindGrpc(FeatureHealthDefinition, app.get(HealthRpc)),
     ],
-    background: (app) => [app.get(OnlineRebuilds), app.get(FrameJoinWorker), app.get(RunBackfills), eventRunner(app, config)],
+    background: (app) => [
+      app.get(OnlineRebuilds),
+      app.get(FrameJoinWorker),
+      app.get(RunBackfills),
+      app.get(OutboxRelay),
+      app.get(HealthWatch),
+      eventRunner(app, config),
+    ],
     configureHttp: acceptFrames,
     checks: (app) => ({ postgres: () => app.get(Postgres).check(), redis: () => app.get(RedisClient).check() }),
   });

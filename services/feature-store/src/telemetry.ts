@@ -21,6 +21,10 @@ export class FeatureTelemetry {
   readonly #onlineValues;
   readonly #unreadable;
   readonly #trainingSetRows;
+  readonly #inspected;
+  readonly #skew;
+  readonly #young;
+  readonly #burn;
   readonly #trainingSetSeconds;
 
   constructor(
@@ -75,6 +79,26 @@ export class FeatureTelemetry {
       help: 'Online blobs of no known layout, read as missing',
       labels: ['view'],
     });
+    this.#inspected = telemetry.counter({
+      name: name('inspected_entities_total'),
+      help: 'Sampled entities whose served values were recomputed from the offline store',
+      labels: ['view'],
+    });
+    this.#skew = telemetry.counter({
+      name: name('online_skew_total'),
+      help: 'Served values that the offline store says otherwise: mismatch, missing or extra',
+      labels: ['view', 'feature', 'kind'],
+    });
+    this.#young = telemetry.gauge({
+      name: name('fresh_ratio'),
+      help: 'Sampled entities younger than the maximal age of the objective, over its window',
+      labels: ['view'],
+    });
+    this.#burn = telemetry.gauge({
+      name: name('freshness_burn_rate'),
+      help: 'Share of too old entities over the share that the objective allows',
+      labels: ['view', 'window'],
+    });
     this.#trainingSetRows = telemetry.counter({ name: name('training_set_rows_total'), help: 'Rows written to training sets' });
     this.#trainingSetSeconds = telemetry.histogram({
       name: name('training_set_seconds'),
@@ -113,6 +137,20 @@ export class FeatureTelemetry {
 
   unreadable(view: string): void {
     this.#unreadable.inc({ view });
+  }
+
+  inspected(view: string, entities: number, skews: readonly { readonly feature: string; readonly kind: string }[]): void {
+    this.#inspected.inc({ view }, entities);
+    for (const { feature, kind } of skews) this.#skew.inc({ view, feature, kind });
+  }
+
+  freshness(
+    view: string,
+    measured: { readonly young: number; readonly sampled: number; readonly long: number; readonly short: number },
+  ): void {
+    if (measured.sampled > 0) this.#young.set({ view }, measured.young / measured.sampled);
+    this.#burn.set({ view, window: 'long' }, measured.long);
+    this.#burn.set({ view, window: 'short' }, measured.short);
   }
 
   trainingSet(rows: number, seconds: number): void {

@@ -148,11 +148,15 @@ export function definitionsOf(yaml: string): Definition[] {
 }
 
 /** Follows a topic from its beginning; `all` waits for what lies there now. */
-async function follow(kafka: KafkaClients, topic: string): Promise<{ all(): Promise<RawRecord[]>; stop(): Promise<void> }> {
+export async function follow(
+  kafka: KafkaClients,
+  topic: string,
+  group = 'test-reader',
+): Promise<{ all(): Promise<RawRecord[]>; stop(): Promise<void> }> {
   const records: RawRecord[] = [];
   const consumer = kafka.consumer({
     topic,
-    group: 'test-reader',
+    group,
     from: 'earliest',
     concurrency: 1,
     sessionTimeoutMs: 10_000,

@@ -168,15 +168,22 @@ export function appendSql(view: View): { stage: string; copy: string; insert: st
 
 /** Ordered as the online store orders; microseconds as whole numbers, because a Date has only milliseconds. */
 export function newestRowsSql(view: View): string {
+  return [
+    `SELECT DISTINCT ON (_entity) ${storedColumns(view)}`,
+    `FROM ${rowTable(view.id)}`,
+    'ORDER BY _entity, _event_time DESC, _last_ingest DESC, _content DESC',
+  ].join('\n');
+}
+
+/** What `toMergedRow` reads. */
+export function storedColumns(view: View): string {
   const columns = view.spec.features.map((f, i) =>
     f.type === 'timestamp' ? `${micros(quoteName(f.name))} / 1000 AS c${i}` : `${quoteName(f.name)} AS c${i}`,
   );
   return [
-    `SELECT DISTINCT ON (_entity) _entity AS entity, ${micros('_event_time')} / 1000 AS event_ms, _content AS content,`,
+    `_entity AS entity, ${micros('_event_time')} / 1000 AS event_ms, _content AS content,`,
     `  ${micros('_first_ingest')} AS first_us, ${micros('_last_ingest')} AS last_us,`,
     `  ${columns.join(', ')}`,
-    `FROM ${rowTable(view.id)}`,
-    'ORDER BY _entity, _event_time DESC, _last_ingest DESC, _content DESC',
   ].join('\n');
 }
 
@@ -186,7 +193,7 @@ function micros(column: string): string {
 
 const FRESH = `RETURNING _entity AS entity, ${micros('_event_time')} / 1000 AS event_ms, _content AS content`;
 
-interface StoredRow {
+export interface StoredRow {
   readonly entity: string;
   readonly event_ms: number;
   readonly content: number;
@@ -195,7 +202,7 @@ interface StoredRow {
   readonly [column: string]: FeatureValue;
 }
 
-function toMergedRow(view: View, row: StoredRow): MergedRow {
+export function toMergedRow(view: View, row: StoredRow): MergedRow {
   return {
     entityKey: row.entity,
     keys: [],

@@ -1,6 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import { encodeBlob } from '@headrace/codec/feature-blob';
-import { onlineKey } from '@headrace/codec/feature-key';
+import { onlineKey, onlineKeyAround } from '@headrace/codec/feature-key';
 import { RedisClient, type Script } from '@headrace/platform/redis/redis';
 import type { MergedRow } from '../domain/row-order.js';
 import { stampOf } from '../domain/row-order.js';
@@ -9,13 +9,20 @@ import type { View } from '../domain/view.js';
 /** Keys of one script call: Redis serves nobody else meanwhile (1 to 2 us a key). Lua unpacks at most some thousands of values. */
 const KEYS_PER_CALL = 500;
 
+/** Of one walk through the keys: Redis looks at so many for each call. */
+const WALK_KEYS = 1_000;
+const WALK_CALLS = 20;
+
 /** Newest row of each (entity, view): a cache of the offline store, see libs/codec/src/feature-blob.ts for the layout. */
 @Injectable()
 export class OnlineStore {
   readonly #setNewer: Script;
+  readonly #removeOlder: Script;
+  readonly #cursors = new Map<string, string>();
 
   constructor(private readonly redis: RedisClient) {
     this.#setNewer = redis.script('set-newer', SET_NEWER);
+    this.#removeOlder = redis.script('remove-older', REMOVE_OLDER);
   }
 
   /**
@@ -38,6 +45,45 @@ export class OnlineStore {
     // Two calls under way: one is prepared while Redis works on the other.
     const [one, other] = await Promise.all([writeParts(), writeParts()]);
     return one + other;
+  }
+
+  /** Some entities of the view that are online, in the order in which Redis walks its keys; the next call goes on from there. */
+  async sampleEntities(view: View, count: number): Promise<string[]> {
+    const { prefix, suffix } = onlineKeyAround(view.project, view.entity, view.name);
+    const entities: string[] = [];
+    for (let call = 0; call < WALK_CALLS && entities.length < count; call++) {
+      const keys = await this.#walk(`view ${view.id}`, `${prefix}*${suffix}`);
+      for (const key of keys) entities.push(key.slice(prefix.length, -suffix.length));
+      if (this.#cursors.get(`view ${view.id}`) === undefined) break;
+    }
+    return entities.slice(0, count);
+  }
+
+  /**
+   * Deletes values that have been past their time to live for as long again; until then a reader is told that they are too old. Goes
+   * a bounded way through the keys, and on from there at the next call. @returns how many.
+   */
+  async removeExpired(views: readonly View[], nowMs: number): Promise<number> {
+    let removed = 0;
+    for (const view of views) {
+      if (!view.spec.online || view.spec.ttl === 0) continue;
+      const { prefix, suffix } = onlineKeyAround(view.project, view.entity, view.name);
+      for (let call = 0; call < WALK_CALLS; call++) {
+        const keys = await this.#walk(`expired ${view.id}`, `${prefix}*${suffix}`);
+        if (keys.length > 0) removed += Number(await this.#removeOlder(keys, [nowMs - 2 * view.spec.ttl]));
+        if (this.#cursors.get(`expired ${view.id}`) === undefined) break;
+      }
+    }
+    return removed;
+  }
+
+  /** Keys of one step of a walk, whose place is kept under its name until it is through. */
+  async #walk(name: string, pattern: string): Promise<string[]> {
+    const from = this.#cursors.get(name) ?? '0';
+    const [next, keys] = await this.redis.run('SCAN', () => this.redis.raw.scan(from, 'MATCH', pattern, 'COUNT', WALK_KEYS));
+    if (next === '0') this.#cursors.delete(name);
+    else this.#cursors.set(name, next);
+    return keys;
   }
 
   /** One round trip, whatever the number of keys. */
@@ -74,3 +120,14 @@ for i = 1, #KEYS do
 end
 if count > 0 then redis.call('MSET', unpack(writes)) end
 return count / 2`;
+
+/** In one step with the look at the event time, so that a newer value that was set meanwhile stays. */
+const REMOVE_OLDER = `
+local count = 0
+for i = 1, #KEYS do
+  local head = redis.call('GETRANGE', KEYS[i], 0, 28)
+  if #head >= 29 and string.byte(head, 1) == 1 and struct.unpack('<d', head, 6) < tonumber(ARGV[1]) then
+    count = count + redis.call('DEL', KEYS[i])
+  end
+end
+return count`;

@@ -1,10 +1,15 @@
 import { createHash } from 'node:crypto';
-import type { FileHandle } from 'node:fs/promises';
 import { promisify } from 'node:util';
 import { constants, zstdCompress } from 'node:zlib';
 import type { PlanColumn } from '../domain/point-in-time-plan.js';
 import { parquetColumn, type ParquetColumn } from './parquet-column.js';
 import { encodeThrift, i32, i64, list, struct, text, type ThriftValue } from './parquet-thrift.js';
+
+/** Where the bytes go: a file, or a stream. */
+export interface ByteSink {
+  appendFile(bytes: Buffer): Promise<unknown>;
+  sync(): Promise<unknown>;
+}
 
 /** A row group is closed at either bound: the memory of a table that is being written. */
 export const ROW_GROUP_ROWS = 100_000;
@@ -15,7 +20,7 @@ const ROW_GROUP_BYTES = 64 * 1024 * 1024;
  * a sixth of the time of the general writer. Equal rows give equal bytes.
  */
 export class ParquetTable {
-  readonly #file: FileHandle;
+  readonly #file: ByteSink;
   readonly #columns: readonly PlanColumn[];
   readonly #buffers: readonly ParquetColumn[];
   readonly #hash = createHash('sha256');
@@ -25,7 +30,7 @@ export class ParquetTable {
   #groupRows = 0;
   #groupBytes = 0;
 
-  constructor(file: FileHandle, columns: readonly PlanColumn[]) {
+  constructor(file: ByteSink, columns: readonly PlanColumn[]) {
     this.#file = file;
     this.#columns = columns;
     this.#buffers = columns.map(parquetColumn);
