@@ -14,6 +14,7 @@ import { ModelHost, type RolloutStep } from './app/model-host.js';
 import { openVersion } from './app/open-version.js';
 import { Predictor } from './app/predictor.js';
 import { RouteChanges } from './app/set-route.js';
+import { StatisticsReport } from './app/statistics-report.js';
 import { RouteFinder } from './app/route-finder.js';
 import type { Config } from './config.js';
 import { Admission } from './domain/admission.js';
@@ -168,6 +169,11 @@ function app(config: Config): Provider[] {
           { projects: config.projects, pollMs: config.pollMs, viewsRefreshMs: VIEWS_REFRESH_MS, nowMs },
           log,
         ),
+    },
+    {
+      provide: StatisticsReport,
+      inject: [StatisticsBook, ShadowBook, Siblings],
+      useFactory: (book: StatisticsBook, shadows: ShadowBook, siblings: Siblings) => new StatisticsReport(book, shadows, siblings),
     },
     {
       provide: RouteChanges,

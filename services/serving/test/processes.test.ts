@@ -121,6 +121,9 @@ describe('two serving processes on one port', () => {
     }
     expect([...arms]).toEqual(['canary/12']);
     await admin.setRoute({ route: { model: 'm' } });
+    // By connections of their own the twelve went to both; whoever is asked knows of all.
+    const [ofTwelve] = (await admin.getStatistics({ project: '', model: 'm' })).versions.filter(({ version }) => version === 12);
+    expect(ofTwelve!.requests).toBe(24);
     admin.close();
   });
 

@@ -1,55 +1,11 @@
-import type {
-  Histogram as HistogramMessage,
-  InputColumn,
-  Route,
-  ShadowComparison,
-  VersionDescription as DescriptionMessage,
-  VersionStatistics,
-} from '@headrace/contracts/serving/v1/serving';
+import type { InputColumn, Route, VersionDescription as DescriptionMessage } from '@headrace/contracts/serving/v1/serving';
 import { parseGoldenRows } from '@headrace/executor/golden-rows';
-import type { Histogram } from '../domain/histogram.js';
-import type { ModelStatistics } from '../domain/model-statistics.js';
 import type { RoutePolicy } from '../domain/route-policy.js';
 import type { ModelRoutes, RoutedVersion } from '../domain/routing-table.js';
-import type { ShadowStatistics } from '../domain/shadow-statistics.js';
 import { nameOf, type VersionDescription } from '../domain/version-description.js';
 
 /** Example rows in a description; enough to try a model by hand. */
 const EXAMPLES_MAX = 10;
-
-export function statisticsMessage(one: ModelStatistics): VersionStatistics {
-  return {
-    project: one.project,
-    model: one.model,
-    version: one.version,
-    requests: one.requests,
-    rows: one.rows,
-    failures: Object.fromEntries(one.failures),
-    latency: histogramMessage(one.latency),
-    queue: histogramMessage(one.queue),
-    compute: histogramMessage(one.compute),
-    batchRows: histogramMessage(one.batchRows),
-    lastAnsweredAt: one.lastAnsweredAtMs > 0 ? new Date(one.lastAnsweredAtMs) : undefined,
-  };
-}
-
-export function comparisonMessage(one: ShadowStatistics): ShadowComparison {
-  const { project, model, primary, shadow, requests, rows, agreed, skipped } = one;
-  return {
-    project,
-    model,
-    primaryVersion: primary,
-    shadowVersion: shadow,
-    requests,
-    rows,
-    agreed,
-    skipped,
-    failures: Object.fromEntries(one.failures),
-    scoreDifference: histogramMessage(one.difference),
-    primaryLatency: histogramMessage(one.primaryLatency),
-    shadowLatency: histogramMessage(one.shadowLatency),
-  };
-}
 
 /** What is no number or name is refused by checkPolicy. */
 export function policyOf({ traffic, shadow }: Route): RoutePolicy {
@@ -100,10 +56,6 @@ export function descriptionMessage(description: VersionDescription): Description
       .slice(0, EXAMPLES_MAX)
       .map(({ features, label, probability }) => ({ features, label, score: probability })),
   };
-}
-
-function histogramMessage({ bounds, counts, count, sum }: Histogram): HistogramMessage {
-  return { upperBounds: [...bounds], counts: [...counts], count, sum };
 }
 
 function columnMessage({ name, type, reference }: InputColumn): InputColumn {

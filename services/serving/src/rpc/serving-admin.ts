@@ -18,13 +18,12 @@ import type { Implementation } from '@headrace/platform/grpc/server';
 import { Injectable } from '@nestjs/common';
 import { PinnedLoads } from '../app/load-pinned.js';
 import { RouteChanges } from '../app/set-route.js';
+import { StatisticsReport } from '../app/statistics-report.js';
 import { ModelHost } from '../app/model-host.js';
 import type { LoadState as State } from '../domain/load-state.js';
-import { ShadowBook } from '../domain/shadow-statistics.js';
-import { StatisticsBook } from '../domain/model-statistics.js';
 import type { ServedModel } from '../domain/predict-job.js';
 import { requestInvalid } from '../errors.js';
-import { comparisonMessage, descriptionMessage, policyOf, routeMessage, statisticsMessage } from './messages.js';
+import { descriptionMessage, policyOf, routeMessage } from './messages.js';
 
 const STATES: Readonly<Record<State, LoadState>> = {
   pending: LoadState.PENDING,
@@ -45,8 +44,7 @@ export class ServingAdmin implements Implementation<typeof ServingAdminDefinitio
     private readonly host: ModelHost,
     private readonly pinned: PinnedLoads,
     private readonly routes: RouteChanges,
-    private readonly statistics: StatisticsBook,
-    private readonly shadows: ShadowBook,
+    private readonly statistics: StatisticsReport,
   ) {}
 
   listLoaded({ project }: ListLoadedRequest): Promise<ListLoadedResponse> {
@@ -72,10 +70,7 @@ export class ServingAdmin implements Implementation<typeof ServingAdminDefinitio
   }
 
   getStatistics({ project, model }: GetStatisticsRequest): Promise<GetStatisticsResponse> {
-    return Promise.resolve({
-      versions: this.statistics.list(project, model).map(statisticsMessage),
-      shadows: this.shadows.list(project, model).map(comparisonMessage),
-    });
+    return this.statistics.of(project, model);
   }
 
   async describeVersion({ project, model, version }: DescribeVersionRequest): Promise<VersionDescription> {
