@@ -57,7 +57,18 @@ export class AppModule {
     return {
       module: AppModule,
       imports: [PlatformModule.forRoot('feature-store', config, { postgres: true, redis: true, kafka: true })],
-      controllers: [ViewsHttp, TrainingSetsHttp, PushHttp, QuarantineHttp, BackfillsHttp, FeastHttp, FeastPushHttp, JoinsHttp, HealthHttp, ExportsHttp],
+      controllers: [
+        ViewsHttp,
+        TrainingSetsHttp,
+        PushHttp,
+        QuarantineHttp,
+        BackfillsHttp,
+        FeastHttp,
+        FeastPushHttp,
+        JoinsHttp,
+        HealthHttp,
+        ExportsHttp,
+      ],
       providers: [
         { provide: LIMITS, useValue: config },
         { provide: SNAPSHOT_FOLDER, useValue: resolve(config.stateDir, 'feature-store', 'training-sets') },

@@ -16,8 +16,8 @@ export const ROW_GROUP_ROWS = 100_000;
 const ROW_GROUP_BYTES = 64 * 1024 * 1024;
 
 /**
- * Writes Parquet from rows in Postgres' binary form: one page a column and row group, PLAIN, Zstandard level 1. Measured for 12 columns:
- * a sixth of the time of the general writer. Equal rows give equal bytes.
+ * Writes Parquet from rows in Postgres' binary form: one page a column and row group, PLAIN, Zstandard level 1. Equal rows give
+ * equal bytes. The values need no decoding into JavaScript on their way.
  */
 export class ParquetTable {
   readonly #file: ByteSink;
