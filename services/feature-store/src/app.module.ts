@@ -9,6 +9,7 @@ import { GetOnlineFeatures } from './app/get-online-features.js';
 import { IngestRows } from './app/ingest-rows.js';
 import { ListViews } from './app/list-views.js';
 import { PushRows } from './app/push-rows.js';
+import { ReadFeatures } from './app/read-features.js';
 import { OnlineRebuilds, RebuildOnline } from './app/rebuild-online.js';
 import { ViewCatalogue } from './app/view-catalogue.js';
 import { LIMITS, type Config } from './config.js';
@@ -61,6 +62,7 @@ export class AppModule {
         IngestRows,
         PushRows,
         GetOnlineFeatures,
+        ReadFeatures,
         BuildTrainingSet,
         OnFeatureRows,
         FeatureStoreRpc,

@@ -12,7 +12,10 @@ const city = { name: 'city', type: 'string' };
 const service = (...features: unknown[]): StoredDefinition =>
   parseDefinition({ kind: 'FeatureService', name: 's', features }, 't') as StoredDefinition;
 
-const NOTHING: Catalogue = { entities: new Map(), views: new Map(), services: new Map() };
+const transform = (inputs: Record<string, string>, expression: string, name = 'd'): StoredDefinition =>
+  parseDefinition({ kind: 'OnDemandView', name, inputs, features: [{ name: 'y', type: 'int64', expression }] }, 't') as StoredDefinition;
+
+const NOTHING: Catalogue = { entities: new Map(), views: new Map(), transforms: new Map(), services: new Map() };
 
 /** The catalogue after applying, one call after the other. */
 function applied(...steps: StoredDefinition[][]): Catalogue {
@@ -20,13 +23,15 @@ function applied(...steps: StoredDefinition[][]): Catalogue {
   for (const step of steps) {
     const entities = new Map(catalogue.entities);
     const views = new Map(catalogue.views);
+    const transforms = new Map(catalogue.transforms);
     const services = new Map(catalogue.services);
     for (const { definition, version } of planDefinitions(catalogue, step)) {
       if (definition.kind === 'Entity') entities.set(definition.name, { definition, version });
       else if (definition.kind === 'FeatureView') views.set(definition.name, { definition, version });
+      else if (definition.kind === 'OnDemandView') transforms.set(definition.name, { definition, version });
       else services.set(definition.name, { definition, version });
     }
-    catalogue = { entities, views, services };
+    catalogue = { entities, views, transforms, services };
   }
   return catalogue;
 }
@@ -63,6 +68,11 @@ describe('applying definitions', () => {
     const stored = applied([entity('person', 'id'), view([age, city]), service('v:age')]);
     expect(summary(stored, [service({ view: 'v', feature: 'age' })])).toEqual(['s unchanged 1']);
     expect(summary(stored, [service('v')])).toEqual(['s updated 2']);
+  });
+
+  it('takes an on-demand view with its inputs and a service that picks it, in one request', () => {
+    const wanted = [service('d:y'), transform({ a: 'v:age' }, 'a + 1'), view([age]), entity('person', 'id')];
+    expect(summary(NOTHING, wanted)).toEqual(['person created 1', 'v created 1', 'd created 1', 's created 1']);
   });
 
   it('tells every reason at once', () => {
@@ -110,6 +120,25 @@ describe('applying definitions', () => {
       [view([age, city, { ...vector, dimension: 4 }])],
       'DEFINITION_CONFLICT',
       /of dimension 3 to embedding of dimension 4/,
+    ],
+    [
+      'an expression that does not parse with its types',
+      [transform({ a: 'v:city' }, 'a + 1')],
+      'DEFINITION_INVALID',
+      /OnDemandView d: feature y: at 3: \+ wants numbers/,
+    ],
+    [
+      'an expression of another type than its feature',
+      [transform({ a: 'v:age' }, 'a / 2')],
+      'DEFINITION_INVALID',
+      /the expression is float64 and the feature int64; use round/,
+    ],
+    ['an on-demand view of an unknown feature', [transform({ a: 'v:x' }, 'a')], 'DEFINITION_INVALID', /input a: view v has no feature x/],
+    [
+      'an on-demand view with the name of a view',
+      [transform({ a: 'v:age' }, 'a', 'v')],
+      'DEFINITION_INVALID',
+      /v would be a FeatureView and an OnDemandView/,
     ],
     ['a service of an unknown view', [service('w')], 'DEFINITION_INVALID', /FeatureService s: view w is not defined/],
     ['a service of an unknown feature', [service('v:x')], 'DEFINITION_INVALID', /view v has no feature x/],

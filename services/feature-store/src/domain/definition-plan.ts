@@ -1,16 +1,23 @@
 import { AppError, type ErrorCode } from '@headrace/base/errors';
-import type { EntityDefinition, FeatureServiceDefinition, FeatureViewDefinition } from '@headrace/definitions/definition';
+import type {
+  EntityDefinition,
+  FeatureServiceDefinition,
+  FeatureViewDefinition,
+  OnDemandViewDefinition,
+} from '@headrace/definitions/definition';
 import { resolveService } from '@headrace/definitions/feature-service';
-import { servedFeatures } from '@headrace/definitions/served-features';
+import { featureNames } from './feature-service.js';
 import { RESERVED_COLUMNS } from './identifier.js';
+import { compileOnDemand } from './transform.js';
 import type { Field, ViewSpec } from './view.js';
 
-export type StoredDefinition = EntityDefinition | FeatureViewDefinition | FeatureServiceDefinition;
+export type StoredDefinition = EntityDefinition | FeatureViewDefinition | OnDemandViewDefinition | FeatureServiceDefinition;
 
 /** Newest versions of a project's definitions. */
 export interface Catalogue {
   readonly entities: ReadonlyMap<string, Versioned<EntityDefinition>>;
   readonly views: ReadonlyMap<string, Versioned<FeatureViewDefinition>>;
+  readonly transforms: ReadonlyMap<string, Versioned<OnDemandViewDefinition>>;
   readonly services: ReadonlyMap<string, Versioned<FeatureServiceDefinition>>;
 }
 
@@ -36,12 +43,13 @@ interface PlanFault {
 }
 
 /**
- * What applying the definitions would do, entities first, then views, then services, as one unit: either all of it is legal or none
+ * What applying the definitions would do, entities first, then views, on-demand views and services, as one unit: either all of it is legal or none
  * happens. @throws AppError DEFINITION_INVALID, ENTITY_UNKNOWN, DEFINITION_CONFLICT with every reason
  */
 export function planDefinitions(stored: Catalogue, wanted: readonly StoredDefinition[]): PlannedChange[] {
   const entities = new Map(stored.entities);
   const views = new Map(stored.views);
+  const transforms = new Map(stored.transforms);
   const services = new Map(stored.services);
   const changes: PlannedChange[] = [];
   const faults = repeatFaults(wanted);
@@ -60,8 +68,14 @@ export function planDefinitions(stored: Catalogue, wanted: readonly StoredDefini
     changes.push(record(views, definition, before, before ? definition.spec.features.filter((f) => !known.has(f.name)) : []));
   }
   for (const definition of wanted) {
+    if (definition.kind !== 'OnDemandView') continue;
+    faults.push(...transformFaults(definition, views));
+    changes.push(record(transforms, definition, transforms.get(definition.name), []));
+  }
+  faults.push(...nameFaults(wanted, views, transforms));
+  for (const definition of wanted) {
     if (definition.kind !== 'FeatureService') continue;
-    faults.push(...serviceFaults(definition, views));
+    faults.push(...serviceFaults(definition, views, transforms));
     changes.push(record(services, definition, services.get(definition.name), []));
   }
   const [first] = faults;
@@ -103,11 +117,25 @@ function entityFaults(entity: EntityDefinition, before: EntityDefinition | undef
   ];
 }
 
-function serviceFaults({ name, spec }: FeatureServiceDefinition, views: Catalogue['views']): PlanFault[] {
-  const { features, faults } = resolveService(spec, (view) => {
-    const found = views.get(view);
-    return found && servedFeatures(found.definition.spec).map((f) => f.name);
-  });
+/** `view:feature` must name one thing. */
+function nameFaults(wanted: readonly StoredDefinition[], views: Catalogue['views'], transforms: Catalogue['transforms']): PlanFault[] {
+  const both = wanted.filter(({ kind, name }) => kind !== 'Entity' && kind !== 'FeatureService' && views.has(name) && transforms.has(name));
+  return [...new Set(both.map(({ name }) => name))].map((name) =>
+    invalid(`${name} would be a FeatureView and an OnDemandView at once; rename one of them`),
+  );
+}
+
+function transformFaults({ name, spec }: OnDemandViewDefinition, views: Catalogue['views']): PlanFault[] {
+  const compiled = compileOnDemand(spec, (view) => views.get(view)?.definition);
+  return 'faults' in compiled ? compiled.faults.map((fault) => invalid(`OnDemandView ${name}: ${fault}`)) : [];
+}
+
+function serviceFaults(
+  { name, spec }: FeatureServiceDefinition,
+  views: Catalogue['views'],
+  transforms: Catalogue['transforms'],
+): PlanFault[] {
+  const { features, faults } = resolveService(spec, (view) => featureNames(views.get(view)?.definition, transforms.get(view)?.definition));
   const labels = [...new Set(features.map(({ view }) => view))].filter((view) => views.get(view)?.definition.spec.labels);
   return [...faults, ...labels.map((view) => `view ${view} holds labels, and a model must not see the answer; pick other features`)].map(
     (fault) => invalid(`FeatureService ${name}: ${fault}`),

@@ -15,13 +15,17 @@ export interface FeatureService {
 
 export function compileService(
   parts: Omit<FeatureService, 'features'>,
-  find: (view: string) => Pick<View, 'spec'> | undefined,
+  find: (view: string) => readonly string[] | undefined,
 ): FeatureService {
-  const { features } = resolveService(parts.spec, (view) => {
-    const found = find(view);
-    return found && servedFeatures(found.spec).map((f) => f.name);
-  });
-  return { ...parts, features };
+  return { ...parts, features: resolveService(parts.spec, find).features };
+}
+
+/** Names of the features of whichever of the two there is. */
+export function featureNames(
+  view: Pick<View, 'spec'> | undefined,
+  transform: { readonly spec: Spec<'OnDemandView'> } | undefined,
+): string[] | undefined {
+  return view ? servedFeatures(view.spec).map((f) => f.name) : transform?.spec.features.map((f) => f.name);
 }
 
 /** `view:feature` of each, in its order. */

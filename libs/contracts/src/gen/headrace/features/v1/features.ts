@@ -364,6 +364,8 @@ export interface GetOnlineFeaturesRequest {
 
 export interface EntityKey {
   keys: { [key: string]: string };
+  /** Values that on-demand views want from the request. */
+  request: { [key: string]: any } | undefined;
 }
 
 export interface EntityKey_KeysEntry {
@@ -1833,7 +1835,7 @@ export const GetOnlineFeaturesRequest: MessageFns<GetOnlineFeaturesRequest> = {
 };
 
 function createBaseEntityKey(): EntityKey {
-  return { keys: {} };
+  return { keys: {}, request: undefined };
 }
 
 export const EntityKey: MessageFns<EntityKey> = {
@@ -1841,6 +1843,9 @@ export const EntityKey: MessageFns<EntityKey> = {
     globalThis.Object.entries(message.keys).forEach(([key, value]: [string, string]) => {
       EntityKey_KeysEntry.encode({ key: key as any, value }, writer.uint32(10).fork()).join();
     });
+    if (message.request !== undefined) {
+      Struct.encode(Struct.wrap(message.request), writer.uint32(18).fork()).join();
+    }
     return writer;
   },
 
@@ -1866,6 +1871,14 @@ export const EntityKey: MessageFns<EntityKey> = {
             if (entry1.value !== undefined) {
               message.keys[entry1.key] = entry1.value;
             }
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.request = Struct.unwrap(Struct.decode(reader, reader.uint32()));
             continue;
           }
         }
@@ -1896,6 +1909,7 @@ export const EntityKey: MessageFns<EntityKey> = {
           {},
         )
         : {},
+      request: isObject(object.request) ? object.request : undefined,
     };
   },
 
@@ -1909,6 +1923,9 @@ export const EntityKey: MessageFns<EntityKey> = {
           obj.keys[k] = v;
         });
       }
+    }
+    if (message.request !== undefined) {
+      obj.request = message.request;
     }
     return obj;
   },
@@ -1927,6 +1944,7 @@ export const EntityKey: MessageFns<EntityKey> = {
       },
       {},
     );
+    message.request = object.request ?? undefined;
     return message;
   },
 };
@@ -3068,7 +3086,7 @@ export const FeatureStoreDefinition = {
   name: "FeatureStore",
   fullName: "headrace.features.v1.FeatureStore",
   methods: {
-    /** Validates and stores definitions of kind Entity, FeatureView and FeatureService. Immutable by content hash: applying the same twice changes nothing. */
+    /** Validates and stores definitions of kind Entity, FeatureView, OnDemandView and FeatureService. Immutable by content hash: applying the same twice changes nothing. */
     apply: {
       name: "Apply",
       requestType: ApplyRequest as typeof ApplyRequest,
