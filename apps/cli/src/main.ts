@@ -1,6 +1,6 @@
 import { AppError, ERROR_CODES, messageOf } from '@headrace/base/errors';
 import { Command } from 'commander';
-import { applyCommand } from './commands/apply.js';
+import { applyCommand, planCommand } from './commands/apply.js';
 import { cleanCommand, downCommand } from './commands/down.js';
 import { deadLetterCommand } from './commands/dead-letter.js';
 import { joinCommand } from './commands/join.js';
@@ -30,6 +30,7 @@ for (const command of [
   cleanCommand(),
   statusCommand(),
   topCommand(),
+  planCommand(),
   applyCommand(),
   predictCommand(),
   retrainCommand(),

@@ -1,5 +1,8 @@
 import { resolve } from 'node:path';
+import { RegistryDefinition } from '@headrace/contracts/registry/v1/registry';
+import { createClient } from '@headrace/platform/grpc/client';
 import { PlatformModule } from '@headrace/platform/platform-module';
+import { Resources } from '@headrace/platform/resources';
 import { Module, type DynamicModule } from '@nestjs/common';
 import { ApplyDefinitions } from './app/apply-definitions.js';
 import { BuildTrainingSet } from './app/build-training-set.js';
@@ -18,6 +21,7 @@ import { DefinitionStore } from './io/definition-store.js';
 import { FRAME_FOLDER, FrameFiles } from './io/frame-files.js';
 import { FrameJoin } from './io/frame-join.js';
 import { JoinStore } from './io/join-store.js';
+import { ModelUses } from './io/model-uses.js';
 import { OfflineStore } from './io/offline-store.js';
 import { OnlineStore } from './io/online-store.js';
 import { Schema } from './io/schema.js';
@@ -33,6 +37,9 @@ import { TrainingSetsHttp } from './rpc/training-sets-http.js';
 import { ViewsHttp } from './rpc/views-http.js';
 import { FeatureTelemetry } from './telemetry.js';
 
+/** Only a person who plans or applies waits for it. */
+const REGISTRY_TIMEOUT_MS = 5_000;
+
 @Module({})
 export class AppModule {
   static forRoot(config: Config): DynamicModule {
@@ -47,6 +54,18 @@ export class AppModule {
         Schema,
         FeatureTelemetry,
         DefinitionStore,
+        {
+          provide: ModelUses,
+          inject: [Resources],
+          useFactory: (resources: Resources) => {
+            const client = createClient(RegistryDefinition, config.registryGrpc, {
+              apiKey: config.apiKey,
+              defaultTimeoutMs: REGISTRY_TIMEOUT_MS,
+            });
+            resources.add('registry client', { close: () => Promise.resolve(client.close()) });
+            return new ModelUses(client);
+          },
+        },
         OfflineStore,
         OnlineStore,
         SnapshotFiles,

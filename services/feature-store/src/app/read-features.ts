@@ -80,7 +80,7 @@ function findService(views: Views, project: string, name: string): ReturnType<Vi
   try {
     return views.service(project, name);
   } catch (error) {
-    if (error instanceof AppError) return undefined;
+    if (error instanceof AppError && error.code === 'FEATURE_SERVICE_UNKNOWN') return undefined;
     throw error;
   }
 }

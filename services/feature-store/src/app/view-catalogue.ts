@@ -1,6 +1,6 @@
 import { Inject, Injectable } from '@nestjs/common';
 import type { Clock } from '@headrace/base/clock';
-import { messageOf } from '@headrace/base/errors';
+import { AppError, messageOf } from '@headrace/base/errors';
 import { Log } from '@headrace/platform/log';
 import { CLOCK } from '@headrace/platform/platform-module';
 import type { Transform } from '../domain/transform.js';
@@ -47,10 +47,12 @@ export class Views {
     return this.#transforms.get(`${project}/${name}`);
   }
 
-  /** @throws AppError FEATURE_SERVICE_UNKNOWN */
+  /** @throws AppError FEATURE_SERVICE_UNKNOWN, DEFINITION_CONFLICT when a feature that it picks was taken away */
   service(project: string, name: string): FeatureService {
     const service = this.#services.get(`${project}/${name}`);
     if (!service) throw featureServiceUnknown(project, name);
+    if (service.faults.length > 0)
+      throw new AppError('DEFINITION_CONFLICT', `feature service ${name} is broken: ${service.faults.join('; ')}; apply it anew`);
     return service;
   }
 }

@@ -15,7 +15,7 @@ const service = (...features: unknown[]): StoredDefinition =>
 const transform = (inputs: Record<string, string>, expression: string, name = 'd'): StoredDefinition =>
   parseDefinition({ kind: 'OnDemandView', name, inputs, features: [{ name: 'y', type: 'int64', expression }] }, 't') as StoredDefinition;
 
-const NOTHING: Catalogue = { entities: new Map(), views: new Map(), transforms: new Map(), services: new Map() };
+const NOTHING: Catalogue = { entities: new Map(), views: new Map(), transforms: new Map(), services: new Map(), fieldsEver: new Map() };
 
 /** The catalogue after applying, one call after the other. */
 function applied(...steps: StoredDefinition[][]): Catalogue {
@@ -23,15 +23,21 @@ function applied(...steps: StoredDefinition[][]): Catalogue {
   for (const step of steps) {
     const entities = new Map(catalogue.entities);
     const views = new Map(catalogue.views);
+    const fieldsEver = new Map(catalogue.fieldsEver);
     const transforms = new Map(catalogue.transforms);
     const services = new Map(catalogue.services);
     for (const { definition, version } of planDefinitions(catalogue, step)) {
       if (definition.kind === 'Entity') entities.set(definition.name, { definition, version });
-      else if (definition.kind === 'FeatureView') views.set(definition.name, { definition, version });
-      else if (definition.kind === 'OnDemandView') transforms.set(definition.name, { definition, version });
+      else if (definition.kind === 'FeatureView') {
+        views.set(definition.name, { definition, version });
+        fieldsEver.set(
+          definition.name,
+          new Map([...(fieldsEver.get(definition.name) ?? []), ...definition.spec.features.map((f) => [f.name, f] as const)]),
+        );
+      } else if (definition.kind === 'OnDemandView') transforms.set(definition.name, { definition, version });
       else services.set(definition.name, { definition, version });
     }
-    catalogue = { entities, views, transforms, services };
+    catalogue = { entities, views, transforms, services, fieldsEver };
   }
   return catalogue;
 }
@@ -77,7 +83,7 @@ describe('applying definitions', () => {
 
   it('tells every reason at once', () => {
     expect(() => planDefinitions(base, [view([{ ...age, type: 'bool' }]), service('x', 'v:y')])).toThrow(
-      /age cannot change.*\n.*city cannot be removed.*\n.*vector cannot be removed.*\n.*view x is not defined.*\n.*has no feature y/,
+      /age cannot change.*\n.*view x is not defined.*\n.*has no feature y/,
     );
   });
 
@@ -86,8 +92,6 @@ describe('applying definitions', () => {
   });
 
   it.each<[string, StoredDefinition[], string, RegExp]>([
-    ['a removed feature', [view([age])], 'DEFINITION_CONFLICT', /feature city cannot be removed/],
-    ['a renamed feature', [view([age, { ...city, name: 'town' }])], 'DEFINITION_CONFLICT', /feature city cannot be removed/],
     ['a changed type', [view([{ ...age, type: 'float64' }, city])], 'DEFINITION_CONFLICT', /age cannot change from int64 to float64/],
     [
       'a new feature without null',
@@ -151,5 +155,55 @@ describe('applying definitions', () => {
     ],
   ])('refuses %s', (_name, wanted, code, message) => {
     expect(() => planDefinitions(base, wanted)).toThrow(expect.objectContaining({ code, message: expect.stringMatching(message) }));
+  });
+});
+
+describe('removing a feature', () => {
+  const reading = applied([entity('person', 'id'), view([age, city, vector])], [service('v:age')], [transform({ a: 'v:age' }, 'a')]);
+  const models = [{ model: 'm', references: ['v:city', 'w:age'] }];
+
+  it('is allowed when nobody reads it; a service of the whole view follows', () => {
+    expect(summary(reading, [view([age, city])])).toEqual(['v updated 2']);
+    expect(summary(applied([entity('person', 'id'), view([age, city]), service('v')]), [view([age])])).toEqual(['v updated 2']);
+  });
+
+  it('is refused with everyone who reads it', () => {
+    expect(() => planDefinitions(reading, [view([vector])], { models })).toThrow(
+      /v:age cannot be removed, because OnDemandView d, FeatureService s use it; .*\nv:city cannot be removed, because Model m uses it; .*--allow-breaking/,
+    );
+  });
+
+  it('is allowed when its readers change with it, or when the break is allowed', () => {
+    const wanted = [view([city, vector]), service('v:city'), transform({ a: 'v:city' }, 'length(a)')];
+    expect(planDefinitions(reading, wanted).map((c) => c.change)).toEqual(['updated', 'updated', 'updated']);
+    expect(planDefinitions(reading, [view([vector])], { models, allowBreaking: true })).toHaveLength(1);
+  });
+
+  it('keeps its column: it may come back with its type, and with no other', () => {
+    const without = applied([entity('person', 'id'), view([age, city])], [view([age])]);
+    expect(planDefinitions(without, [view([age, city])])[0]).toMatchObject({ change: 'updated', version: 3, addedFields: [] });
+    expect(() => planDefinitions(without, [view([age, { ...city, type: 'bool' }])])).toThrow(/city cannot change from string to bool/);
+  });
+
+  it('of an on-demand view is refused like one of a feature view', () => {
+    const picked = applied([entity('person', 'id'), view([age])], [transform({ a: 'v:age' }, 'a')], [service('d:y')]);
+    const renamed = parseDefinition({ kind: 'OnDemandView', name: 'd', features: [{ name: 'z', type: 'int64', expression: '1' }] }, 't');
+    expect(() => planDefinitions(picked, [renamed as StoredDefinition])).toThrow(/d:y cannot be removed, because FeatureService s uses it/);
+  });
+});
+
+describe('a plan', () => {
+  const reading = applied([entity('person', 'id'), view([age, city])], [service('v:age')], [transform({ a: 'v:city' }, 'length(a)')]);
+  const models = [{ model: 'm', references: ['v:age', 'v:city'] }];
+  const plan = (wanted: StoredDefinition): [string[], readonly string[]] => {
+    const [change] = planDefinitions(reading, [wanted], { models });
+    return [change!.differences.map((d) => `${d.path} ${d.before} ${d.after}`), change!.affected];
+  };
+
+  it('tells what changes and whom it concerns', () => {
+    expect(plan(view([{ ...age, max: 9 }, city]))).toEqual([['features.age.max  9'], ['FeatureService s', 'Model m']]);
+    expect(plan(view([age, city, { name: 'x', type: 'bool' }]))[1]).toEqual([]);
+    expect(plan(view([age, city], { ttl: '1d' }))).toEqual([['ttl 0 86400000'], ['OnDemandView d', 'FeatureService s', 'Model m']]);
+    expect(plan(view([age, city]))).toEqual([[], []]);
   });
 });

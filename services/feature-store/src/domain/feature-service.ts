@@ -11,13 +11,15 @@ export interface FeatureService {
   readonly contentHash: string;
   readonly spec: Spec<'FeatureService'>;
   readonly features: readonly ServiceFeature[];
+  /** What it picks and no longer finds: a view was broken on purpose, and reading the service is refused. */
+  readonly faults: readonly string[];
 }
 
 export function compileService(
-  parts: Omit<FeatureService, 'features'>,
+  parts: Omit<FeatureService, 'features' | 'faults'>,
   find: (view: string) => readonly string[] | undefined,
 ): FeatureService {
-  return { ...parts, features: resolveService(parts.spec, find).features };
+  return { ...parts, ...resolveService(parts.spec, find) };
 }
 
 /** Names of the features of whichever of the two there is. */

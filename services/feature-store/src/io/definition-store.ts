@@ -11,7 +11,7 @@ import { Postgres } from '@headrace/platform/postgres/postgres';
 import type { Catalogue, PlannedChange, StoredDefinition, Versioned } from '../domain/definition-plan.js';
 import { compileService, featureNames, type FeatureService } from '../domain/feature-service.js';
 import { compileOnDemand, type Transform } from '../domain/transform.js';
-import { compileView, type View, type ViewVersion } from '../domain/view.js';
+import { compileView, type Field, type View, type ViewVersion } from '../domain/view.js';
 
 /** Definitions in Postgres. Specs are parsed again when they are read, so that those of older releases get today's defaults. */
 @Injectable()
@@ -60,7 +60,22 @@ export class DefinitionStore {
       views: ofKind<FeatureViewDefinition>('FeatureView'),
       transforms: ofKind<OnDemandViewDefinition>('OnDemandView'),
       services: ofKind<FeatureServiceDefinition>('FeatureService'),
+      fieldsEver: await this.#fieldsEver(tx, project),
     };
+  }
+
+  async #fieldsEver(tx: Tx, project: string): Promise<Map<string, Map<string, Field>>> {
+    const rows = await tx.query<{ name: string; spec: object }>(
+      "SELECT name, spec FROM definitions WHERE project = $1 AND kind = 'FeatureView' ORDER BY name, version",
+      [project],
+    );
+    const ever = new Map<string, Map<string, Field>>();
+    for (const { name, spec } of rows) {
+      const fields = ever.get(name) ?? new Map<string, Field>();
+      for (const field of (parseStored('FeatureView', name, spec) as FeatureViewDefinition).spec.features) fields.set(field.name, field);
+      ever.set(name, fields);
+    }
+    return ever;
   }
 
   async insert(tx: Tx, project: string, { definition, version }: PlannedChange): Promise<void> {

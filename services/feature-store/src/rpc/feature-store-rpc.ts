@@ -38,8 +38,8 @@ export class FeatureStoreRpc implements Implementation<typeof FeatureStoreDefini
     private readonly rebuild: RebuildOnline,
   ) {}
 
-  async apply({ project, definitions, dryRun }: ApplyRequest): Promise<ApplyResponse> {
-    const changes = await this.definitions.apply(definitions.map(toDocument), { project: projectOf(project), dryRun });
+  async apply({ project, definitions, dryRun, allowBreaking }: ApplyRequest): Promise<ApplyResponse> {
+    const changes = await this.definitions.apply(definitions.map(toDocument), { project: projectOf(project), dryRun, allowBreaking });
     return { applied: changes.map(toApplied) };
   }
 
