@@ -1,6 +1,6 @@
 import { AppError, ERROR_CODES, messageOf } from '@headrace/base/errors';
 import { Command } from 'commander';
-import { applyCommand } from './commands/apply.js';
+import { applyCommand, planCommand } from './commands/apply.js';
 import { backfillCommand } from './commands/backfill.js';
 import { cleanCommand, downCommand } from './commands/down.js';
 import { deadLetterCommand } from './commands/dead-letter.js';
@@ -33,6 +33,7 @@ for (const command of [
   cleanCommand(),
   statusCommand(),
   topCommand(),
+  planCommand(),
   applyCommand(),
   predictCommand(),
   retrainCommand(),

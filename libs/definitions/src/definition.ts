@@ -7,9 +7,16 @@ import { entitySpec } from './entity.js';
 import { featureServiceSpec } from './feature-service.js';
 import { featureViewSpec } from './feature-view.js';
 import { modelSpec } from './model-definition.js';
+import { onDemandViewSpec } from './on-demand-view.js';
 
 /** What a user writes, one YAML document each. A kind meets its schema here and nowhere else. */
-export const KINDS = { Entity: entitySpec, FeatureView: featureViewSpec, FeatureService: featureServiceSpec, Model: modelSpec } as const;
+export const KINDS = {
+  Entity: entitySpec,
+  FeatureView: featureViewSpec,
+  OnDemandView: onDemandViewSpec,
+  FeatureService: featureServiceSpec,
+  Model: modelSpec,
+} as const;
 
 export type Kind = keyof typeof KINDS;
 export type Spec<K extends Kind> = z.output<(typeof KINDS)[K]>;
@@ -25,6 +32,7 @@ export interface Definition<K extends Kind = Kind> {
 export type EntityDefinition = Definition<'Entity'>;
 export type FeatureViewDefinition = Definition<'FeatureView'>;
 export type FeatureServiceDefinition = Definition<'FeatureService'>;
+export type OnDemandViewDefinition = Definition<'OnDemandView'>;
 export type ModelDefinition = Definition<'Model'>;
 
 /**

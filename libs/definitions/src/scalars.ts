@@ -26,13 +26,18 @@ export const flag = z
   .transform((value) => value || undefined);
 
 /** A list that counts as absent when it is empty; for the same reason. */
-export function optionalList<T extends z.ZodType>(element: T, max: number): z.ZodType<z.output<T>[] | undefined, z.input<T>[] | undefined> {
+export function optionalList<T extends z.ZodType>(element: T, max: number): OptionalList<T> {
   return z
     .array(element)
     .max(max)
     .optional()
     .transform((list) => (list && list.length > 0 ? list : undefined));
 }
+
+type OptionalList<T extends z.ZodType> = z.ZodPipe<
+  z.ZodOptional<z.ZodArray<T>>,
+  z.ZodTransform<z.output<T>[] | undefined, z.output<T>[] | undefined>
+>;
 
 const UNIT_MS = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const;
 

@@ -1,22 +1,8 @@
 import { z } from 'zod';
 import type { AggregatedFeature } from './aggregation.js';
+import { CALENDAR_PARTS, calendarPart, isKnownCountry } from './calendar.js';
 import type { ValueType } from './feature-field.js';
 import { name, positiveDuration } from './scalars.js';
-
-export const CALENDAR_PARTS = [
-  'year',
-  'quarter',
-  'month',
-  'week',
-  'day',
-  'day_of_week',
-  'day_of_year',
-  'hour',
-  'minute',
-  'is_weekend',
-  'is_holiday',
-] as const;
-export type CalendarPart = (typeof CALENDAR_PARTS)[number];
 
 const timeZone = z.string().refine(isTimeZone, 'an IANA time zone such as Europe/Berlin or UTC');
 const description = z.string().optional();
@@ -71,6 +57,8 @@ export function timeFeatureFault(feature: TimeFeature, columnOf: ReadonlyMap<str
   if (feature.kind === 'calendar') {
     const needsCountry = feature.part === 'is_holiday';
     if (needsCountry && feature.country === undefined) return 'is_holiday needs a country, such as `country: US`';
+    if (feature.country !== undefined && !isKnownCountry(feature.country))
+      return `no holidays are known for ${feature.country}; take a country such as US, or a state such as DE-BY`;
     if (!needsCountry && feature.country !== undefined) return `country applies to is_holiday, not to ${feature.part}; remove it`;
   }
   if (feature.kind === 'frequency' || feature.of === 'event_time' || feature.of === 'now') return undefined;
@@ -85,4 +73,26 @@ function isTimeZone(zone: string): boolean {
   } catch {
     return false;
   }
+}
+
+/** What the value of a time feature is taken from. */
+export interface TimeContext {
+  /** Of the row; undefined when there is none, and then the feature is null. */
+  readonly eventTimeMs: number | undefined;
+  /** The moment of reading. */
+  readonly nowMs: number;
+  /** Of the feature named by `of`, when it is neither `event_time` nor `now`. */
+  readonly columnMs: number | null;
+}
+
+/** The one computation of calendar parts and recency, online and offline. */
+export function timeFeatureValue(
+  feature: Exclude<TimeFeature, { kind: 'frequency' }>,
+  { eventTimeMs, nowMs, columnMs }: TimeContext,
+): number | boolean | null {
+  if (eventTimeMs === undefined) return null;
+  const ms = feature.of === 'event_time' ? eventTimeMs : feature.of === 'now' ? nowMs : columnMs;
+  if (ms === null) return null;
+  if (feature.kind === 'recency') return (nowMs - ms) / 1000;
+  return calendarPart(feature.part, ms, feature.timeZone, feature.country);
 }

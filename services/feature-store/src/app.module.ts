@@ -1,5 +1,8 @@
 import { resolve } from 'node:path';
+import { RegistryDefinition } from '@headrace/contracts/registry/v1/registry';
+import { createClient } from '@headrace/platform/grpc/client';
 import { PlatformModule } from '@headrace/platform/platform-module';
+import { Resources } from '@headrace/platform/resources';
 import { Module, type DynamicModule } from '@nestjs/common';
 import { ApplyDefinitions } from './app/apply-definitions.js';
 import { BuildTrainingSet } from './app/build-training-set.js';
@@ -15,6 +18,7 @@ import { ListViews } from './app/list-views.js';
 import { OnlineReads } from './app/online-reads.js';
 import { PushRows } from './app/push-rows.js';
 import { QuarantineRows, ReviewQuarantine } from './app/quarantine-rows.js';
+import { ReadFeatures } from './app/read-features.js';
 import { OnlineRebuilds, RebuildOnline } from './app/rebuild-online.js';
 import { RequestBackfill } from './app/request-backfill.js';
 import { RunBackfills } from './app/run-backfills.js';
@@ -29,6 +33,7 @@ import { FrameJoin } from './io/frame-join.js';
 import { HealthStore } from './io/health-store.js';
 import { HistoryStore } from './io/history-store.js';
 import { JoinStore } from './io/join-store.js';
+import { ModelUses } from './io/model-uses.js';
 import { OfflineStore } from './io/offline-store.js';
 import { OnlineStore } from './io/online-store.js';
 import { QuarantineStore } from './io/quarantine-store.js';
@@ -50,6 +55,9 @@ import { QuarantineHttp } from './rpc/quarantine-http.js';
 import { TrainingSetsHttp } from './rpc/training-sets-http.js';
 import { ViewsHttp } from './rpc/views-http.js';
 import { FeatureTelemetry } from './telemetry.js';
+
+/** Only a person who plans or applies waits for it. */
+const REGISTRY_TIMEOUT_MS = 5_000;
 
 @Module({})
 export class AppModule {
@@ -76,6 +84,18 @@ export class AppModule {
         Schema,
         FeatureTelemetry,
         DefinitionStore,
+        {
+          provide: ModelUses,
+          inject: [Resources],
+          useFactory: (resources: Resources) => {
+            const client = createClient(RegistryDefinition, config.registryGrpc, {
+              apiKey: config.apiKey,
+              defaultTimeoutMs: REGISTRY_TIMEOUT_MS,
+            });
+            resources.add('registry client', { close: () => Promise.resolve(client.close()) });
+            return new ModelUses(client);
+          },
+        },
         OfflineStore,
         OnlineStore,
         QuarantineStore,
@@ -101,6 +121,7 @@ export class AppModule {
         ReviewQuarantine,
         GetOnlineFeatures,
         OnlineReads,
+        ReadFeatures,
         BuildTrainingSet,
         OnFeatureRows,
         FeatureStoreRpc,

@@ -79,7 +79,6 @@ describe('definitions', () => {
 
   it.each<[string, string, string]>([
     ['a type change', view(`{ name: age, type: string }, ${CITY}`), 'DEFINITION_CONFLICT'],
-    ['a removed feature', view(CITY), 'DEFINITION_CONFLICT'],
     ['an unknown entity', 'kind: FeatureView\nname: x\nentity: ghost\nfeatures: [{ name: a, type: bool }]', 'ENTITY_UNKNOWN'],
   ])('with %s are refused, and nothing of the request is kept', async (_name, bad, code) => {
     const good = 'kind: Entity\nname: bystander\njoinKeys: [b]\n';
@@ -104,6 +103,56 @@ describe('definitions', () => {
     );
     expect(answers.filter(([, last]) => (last as unknown[])[3] === Change.UPDATED)).toHaveLength(1);
     expect(new Set(answers.map(([, last]) => (last as unknown[])[2]))).toEqual(new Set([3]));
+  });
+});
+
+describe('a feature that is taken away', () => {
+  const some = (features: string): string => `kind: FeatureView\nname: shrinking\nentity: person\nfeatures: [${features}]\n`;
+  const service = 'kind: FeatureService\nname: reader\nfeatures: [shrinking:city]\n';
+  const readService = (): Promise<unknown> => h.client.getOnlineFeatures({ featureService: 'reader', entities: [{ keys: { id: 'q' } }] });
+
+  it('needs the registry to say that no model reads it, and is refused while a service does', async () => {
+    await apply(`${some(`${AGE}, ${CITY}`)}---\n${service}`);
+    // No registry runs here.
+    await expect(apply(some(AGE))).rejects.toMatchObject({ code: 'DEPENDENCY_UNAVAILABLE' });
+  });
+
+  it('leaves a service that says so when the break was allowed, and may come back with its values', async () => {
+    const row = { entity: { id: 'q' }, eventTime: new Date('2016-01-01T00:00:00Z'), values: { age: 1, city: 'Bern' } };
+    await h.client.publishRows({ view: 'shrinking', rows: [row] });
+    expect(await apply(some(AGE), { allowBreaking: true })).toEqual([['FeatureView', 'shrinking', 2, Change.UPDATED]]);
+    await eventually('the service says that it is broken', () =>
+      readService().then(
+        () => false,
+        (error: { code: string }) => error.code === 'DEFINITION_CONFLICT',
+      ),
+    );
+    expect(await read('q', ['shrinking:age'])).toEqual([1]);
+    await expect(apply(some('{ name: city, type: bool }'), { allowBreaking: true })).rejects.toThrow(
+      /city cannot change from string to bool/,
+    );
+    await apply(some(`${AGE}, ${CITY}`));
+    await h.client.rebuildOnline({ view: 'shrinking' });
+    expect(await read('q', ['shrinking:city'])).toEqual(['Bern']);
+    await eventually('the service answers again', () =>
+      readService().then(
+        () => true,
+        () => false,
+      ),
+    );
+  });
+
+  it('is shown by a plan, which changes nothing', async () => {
+    const { applied } = await h.client.apply({
+      definitions: definitionsOf(some(`${AGE}, { name: city, type: string, maxLength: 9 }`)),
+      dryRun: true,
+    });
+    expect(applied[0]).toMatchObject({
+      version: 4,
+      change: Change.UPDATED,
+      differences: [{ path: 'features.city.maxLength', before: '', after: '9' }],
+      affected: ['FeatureService reader'],
+    });
   });
 });
 
@@ -144,7 +193,7 @@ describe('time to live', () => {
 
 it('lists its views over HTTP with specs and rows', async () => {
   const answer = (await (await fetch(`${h.service.httpUrl}/views`)).json()) as { views: { name: string; spec: { ttl: number } }[] };
-  expect(answer.views.map((v) => v.name)).toEqual(['late', 'person', 'short']);
+  expect(answer.views.map((v) => v.name)).toEqual(['late', 'person', 'short', 'shrinking']);
   expect(answer.views[2]).toMatchObject({ version: 1, offlineRows: 2, spec: { ttl: 3_600_000, entity: 'person', online: true } });
 });
 

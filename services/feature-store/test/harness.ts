@@ -67,6 +67,8 @@ export async function startHarness(overrides: Partial<Config> = {}): Promise<Har
     topicPrefix,
     stateDir,
     logLevel: 'error',
+    // Nobody listens there.
+    registryGrpc: '127.0.0.1:1',
     ...overrides,
   } as const;
   const kafka = new KafkaClients({ brokers: engines.kafkaBrokers, client: 'kafkajs', clientId: 'test', topicPrefix }, log);

@@ -4,8 +4,8 @@ import { AppError } from '@headrace/base/errors';
 import { SHA256_PATTERN } from '@headrace/base/ids';
 import { featureReference } from '@headrace/definitions/reference';
 import { Log } from '@headrace/platform/log';
-import { referencesOf } from '../domain/feature-service.js';
-import { planPointInTime, type TrainingSetRecord, type TrainingSetRequest } from '../domain/point-in-time-plan.js';
+import type { TrainingSetRecord, TrainingSetRequest } from '../domain/point-in-time-plan.js';
+import { planTrainingSet } from '../domain/training-set-plan.js';
 import { requestInvalid, trainingSetEmpty, trainingSetUnknown } from '../errors.js';
 import { SnapshotFiles } from '../io/snapshot-files.js';
 import { TrainingSetStore } from '../io/training-set-store.js';
@@ -56,11 +56,8 @@ export class BuildTrainingSet {
   async #build(request: TrainingSetRequest, signal: AbortSignal): Promise<TrainingSetRecord> {
     const startedAt = performance.now();
     const views = await this.catalogue.newest();
-    const { project, featureService } = request;
-    const service = featureService ? views.service(project, featureService) : undefined;
-    const chosen = service ? { features: referencesOf(service), columnNames: service.features.map((f) => f.name) } : {};
-    const plan = planPointInTime({ ...request, ...chosen }, (view) => views.get(project, view));
-    const snapshot = await this.files.write(plan.columns, this.store.rows(plan), signal);
+    const plan = planTrainingSet(request, views);
+    const snapshot = await this.files.write(plan.columns, plan.rows(this.store.rows(plan)), signal);
     if (!snapshot) throw trainingSetEmpty(request.labelView, request.fromMs, request.toMs);
     const { hash, rows, bytes } = snapshot;
     const record: TrainingSetRecord = {

@@ -1,12 +1,13 @@
 import { Inject, Injectable } from '@nestjs/common';
 import type { Clock } from '@headrace/base/clock';
-import { messageOf } from '@headrace/base/errors';
+import { AppError, messageOf } from '@headrace/base/errors';
 import { Log } from '@headrace/platform/log';
 import { CLOCK } from '@headrace/platform/platform-module';
+import type { Transform } from '../domain/transform.js';
 import type { View } from '../domain/view.js';
 import type { FeatureService } from '../domain/feature-service.js';
 import { featureServiceUnknown, viewUnknown } from '../errors.js';
-import { DefinitionStore } from '../io/definition-store.js';
+import { DefinitionStore, type Loaded } from '../io/definition-store.js';
 
 /** How long readers may trust what is in memory; another process may apply definitions meanwhile. */
 const TRUST_MS = 1_000;
@@ -15,14 +16,18 @@ const TRUST_MS = 1_000;
 export class Views {
   readonly #views: ReadonlyMap<string, View>;
   readonly #services: ReadonlyMap<string, FeatureService>;
+  readonly #transforms: ReadonlyMap<string, Transform>;
+  readonly epoch: number;
   readonly all: readonly View[];
+  readonly transforms: readonly Transform[];
+  readonly services: readonly FeatureService[];
 
-  constructor(
-    readonly epoch: number,
-    views: readonly View[],
-    readonly services: readonly FeatureService[],
-  ) {
+  constructor({ epoch, views, transforms, services }: Loaded) {
+    this.epoch = epoch;
     this.all = views;
+    this.transforms = transforms;
+    this.services = services;
+    this.#transforms = new Map(transforms.map((transform) => [`${transform.project}/${transform.name}`, transform]));
     this.#services = new Map(services.map((service) => [`${service.project}/${service.name}`, service]));
     this.#views = new Map(views.map((view) => [`${view.project}/${view.name}`, view]));
   }
@@ -38,10 +43,16 @@ export class Views {
     return view;
   }
 
-  /** @throws AppError FEATURE_SERVICE_UNKNOWN */
+  transform(project: string, name: string): Transform | undefined {
+    return this.#transforms.get(`${project}/${name}`);
+  }
+
+  /** @throws AppError FEATURE_SERVICE_UNKNOWN, DEFINITION_CONFLICT when a feature that it picks was taken away */
   service(project: string, name: string): FeatureService {
     const service = this.#services.get(`${project}/${name}`);
     if (!service) throw featureServiceUnknown(project, name);
+    if (service.faults.length > 0)
+      throw new AppError('DEFINITION_CONFLICT', `feature service ${name} is broken: ${service.faults.join('; ')}; apply it anew`);
     return service;
   }
 }
@@ -63,8 +74,7 @@ export class ViewCatalogue {
   async newest(): Promise<Views> {
     const epoch = await this.definitions.epoch();
     if (this.#views?.epoch !== epoch) {
-      const { epoch: loaded, views, services } = await this.definitions.load();
-      this.#views = new Views(loaded, views, services);
+      this.#views = new Views(await this.definitions.load());
     }
     this.#checkedMs = this.clock.nowMs();
     return this.#views!;

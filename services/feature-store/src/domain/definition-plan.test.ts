@@ -12,7 +12,10 @@ const city = { name: 'city', type: 'string' };
 const service = (...features: unknown[]): StoredDefinition =>
   parseDefinition({ kind: 'FeatureService', name: 's', features }, 't') as StoredDefinition;
 
-const NOTHING: Catalogue = { entities: new Map(), views: new Map(), services: new Map() };
+const transform = (inputs: Record<string, string>, expression: string, name = 'd'): StoredDefinition =>
+  parseDefinition({ kind: 'OnDemandView', name, inputs, features: [{ name: 'y', type: 'int64', expression }] }, 't') as StoredDefinition;
+
+const NOTHING: Catalogue = { entities: new Map(), views: new Map(), transforms: new Map(), services: new Map(), fieldsEver: new Map() };
 
 /** The catalogue after applying, one call after the other. */
 function applied(...steps: StoredDefinition[][]): Catalogue {
@@ -20,13 +23,21 @@ function applied(...steps: StoredDefinition[][]): Catalogue {
   for (const step of steps) {
     const entities = new Map(catalogue.entities);
     const views = new Map(catalogue.views);
+    const fieldsEver = new Map(catalogue.fieldsEver);
+    const transforms = new Map(catalogue.transforms);
     const services = new Map(catalogue.services);
     for (const { definition, version } of planDefinitions(catalogue, step)) {
       if (definition.kind === 'Entity') entities.set(definition.name, { definition, version });
-      else if (definition.kind === 'FeatureView') views.set(definition.name, { definition, version });
+      else if (definition.kind === 'FeatureView') {
+        views.set(definition.name, { definition, version });
+        fieldsEver.set(
+          definition.name,
+          new Map([...(fieldsEver.get(definition.name) ?? []), ...definition.spec.features.map((f) => [f.name, f] as const)]),
+        );
+      } else if (definition.kind === 'OnDemandView') transforms.set(definition.name, { definition, version });
       else services.set(definition.name, { definition, version });
     }
-    catalogue = { entities, views, services };
+    catalogue = { entities, views, transforms, services, fieldsEver };
   }
   return catalogue;
 }
@@ -65,9 +76,14 @@ describe('applying definitions', () => {
     expect(summary(stored, [service('v')])).toEqual(['s updated 2']);
   });
 
+  it('takes an on-demand view with its inputs and a service that picks it, in one request', () => {
+    const wanted = [service('d:y'), transform({ a: 'v:age' }, 'a + 1'), view([age]), entity('person', 'id')];
+    expect(summary(NOTHING, wanted)).toEqual(['person created 1', 'v created 1', 'd created 1', 's created 1']);
+  });
+
   it('tells every reason at once', () => {
     expect(() => planDefinitions(base, [view([{ ...age, type: 'bool' }]), service('x', 'v:y')])).toThrow(
-      /age cannot change.*\n.*city cannot be removed.*\n.*vector cannot be removed.*\n.*view x is not defined.*\n.*has no feature y/,
+      /age cannot change.*\n.*view x is not defined.*\n.*has no feature y/,
     );
   });
 
@@ -76,8 +92,6 @@ describe('applying definitions', () => {
   });
 
   it.each<[string, StoredDefinition[], string, RegExp]>([
-    ['a removed feature', [view([age])], 'DEFINITION_CONFLICT', /feature city cannot be removed/],
-    ['a renamed feature', [view([age, { ...city, name: 'town' }])], 'DEFINITION_CONFLICT', /feature city cannot be removed/],
     ['a changed type', [view([{ ...age, type: 'float64' }, city])], 'DEFINITION_CONFLICT', /age cannot change from int64 to float64/],
     [
       'a new feature without null',
@@ -111,6 +125,25 @@ describe('applying definitions', () => {
       'DEFINITION_CONFLICT',
       /of dimension 3 to embedding of dimension 4/,
     ],
+    [
+      'an expression that does not parse with its types',
+      [transform({ a: 'v:city' }, 'a + 1')],
+      'DEFINITION_INVALID',
+      /OnDemandView d: feature y: at 3: \+ wants numbers/,
+    ],
+    [
+      'an expression of another type than its feature',
+      [transform({ a: 'v:age' }, 'a / 2')],
+      'DEFINITION_INVALID',
+      /the expression is float64 and the feature int64; use round/,
+    ],
+    ['an on-demand view of an unknown feature', [transform({ a: 'v:x' }, 'a')], 'DEFINITION_INVALID', /input a: view v has no feature x/],
+    [
+      'an on-demand view with the name of a view',
+      [transform({ a: 'v:age' }, 'a', 'v')],
+      'DEFINITION_INVALID',
+      /v would be a FeatureView and an OnDemandView/,
+    ],
     ['a service of an unknown view', [service('w')], 'DEFINITION_INVALID', /FeatureService s: view w is not defined/],
     ['a service of an unknown feature', [service('v:x')], 'DEFINITION_INVALID', /view v has no feature x/],
     ['a service that picks a label', [view([age], { name: 'l', labels: true }), service('l')], 'DEFINITION_INVALID', /view l holds labels/],
@@ -122,5 +155,55 @@ describe('applying definitions', () => {
     ],
   ])('refuses %s', (_name, wanted, code, message) => {
     expect(() => planDefinitions(base, wanted)).toThrow(expect.objectContaining({ code, message: expect.stringMatching(message) }));
+  });
+});
+
+describe('removing a feature', () => {
+  const reading = applied([entity('person', 'id'), view([age, city, vector])], [service('v:age')], [transform({ a: 'v:age' }, 'a')]);
+  const models = [{ model: 'm', references: ['v:city', 'w:age'] }];
+
+  it('is allowed when nobody reads it; a service of the whole view follows', () => {
+    expect(summary(reading, [view([age, city])])).toEqual(['v updated 2']);
+    expect(summary(applied([entity('person', 'id'), view([age, city]), service('v')]), [view([age])])).toEqual(['v updated 2']);
+  });
+
+  it('is refused with everyone who reads it', () => {
+    expect(() => planDefinitions(reading, [view([vector])], { models })).toThrow(
+      /v:age cannot be removed, because OnDemandView d, FeatureService s use it; .*\nv:city cannot be removed, because Model m uses it; .*--allow-breaking/,
+    );
+  });
+
+  it('is allowed when its readers change with it, or when the break is allowed', () => {
+    const wanted = [view([city, vector]), service('v:city'), transform({ a: 'v:city' }, 'length(a)')];
+    expect(planDefinitions(reading, wanted).map((c) => c.change)).toEqual(['updated', 'updated', 'updated']);
+    expect(planDefinitions(reading, [view([vector])], { models, allowBreaking: true })).toHaveLength(1);
+  });
+
+  it('keeps its column: it may come back with its type, and with no other', () => {
+    const without = applied([entity('person', 'id'), view([age, city])], [view([age])]);
+    expect(planDefinitions(without, [view([age, city])])[0]).toMatchObject({ change: 'updated', version: 3, addedFields: [] });
+    expect(() => planDefinitions(without, [view([age, { ...city, type: 'bool' }])])).toThrow(/city cannot change from string to bool/);
+  });
+
+  it('of an on-demand view is refused like one of a feature view', () => {
+    const picked = applied([entity('person', 'id'), view([age])], [transform({ a: 'v:age' }, 'a')], [service('d:y')]);
+    const renamed = parseDefinition({ kind: 'OnDemandView', name: 'd', features: [{ name: 'z', type: 'int64', expression: '1' }] }, 't');
+    expect(() => planDefinitions(picked, [renamed as StoredDefinition])).toThrow(/d:y cannot be removed, because FeatureService s uses it/);
+  });
+});
+
+describe('a plan', () => {
+  const reading = applied([entity('person', 'id'), view([age, city])], [service('v:age')], [transform({ a: 'v:city' }, 'length(a)')]);
+  const models = [{ model: 'm', references: ['v:age', 'v:city'] }];
+  const plan = (wanted: StoredDefinition): [string[], readonly string[]] => {
+    const [change] = planDefinitions(reading, [wanted], { models });
+    return [change!.differences.map((d) => `${d.path} ${d.before} ${d.after}`), change!.affected];
+  };
+
+  it('tells what changes and whom it concerns', () => {
+    expect(plan(view([{ ...age, max: 9 }, city]))).toEqual([['features.age.max  9'], ['FeatureService s', 'Model m']]);
+    expect(plan(view([age, city, { name: 'x', type: 'bool' }]))[1]).toEqual([]);
+    expect(plan(view([age, city], { ttl: '1d' }))).toEqual([['ttl 0 86400000'], ['OnDemandView d', 'FeatureService s', 'Model m']]);
+    expect(plan(view([age, city]))).toEqual([[], []]);
   });
 });

@@ -11,17 +11,23 @@ export interface FeatureService {
   readonly contentHash: string;
   readonly spec: Spec<'FeatureService'>;
   readonly features: readonly ServiceFeature[];
+  /** What it picks and no longer finds: a view was broken on purpose, and reading the service is refused. */
+  readonly faults: readonly string[];
 }
 
 export function compileService(
-  parts: Omit<FeatureService, 'features'>,
-  find: (view: string) => Pick<View, 'spec'> | undefined,
+  parts: Omit<FeatureService, 'features' | 'faults'>,
+  find: (view: string) => readonly string[] | undefined,
 ): FeatureService {
-  const { features } = resolveService(parts.spec, (view) => {
-    const found = find(view);
-    return found && servedFeatures(found.spec).map((f) => f.name);
-  });
-  return { ...parts, features };
+  return { ...parts, ...resolveService(parts.spec, find) };
+}
+
+/** Names of the features of whichever of the two there is. */
+export function featureNames(
+  view: Pick<View, 'spec'> | undefined,
+  transform: { readonly spec: Spec<'OnDemandView'> } | undefined,
+): string[] | undefined {
+  return view ? servedFeatures(view.spec).map((f) => f.name) : transform?.spec.features.map((f) => f.name);
 }
 
 /** `view:feature` of each, in its order. */

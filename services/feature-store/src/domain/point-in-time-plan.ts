@@ -14,6 +14,10 @@ export interface TrainingSetRequest {
   readonly featureService?: string | undefined;
   /** What the columns of the features are called; unset = `view__feature`. */
   readonly columnNames?: readonly string[] | undefined;
+  /** Indices of `features`: the event time of the row that each comes from is given too, as `<source>_time`. */
+  readonly timed?: readonly number[] | undefined;
+  /** Further features of the label view, given as columns of these names behind the label. */
+  readonly labelFields?: readonly string[] | undefined;
   /** Label rows with from <= event time < to. */
   readonly fromMs: number;
   readonly toMs: number;
@@ -54,7 +58,7 @@ export interface PointInTimePlan {
 export function planPointInTime(request: TrainingSetRequest, find: (view: string) => View): PointInTimePlan {
   const label = find(request.labelView);
   const labelField = fieldOf(label, request.labelFeature);
-  const joins = groupByView(request.features, find);
+  const joins = groupByView(request.features, find, request.timed);
   const knowledge: Knowledge = request.asOfMs === undefined ? { kind: 'all' } : { kind: 'asOf', ms: request.asOfMs };
   const columns: PlanColumn[] = label.joinKeys.map((name, i) => ({ name, type: 'string', source: keyColumn(label, i), nullable: false }));
   columns.push({ name: 'event_time', type: 'timestamp', source: '_event_time', nullable: false });
@@ -63,6 +67,7 @@ export function planPointInTime(request: TrainingSetRequest, find: (view: string
     const { view, feature } = splitReference(reference);
     const join = joins.find((j) => j.view.name === view)!;
     selected.push(`${join.alias}.${quoteName(feature)} AS c${i}`);
+    if (request.timed?.includes(i)) selected.push(`${join.alias}._event_time AS c${i}_time`);
     columns.push({
       name: request.columnNames?.[i] ?? `${view}__${feature}`,
       type: fieldOf(join.view, feature).type,
@@ -71,6 +76,9 @@ export function planPointInTime(request: TrainingSetRequest, find: (view: string
     });
   }
   columns.push({ name: 'label', type: labelField.type, source: 'label', nullable: false });
+  const further = (request.labelFields ?? []).map((name, i) => ({ name, source: `l${i}`, type: fieldOf(label, name).type }));
+  columns.push(...further.map((column) => ({ ...column, nullable: true })));
+  selected.push(...further.map(({ source }) => `s.${source}`));
   refuseRepeats(columns);
   const keys = label.joinKeys.length > 1 ? label.joinKeys.map((_, i) => `s._key_${i}`) : [];
   const sql = [
@@ -85,12 +93,13 @@ export function planPointInTime(request: TrainingSetRequest, find: (view: string
 }
 
 /** The label rows: of several for one entity and instant the newest arrival; one whose label is null was withdrawn. */
-function spine(label: View, field: Field, { fromMs, toMs }: TrainingSetRequest, knowledge: Knowledge): string[] {
+function spine(label: View, field: Field, { fromMs, toMs, labelFields = [] }: TrainingSetRequest, knowledge: Knowledge): string[] {
+  const further = labelFields.map((name, i) => `, ${quoteName(name)} AS l${i}`).join('');
   const keys = label.joinKeys.length > 1 ? label.joinKeys.map((_, i) => `_key_${i}, `).join('') : '';
   return [
     'WITH spine AS (',
     '  SELECT * FROM (',
-    `    SELECT DISTINCT ON (_entity, _event_time) _entity, ${keys}_event_time, ${quoteName(field.name)} AS label`,
+    `    SELECT DISTINCT ON (_entity, _event_time) _entity, ${keys}_event_time, ${quoteName(field.name)} AS label${further}`,
     `    FROM ${rowTable(label.id)}`,
     `    WHERE _event_time >= ${instant(fromMs)} AND _event_time < ${instant(toMs)}${known('', knowledge)}`,
     `    ORDER BY _entity, _event_time, ${arrival('', knowledge)} DESC, _content DESC`,

@@ -4,12 +4,14 @@ import {
   type EntityDefinition,
   type FeatureServiceDefinition,
   type FeatureViewDefinition,
+  type OnDemandViewDefinition,
 } from '@headrace/definitions/definition';
 import type { Tx } from '@headrace/platform/postgres/postgres';
 import { Postgres } from '@headrace/platform/postgres/postgres';
 import type { Catalogue, PlannedChange, StoredDefinition, Versioned } from '../domain/definition-plan.js';
-import { compileService, type FeatureService } from '../domain/feature-service.js';
-import { compileView, type View, type ViewVersion } from '../domain/view.js';
+import { compileService, featureNames, type FeatureService } from '../domain/feature-service.js';
+import { compileOnDemand, type Transform } from '../domain/transform.js';
+import { compileView, type Field, type View, type ViewVersion } from '../domain/view.js';
 
 /** Definitions in Postgres. Specs are parsed again when they are read, so that those of older releases get today's defaults. */
 @Injectable()
@@ -21,15 +23,17 @@ export class DefinitionStore {
     return row!.epoch;
   }
 
-  /** Every view of every project with all its versions, and every service, as of one moment. */
-  load(): Promise<{ epoch: number; views: View[]; services: FeatureService[] }> {
+  /** Every view of every project with all its versions, every on-demand view and service, as of one moment. */
+  load(): Promise<Loaded> {
     return this.postgres.transaction(
       async (tx) => {
         const [epoch] = await tx.query<{ epoch: number }>('SELECT epoch FROM catalogue_epoch');
         const rows = await tx.query<ViewRow>(LOAD_VIEWS);
         const views = rows.map(toView);
-        const services = (await tx.query<ServiceRow>(LOAD_SERVICES)).map((row) => toService(row, views));
-        return { epoch: epoch!.epoch, views, services };
+        const picking = await tx.query<NewestRow>(LOAD_NEWEST, [['OnDemandView', 'FeatureService']]);
+        const transforms = picking.flatMap((row) => toTransform(row, views));
+        const services = picking.flatMap((row) => toService(row, views, transforms));
+        return { epoch: epoch!.epoch, views, transforms, services };
       },
       { isolation: 'repeatable read', readOnly: true },
     );
@@ -54,8 +58,24 @@ export class DefinitionStore {
     return {
       entities: ofKind<EntityDefinition>('Entity'),
       views: ofKind<FeatureViewDefinition>('FeatureView'),
+      transforms: ofKind<OnDemandViewDefinition>('OnDemandView'),
       services: ofKind<FeatureServiceDefinition>('FeatureService'),
+      fieldsEver: await this.#fieldsEver(tx, project),
     };
+  }
+
+  async #fieldsEver(tx: Tx, project: string): Promise<Map<string, Map<string, Field>>> {
+    const rows = await tx.query<{ name: string; spec: object }>(
+      "SELECT name, spec FROM definitions WHERE project = $1 AND kind = 'FeatureView' ORDER BY name, version",
+      [project],
+    );
+    const ever = new Map<string, Map<string, Field>>();
+    for (const { name, spec } of rows) {
+      const fields = ever.get(name) ?? new Map<string, Field>();
+      for (const field of (parseStored('FeatureView', name, spec) as FeatureViewDefinition).spec.features) fields.set(field.name, field);
+      ever.set(name, fields);
+    }
+    return ever;
   }
 
   async insert(tx: Tx, project: string, { definition, version }: PlannedChange): Promise<void> {
@@ -110,26 +130,55 @@ SELECT v.id, v.project, v.name, v.partition_months,
    FROM definitions e WHERE e.project = v.project AND e.kind = 'Entity') AS entities
 FROM views v ORDER BY v.id`;
 
-const LOAD_SERVICES = `
-SELECT DISTINCT ON (project, name) project, name, version, content_hash, spec FROM definitions
-WHERE kind = 'FeatureService' ORDER BY project, name, version DESC`;
+/** All that is held in memory. */
+export interface Loaded {
+  readonly epoch: number;
+  readonly views: readonly View[];
+  readonly transforms: readonly Transform[];
+  readonly services: readonly FeatureService[];
+}
 
-interface ServiceRow {
+const LOAD_NEWEST = `
+SELECT DISTINCT ON (project, kind, name) project, kind, name, version, content_hash, spec FROM definitions
+WHERE kind = ANY ($1) ORDER BY project, kind, name, version DESC`;
+
+interface NewestRow {
   readonly project: string;
+  readonly kind: string;
   readonly name: string;
   readonly version: number;
   readonly content_hash: string;
   readonly spec: object;
 }
 
-function toService(
-  { project, name, version, content_hash: contentHash, spec: stored }: ServiceRow,
+/** One whose inputs are gone cannot be compiled; it was refused or allowed when they went, and nobody can read it. */
+function toTransform(
+  { project, kind, name, version, content_hash: contentHash, spec: stored }: NewestRow,
   views: readonly View[],
-): FeatureService {
-  const { spec } = parseStored('FeatureService', name, stored) as FeatureServiceDefinition;
-  return compileService({ project, name, version, contentHash, spec }, (view) =>
-    views.find((one) => one.project === project && one.name === view),
-  );
+): Transform[] {
+  if (kind !== 'OnDemandView') return [];
+  const { spec } = parseStored(kind, name, stored) as OnDemandViewDefinition;
+  const compiled = compileOnDemand(spec, (view) => named(views, project, view));
+  return 'faults' in compiled ? [] : [{ project, name, version, contentHash, spec, compiled: compiled.transform }];
+}
+
+function toService(
+  { project, kind, name, version, content_hash: contentHash, spec: stored }: NewestRow,
+  views: readonly View[],
+  transforms: readonly Transform[],
+): FeatureService[] {
+  if (kind !== 'FeatureService') return [];
+  const { spec } = parseStored(kind, name, stored) as FeatureServiceDefinition;
+  const find = (view: string): string[] | undefined => featureNames(named(views, project, view), named(transforms, project, view));
+  return [compileService({ project, name, version, contentHash, spec }, find)];
+}
+
+function named<T extends { readonly project: string; readonly name: string }>(
+  all: readonly T[],
+  project: string,
+  name: string,
+): T | undefined {
+  return all.find((one) => one.project === project && one.name === name);
 }
 
 interface ViewRow {

@@ -1,7 +1,7 @@
 import { Body, Controller, HttpCode, Post, Query } from '@nestjs/common';
 import { splitReference } from '@headrace/definitions/reference';
 import { z } from 'zod';
-import { GetOnlineFeatures } from '../app/get-online-features.js';
+import { ReadFeatures } from '../app/read-features.js';
 import type { FieldStatus, OnlineValue } from '../domain/online-vector.js';
 import { requestInvalid } from '../errors.js';
 import { parseBody, projectOf } from './fields.js';
@@ -14,6 +14,8 @@ const request = z.object({
   feature_service: z.string().optional(),
   entities: z.record(z.string(), z.array(keyValue).min(1)),
   full_feature_names: z.boolean().default(false),
+  /** Values for on-demand views, by column like the entities. */
+  request_context: z.record(z.string(), z.array(z.unknown())).default({}),
 });
 
 interface FeastColumn {
@@ -25,15 +27,22 @@ interface FeastColumn {
 /** Online features in the shape of Feast's `/get-online-features`: one column for each join key, then for each feature. */
 @Controller()
 export class FeastHttp {
-  constructor(private readonly online: GetOnlineFeatures) {}
+  constructor(private readonly online: ReadFeatures) {}
 
   @Post('get-online-features')
   @HttpCode(200)
   async get(@Body() body: unknown, @Query('project') project?: string): Promise<unknown> {
-    const { features, feature_service: featureService, entities, full_feature_names: fullNames } = parseBody(request, body);
+    const parsed = parseBody(request, body);
+    const { features, feature_service: featureService, entities, full_feature_names: fullNames } = parsed;
     const keys = Object.keys(entities);
     const rows = toRows(entities);
-    const { names, vectors } = await this.online.get({ project: projectOf(project), features, featureService, entities: rows });
+    const { names, vectors } = await this.online.get({
+      project: projectOf(project),
+      features,
+      featureService,
+      entities: rows,
+      request: contextRows(parsed.request_context, rows.length),
+    });
     return {
       metadata: { feature_names: [...keys, ...names.map((name) => nameOf(name, fullNames))] },
       results: [
@@ -50,6 +59,13 @@ function toRows(entities: Readonly<Record<string, readonly string[]>>): Record<s
   if (columns.some(([, values]) => values.length !== count))
     throw requestInvalid('the lists under `entities` must all have the same length');
   return Array.from({ length: count }, (_, i) => Object.fromEntries(columns.map(([key, values]) => [key, values[i]!])));
+}
+
+function contextRows(context: Readonly<Record<string, readonly unknown[]>>, count: number): Record<string, unknown>[] {
+  const columns = Object.entries(context);
+  if (columns.some(([, values]) => values.length !== count))
+    throw requestInvalid('the lists under `request_context` must have one value for each entity');
+  return Array.from({ length: count }, (_, i) => Object.fromEntries(columns.map(([name, values]) => [name, values[i]])));
 }
 
 /** What a feature service calls its features stays as it is. */

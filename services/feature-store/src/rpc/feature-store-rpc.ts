@@ -18,10 +18,10 @@ import type { CallContext, Implementation } from '@headrace/platform/grpc/server
 import { Injectable } from '@nestjs/common';
 import { ApplyDefinitions } from '../app/apply-definitions.js';
 import { BuildTrainingSet } from '../app/build-training-set.js';
-import { GetOnlineFeatures } from '../app/get-online-features.js';
 
 import { ListViews } from '../app/list-views.js';
 import { PushRows } from '../app/push-rows.js';
+import { ReadFeatures } from '../app/read-features.js';
 import { RebuildOnline } from '../app/rebuild-online.js';
 import { instantOf, projectOf } from './fields.js';
 import { destinationOf, toApplied, toDocument, toPublished, toTrainingSet, toVector, toView } from './messages.js';
@@ -33,13 +33,13 @@ export class FeatureStoreRpc implements Implementation<typeof FeatureStoreDefini
     private readonly definitions: ApplyDefinitions,
     private readonly views: ListViews,
     private readonly rows: PushRows,
-    private readonly online: GetOnlineFeatures,
+    private readonly online: ReadFeatures,
     private readonly trainingSets: BuildTrainingSet,
     private readonly rebuild: RebuildOnline,
   ) {}
 
-  async apply({ project, definitions, dryRun }: ApplyRequest): Promise<ApplyResponse> {
-    const changes = await this.definitions.apply(definitions.map(toDocument), { project: projectOf(project), dryRun });
+  async apply({ project, definitions, dryRun, allowBreaking }: ApplyRequest): Promise<ApplyResponse> {
+    const changes = await this.definitions.apply(definitions.map(toDocument), { project: projectOf(project), dryRun, allowBreaking });
     return { applied: changes.map(toApplied) };
   }
 
@@ -53,8 +53,13 @@ export class FeatureStoreRpc implements Implementation<typeof FeatureStoreDefini
 
   async getOnlineFeatures(request: GetOnlineFeaturesRequest): Promise<GetOnlineFeaturesResponse> {
     const { features, featureService, entities } = request;
-    const asked = { project: projectOf(request.project), features, featureService, entities: entities.map((e) => e.keys) };
-    const { names, vectors } = await this.online.get(asked);
+    const { names, vectors } = await this.online.get({
+      project: projectOf(request.project),
+      features,
+      featureService,
+      entities: entities.map((e) => e.keys),
+      request: entities.map((e) => e.request ?? {}),
+    });
     return { names: featureService ? [...names] : [], vectors: vectors.map(toVector) };
   }
 

@@ -64,8 +64,9 @@ export function toDocument({ kind, name, spec }: Definition): unknown {
   return { ...spec, kind, name };
 }
 
-export function toApplied({ definition, change, version }: PlannedChange): AppliedDefinition {
-  return { kind: definition.kind, name: definition.name, version, contentHash: definition.contentHash, change: CHANGES[change] };
+export function toApplied({ definition, change, version, differences, affected }: PlannedChange): AppliedDefinition {
+  const { kind, name, contentHash } = definition;
+  return { kind, name, version, contentHash, change: CHANGES[change], differences: [...differences], affected: [...affected] };
 }
 
 export function toView({ view, offlineRows }: ListedView): View {

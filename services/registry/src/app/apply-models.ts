@@ -1,5 +1,6 @@
 import { AppError } from '@headrace/base/errors';
 import { Change, type AppliedDefinition, type ApplyRequest } from '@headrace/contracts/features/v1/features';
+import { diffSpecs } from '@headrace/definitions/definition-diff';
 import { isDefinitionOf, parseDefinition, type ModelDefinition } from '@headrace/definitions/definition';
 import { Postgres, type Tx } from '@headrace/platform/postgres/postgres';
 import { Injectable } from '@nestjs/common';
@@ -36,14 +37,29 @@ export class ApplyModels {
   async #applyOne(tx: Tx, project: string, { name, spec, contentHash }: ModelDefinition, actor: string): Promise<AppliedDefinition> {
     const current = await lockOrCreateModel(tx, project, name);
     if (current?.contentHash === contentHash)
-      return { kind: 'Model', name, version: current.version, contentHash, change: Change.UNCHANGED };
+      return { kind: 'Model', name, version: current.version, contentHash, change: Change.UNCHANGED, differences: [], affected: [] };
     const version = (current?.version ?? 0) + 1;
     await insertDefinition(tx, { project, model: name, version, contentHash, spec });
-    await writeAudit(tx, { project, actor, action: 'define-model', subject: name, before: current, after: { version, contentHash } });
+    await writeAudit(tx, {
+      project,
+      actor,
+      action: 'define-model',
+      subject: name,
+      before: current && { version: current.version, contentHash: current.contentHash },
+      after: { version, contentHash },
+    });
     await this.announcer.announce(tx, { project, model: name, version: 0 }, [
       { $case: 'defined', value: { definitionVersion: version, contentHash } },
     ]);
-    return { kind: 'Model', name, version, contentHash, change: current ? Change.UPDATED : Change.CREATED };
+    return {
+      kind: 'Model',
+      name,
+      version,
+      contentHash,
+      change: current ? Change.UPDATED : Change.CREATED,
+      differences: current ? diffSpecs(current.spec, spec) : [],
+      affected: [],
+    };
   }
 }
 

@@ -15,15 +15,15 @@ export async function lockOrCreateModel(
   tx: Tx,
   project: string,
   name: string,
-): Promise<{ version: number; contentHash: string } | undefined> {
+): Promise<{ version: number; contentHash: string; spec: object } | undefined> {
   await tx.execute('INSERT INTO models (project, name, definition_version) VALUES ($1, $2, 0) ON CONFLICT DO NOTHING', [project, name]);
   await tx.query('SELECT 1 FROM models WHERE project = $1 AND name = $2 FOR UPDATE', [project, name]);
-  const [row] = await tx.query<{ version: number; content_hash: string }>(
-    `SELECT d.version, d.content_hash FROM model_definitions d JOIN models m ON m.project = d.project AND m.name = d.model AND m.definition_version = d.version
+  const [row] = await tx.query<{ version: number; content_hash: string; spec: object }>(
+    `SELECT d.version, d.content_hash, d.spec FROM model_definitions d JOIN models m ON m.project = d.project AND m.name = d.model AND m.definition_version = d.version
      WHERE d.project = $1 AND d.model = $2`,
     [project, name],
   );
-  return row && { version: row.version, contentHash: row.content_hash };
+  return row && { version: row.version, contentHash: row.content_hash, spec: row.spec };
 }
 
 /** Serialises all that changes a model's versions and aliases. @returns false when there is no such model. */

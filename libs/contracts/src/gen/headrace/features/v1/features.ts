@@ -358,6 +358,8 @@ export interface ApplyRequest {
   definitions: Definition[];
   /** Answers what would change, and changes nothing. */
   dryRun: boolean;
+  /** A feature that a service or model reads may be removed; without it that is refused, with who reads it. */
+  allowBreaking: boolean;
 }
 
 export interface ApplyResponse {
@@ -371,6 +373,17 @@ export interface AppliedDefinition {
   version: number;
   contentHash: string;
   change: Change;
+  /** Of an update: what changes. */
+  differences: FieldDifference[];
+  /** Who reads what changes, such as `Model employment`. */
+  affected: string[];
+}
+
+/** Path such as `features.age.max`; values as JSON, empty where there is none. */
+export interface FieldDifference {
+  path: string;
+  before: string;
+  after: string;
 }
 
 export interface ListViewsRequest {
@@ -441,6 +454,8 @@ export interface GetOnlineFeaturesRequest {
 
 export interface EntityKey {
   keys: { [key: string]: string };
+  /** Values that on-demand views want from the request. */
+  request: { [key: string]: any } | undefined;
 }
 
 export interface EntityKey_KeysEntry {
@@ -690,7 +705,7 @@ export const Definition: MessageFns<Definition> = {
 };
 
 function createBaseApplyRequest(): ApplyRequest {
-  return { project: "", definitions: [], dryRun: false };
+  return { project: "", definitions: [], dryRun: false, allowBreaking: false };
 }
 
 export const ApplyRequest: MessageFns<ApplyRequest> = {
@@ -703,6 +718,9 @@ export const ApplyRequest: MessageFns<ApplyRequest> = {
     }
     if (message.dryRun !== false) {
       writer.uint32(24).bool(message.dryRun);
+    }
+    if (message.allowBreaking !== false) {
+      writer.uint32(32).bool(message.allowBreaking);
     }
     return writer;
   },
@@ -744,6 +762,14 @@ export const ApplyRequest: MessageFns<ApplyRequest> = {
             message.dryRun = reader.bool();
             continue;
           }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.allowBreaking = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -767,6 +793,11 @@ export const ApplyRequest: MessageFns<ApplyRequest> = {
         : isSet(object.dry_run)
         ? globalThis.Boolean(object.dry_run)
         : false,
+      allowBreaking: isSet(object.allowBreaking)
+        ? globalThis.Boolean(object.allowBreaking)
+        : isSet(object.allow_breaking)
+        ? globalThis.Boolean(object.allow_breaking)
+        : false,
     };
   },
 
@@ -781,6 +812,9 @@ export const ApplyRequest: MessageFns<ApplyRequest> = {
     if (message.dryRun !== false) {
       obj.dryRun = message.dryRun;
     }
+    if (message.allowBreaking !== false) {
+      obj.allowBreaking = message.allowBreaking;
+    }
     return obj;
   },
 
@@ -792,6 +826,7 @@ export const ApplyRequest: MessageFns<ApplyRequest> = {
     message.project = object.project ?? "";
     message.definitions = object.definitions?.map((e) => Definition.fromPartial(e)) || [];
     message.dryRun = object.dryRun ?? false;
+    message.allowBreaking = object.allowBreaking ?? false;
     return message;
   },
 };
@@ -868,7 +903,7 @@ export const ApplyResponse: MessageFns<ApplyResponse> = {
 };
 
 function createBaseAppliedDefinition(): AppliedDefinition {
-  return { kind: "", name: "", version: 0, contentHash: "", change: Change.UNSPECIFIED };
+  return { kind: "", name: "", version: 0, contentHash: "", change: Change.UNSPECIFIED, differences: [], affected: [] };
 }
 
 export const AppliedDefinition: MessageFns<AppliedDefinition> = {
@@ -887,6 +922,12 @@ export const AppliedDefinition: MessageFns<AppliedDefinition> = {
     }
     if (message.change !== Change.UNSPECIFIED) {
       writer.uint32(40).int32(changeToNumber(message.change));
+    }
+    for (const v of message.differences) {
+      FieldDifference.encode(v!, writer.uint32(50).fork()).join();
+    }
+    for (const v of message.affected) {
+      writer.uint32(58).string(v!);
     }
     return writer;
   },
@@ -944,6 +985,22 @@ export const AppliedDefinition: MessageFns<AppliedDefinition> = {
             message.change = changeFromJSON(reader.int32());
             continue;
           }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.differences.push(FieldDifference.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.affected.push(reader.string());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -967,6 +1024,10 @@ export const AppliedDefinition: MessageFns<AppliedDefinition> = {
         ? globalThis.String(object.content_hash)
         : "",
       change: isSet(object.change) ? changeFromJSON(object.change) : Change.UNSPECIFIED,
+      differences: globalThis.Array.isArray(object?.differences)
+        ? object.differences.map((e: any) => FieldDifference.fromJSON(e))
+        : [],
+      affected: globalThis.Array.isArray(object?.affected) ? object.affected.map((e: any) => globalThis.String(e)) : [],
     };
   },
 
@@ -987,6 +1048,12 @@ export const AppliedDefinition: MessageFns<AppliedDefinition> = {
     if (message.change !== Change.UNSPECIFIED) {
       obj.change = changeToJSON(message.change);
     }
+    if (message.differences?.length) {
+      obj.differences = message.differences.map((e) => FieldDifference.toJSON(e));
+    }
+    if (message.affected?.length) {
+      obj.affected = message.affected;
+    }
     return obj;
   },
 
@@ -1000,6 +1067,109 @@ export const AppliedDefinition: MessageFns<AppliedDefinition> = {
     message.version = object.version ?? 0;
     message.contentHash = object.contentHash ?? "";
     message.change = object.change ?? Change.UNSPECIFIED;
+    message.differences = object.differences?.map((e) => FieldDifference.fromPartial(e)) || [];
+    message.affected = object.affected?.map((e) => e) || [];
+    return message;
+  },
+};
+
+function createBaseFieldDifference(): FieldDifference {
+  return { path: "", before: "", after: "" };
+}
+
+export const FieldDifference: MessageFns<FieldDifference> = {
+  encode(message: FieldDifference, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.path !== "") {
+      writer.uint32(10).string(message.path);
+    }
+    if (message.before !== "") {
+      writer.uint32(18).string(message.before);
+    }
+    if (message.after !== "") {
+      writer.uint32(26).string(message.after);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): FieldDifference {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseFieldDifference();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.path = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.before = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.after = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): FieldDifference {
+    return {
+      path: isSet(object.path) ? globalThis.String(object.path) : "",
+      before: isSet(object.before) ? globalThis.String(object.before) : "",
+      after: isSet(object.after) ? globalThis.String(object.after) : "",
+    };
+  },
+
+  toJSON(message: FieldDifference): unknown {
+    const obj: any = {};
+    if (message.path !== "") {
+      obj.path = message.path;
+    }
+    if (message.before !== "") {
+      obj.before = message.before;
+    }
+    if (message.after !== "") {
+      obj.after = message.after;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<FieldDifference>): FieldDifference {
+    return FieldDifference.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<FieldDifference>): FieldDifference {
+    const message = createBaseFieldDifference();
+    message.path = object.path ?? "";
+    message.before = object.before ?? "";
+    message.after = object.after ?? "";
     return message;
   },
 };
@@ -1976,7 +2146,7 @@ export const GetOnlineFeaturesRequest: MessageFns<GetOnlineFeaturesRequest> = {
 };
 
 function createBaseEntityKey(): EntityKey {
-  return { keys: {} };
+  return { keys: {}, request: undefined };
 }
 
 export const EntityKey: MessageFns<EntityKey> = {
@@ -1984,6 +2154,9 @@ export const EntityKey: MessageFns<EntityKey> = {
     globalThis.Object.entries(message.keys).forEach(([key, value]: [string, string]) => {
       EntityKey_KeysEntry.encode({ key: key as any, value }, writer.uint32(10).fork()).join();
     });
+    if (message.request !== undefined) {
+      Struct.encode(Struct.wrap(message.request), writer.uint32(18).fork()).join();
+    }
     return writer;
   },
 
@@ -2009,6 +2182,14 @@ export const EntityKey: MessageFns<EntityKey> = {
             if (entry1.value !== undefined) {
               message.keys[entry1.key] = entry1.value;
             }
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.request = Struct.unwrap(Struct.decode(reader, reader.uint32()));
             continue;
           }
         }
@@ -2039,6 +2220,7 @@ export const EntityKey: MessageFns<EntityKey> = {
           {},
         )
         : {},
+      request: isObject(object.request) ? object.request : undefined,
     };
   },
 
@@ -2052,6 +2234,9 @@ export const EntityKey: MessageFns<EntityKey> = {
           obj.keys[k] = v;
         });
       }
+    }
+    if (message.request !== undefined) {
+      obj.request = message.request;
     }
     return obj;
   },
@@ -2070,6 +2255,7 @@ export const EntityKey: MessageFns<EntityKey> = {
       },
       {},
     );
+    message.request = object.request ?? undefined;
     return message;
   },
 };
@@ -4132,7 +4318,7 @@ export const FeatureStoreDefinition = {
   name: "FeatureStore",
   fullName: "headrace.features.v1.FeatureStore",
   methods: {
-    /** Validates and stores definitions of kind Entity, FeatureView and FeatureService. Immutable by content hash: applying the same twice changes nothing. */
+    /** Validates and stores definitions of kind Entity, FeatureView, OnDemandView and FeatureService. Immutable by content hash: applying the same twice changes nothing. */
     apply: {
       name: "Apply",
       requestType: ApplyRequest as typeof ApplyRequest,
