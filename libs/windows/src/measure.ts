@@ -191,7 +191,7 @@ class Newest implements Measure {
   }
   valueOf({ function: of, k = 1 }: PlannedFeature): WindowValue {
     if (of === 'last') return this.#newest[0]?.value ?? null;
-    return this.#newest.length < k ? null : this.#newest.slice(0, k).map(({ value }) => Number(value));
+    return this.#newest.length < k ? null : this.#newest.slice(0, k).map(({ value }) => Math.fround(Number(value)));
   }
 
   #take(timeMs: number, tie: number, value: Exclude<ColumnValue, null>): void {

@@ -1,5 +1,8 @@
 import { windowStart, type WindowPlan } from './window-plan.js';
 
+/** How far the horizon lies behind the writer's clock: readers whose clocks run behind by less still get their own moment. */
+export const HORIZON_LAG_MS = 5_000;
+
 /** Event times from (included) to (excluded). */
 export interface Range {
   readonly fromMs: number;

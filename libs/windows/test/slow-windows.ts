@@ -42,7 +42,7 @@ function slowValue(feature: WindowFeature, plan: WindowPlan, rows: readonly Even
     case 'last':
       return values[0] ?? null;
     case 'last_k':
-      return numbers.length < feature.k! ? null : numbers.slice(0, feature.k);
+      return numbers.length < feature.k! ? null : numbers.slice(0, feature.k).map(Math.fround);
     case 'approx_distinct':
       return new Set(values).size;
     case 'percentile':

@@ -10,7 +10,9 @@ import { IngestRows } from './app/ingest-rows.js';
 import { ListViews } from './app/list-views.js';
 import { PushRows } from './app/push-rows.js';
 import { OnlineRebuilds, RebuildOnline } from './app/rebuild-online.js';
+import { UpdateWindows } from './app/update-windows.js';
 import { ViewCatalogue } from './app/view-catalogue.js';
+import { WriteOnline } from './app/write-online.js';
 import { LIMITS, type Config } from './config.js';
 import { OnFeatureRows } from './events/on-feature-rows.js';
 import { DefinitionStore } from './io/definition-store.js';
@@ -22,6 +24,9 @@ import { OnlineStore } from './io/online-store.js';
 import { Schema } from './io/schema.js';
 import { SNAPSHOT_FOLDER, SnapshotFiles } from './io/snapshot-files.js';
 import { TrainingSetStore } from './io/training-set-store.js';
+import { WindowHistory } from './io/window-history.js';
+import { WindowRows } from './io/window-rows.js';
+import { WindowStore } from './io/window-store.js';
 import { FeastHttp } from './rpc/feast-http.js';
 import { FeastPushHttp } from './rpc/feast-push-http.js';
 import { FeatureStoreRpc } from './rpc/feature-store-rpc.js';
@@ -48,12 +53,17 @@ export class AppModule {
         DefinitionStore,
         OfflineStore,
         OnlineStore,
+        WindowRows,
+        WindowStore,
+        WindowHistory,
         SnapshotFiles,
         TrainingSetStore,
         FrameFiles,
         FrameJoin,
         JoinStore,
         ViewCatalogue,
+        UpdateWindows,
+        WriteOnline,
         RebuildOnline,
         OnlineRebuilds,
         ApplyDefinitions,
