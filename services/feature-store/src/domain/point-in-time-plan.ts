@@ -87,7 +87,9 @@ export function planPointInTime(request: TrainingSetRequest, find: (view: string
     'ORDER BY s._entity, s._event_time',
     ...windowJoins.flatMap(describeWindows),
   ].join('\n');
-  const viewHashes = Object.fromEntries([label, ...[...joins, ...windowJoins].map((j) => j.view)].map((view) => [view.name, view.contentHash]));
+  const viewHashes = Object.fromEntries(
+    [label, ...[...joins, ...windowJoins].map((j) => j.view)].map((view) => [view.name, view.contentHash]),
+  );
   return { sql, columns, viewHashes, windowJoins, knowledge };
 }
 

@@ -29,11 +29,7 @@ export class WindowHistory {
     }
   }
 
-  async #fill(
-    rows: readonly Record<string, unknown>[],
-    { view, entitySource, features }: WindowJoin,
-    knowledge: Knowledge,
-  ): Promise<void> {
+  async #fill(rows: readonly Record<string, unknown>[], { view, entitySource, features }: WindowJoin, knowledge: Knowledge): Promise<void> {
     const plan = view.windows!;
     const longest = plan.windows.at(-1)!;
     const fold = new WindowFold(plan);
