@@ -22,7 +22,9 @@ import { ReadFeatures } from './app/read-features.js';
 import { OnlineRebuilds, RebuildOnline } from './app/rebuild-online.js';
 import { RequestBackfill } from './app/request-backfill.js';
 import { RunBackfills } from './app/run-backfills.js';
+import { UpdateWindows } from './app/update-windows.js';
 import { ViewCatalogue } from './app/view-catalogue.js';
+import { WriteOnline } from './app/write-online.js';
 import { LIMITS, type Config } from './config.js';
 import { OnFeatureRows } from './events/on-feature-rows.js';
 import { BackfillStore } from './io/backfill-store.js';
@@ -42,6 +44,9 @@ import { SNAPSHOT_FOLDER, SnapshotFiles } from './io/snapshot-files.js';
 import { TrainingSetStore } from './io/training-set-store.js';
 import { BackfillsHttp } from './rpc/backfills-http.js';
 import { BackfillsRpc } from './rpc/backfills-rpc.js';
+import { WindowHistory } from './io/window-history.js';
+import { WindowRows } from './io/window-rows.js';
+import { WindowStore } from './io/window-store.js';
 import { FeastHttp } from './rpc/feast-http.js';
 import { FeastPushHttp } from './rpc/feast-push-http.js';
 import { FeatureStoreRpc } from './rpc/feature-store-rpc.js';
@@ -100,6 +105,9 @@ export class AppModule {
         OnlineStore,
         QuarantineStore,
         BackfillStore,
+        WindowRows,
+        WindowStore,
+        WindowHistory,
         SnapshotFiles,
         TrainingSetStore,
         FrameFiles,
@@ -109,6 +117,8 @@ export class AppModule {
         HistoryStore,
         AlertStore,
         ViewCatalogue,
+        UpdateWindows,
+        WriteOnline,
         RebuildOnline,
         OnlineRebuilds,
         ApplyDefinitions,

@@ -20,6 +20,8 @@ export class FeatureTelemetry {
   readonly #onlineSeconds;
   readonly #onlineValues;
   readonly #unreadable;
+  readonly #windows;
+  readonly #windowConflicts;
   readonly #trainingSetRows;
   readonly #inspected;
   readonly #skew;
@@ -55,6 +57,16 @@ export class FeatureTelemetry {
       name: name('ingest_batch_rows'),
       help: 'Rows in one batch',
       buckets: [1, 10, 100, 1_000, 5_000, 10_000, 50_000, 100_000],
+    });
+    this.#windows = telemetry.counter({
+      name: name('window_writes_total'),
+      help: 'Window blobs written online',
+      labels: ['view'],
+    });
+    this.#windowConflicts = telemetry.counter({
+      name: name('window_conflicts_total'),
+      help: 'Window blobs that another writer had changed meanwhile; they were made anew',
+      labels: ['view'],
     });
     this.#publishToReadable = telemetry.histogram({
       name: name('freshness_seconds'),
@@ -117,6 +129,11 @@ export class FeatureTelemetry {
 
   quarantined(view: string, code: string, feature: string): void {
     this.#quarantined.inc({ view, code, feature });
+  }
+
+  windows(view: string, written: number, conflicts: number): void {
+    if (written > 0) this.#windows.inc({ view }, written);
+    if (conflicts > 0) this.#windowConflicts.inc({ view }, conflicts);
   }
 
   batch(rows: number, seconds: number): void {

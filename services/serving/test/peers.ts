@@ -177,7 +177,14 @@ export class Peers {
         this.#refuseWhenDown();
         this.listedViews++;
         return {
-          views: Object.entries(this.views).map(([name, spec]): View => ({ name, version: 1, contentHash: '', offlineRows: 0, spec })),
+          views: Object.entries(this.views).map(([name, spec]): View => ({
+            name,
+            version: 1,
+            contentHash: '',
+            offlineRows: 0,
+            spec,
+            joinKeys: [],
+          })),
         };
       },
     };

@@ -40,7 +40,7 @@ const VIEWS = [
     },
   },
   { name: 'outcome', spec: { entity: 'person', online: false, features: [feature('label', 'int64', true)] } },
-].map((view) => ({ ...view, version: 1, contentHash: 'v'.repeat(64), offlineRows: 1 }));
+].map((view) => ({ ...view, version: 1, contentHash: 'v'.repeat(64), offlineRows: 1, joinKeys: ['person_id'] }));
 
 export const smallSpec = {
   entity: 'person',

@@ -1,14 +1,15 @@
 import { Inject, Injectable } from '@nestjs/common';
 import type { Clock } from '@headrace/base/clock';
 import { AppError, type ErrorCode } from '@headrace/base/errors';
-import { blobFingerprint } from '@headrace/codec/feature-blob';
 import { joinEntityKey, onlineKey } from '@headrace/codec/feature-key';
 import { featureReference, splitReference } from '@headrace/definitions/reference';
 import { CLOCK } from '@headrace/platform/platform-module';
 import { LIMITS, type Limits } from '../config.js';
 import { referencesOf as serviceReferences } from '../domain/feature-service.js';
-import { isUnreadable, readOnline, type OnlineValue } from '../domain/online-vector.js';
+import { isKnownLayout, isUnreadable, readerOf, type OnlinePart } from '../domain/online-part.js';
+import type { OnlineValue } from '../domain/online-vector.js';
 import type { View } from '../domain/view.js';
+import { windowsKey } from '../domain/window-key.js';
 import { requestInvalid } from '../errors.js';
 import { OnlineStore } from '../io/online-store.js';
 import { FeatureTelemetry } from '../telemetry.js';
@@ -33,8 +34,8 @@ export interface OnlineAnswer {
 
 interface Wanted {
   readonly feature: string;
-  /** Index into the views of the request. */
-  readonly view: number;
+  /** Index into the parts of the request. */
+  readonly part: number;
 }
 
 /** Values of any number of entities and views in one round trip to Redis. */
@@ -62,7 +63,7 @@ export class GetOnlineFeatures {
     const recent = await this.catalogue.recent();
     try {
       const found = await this.#read(recent, request);
-      return found.blobs.some((blob, i) => blob !== null && !viewOf(found, i).layouts.has(blobFingerprint(blob))) ? undefined : found;
+      return found.blobs.some((blob, i) => blob !== null && !isKnownLayout(partOf(found, i), blob)) ? undefined : found;
     } catch (error) {
       if (error instanceof AppError && UNKNOWN_HERE.has(error.code)) return undefined;
       throw error;
@@ -70,59 +71,69 @@ export class GetOnlineFeatures {
   }
 
   async #read(all: Views, request: OnlineRequest): Promise<Found> {
-    const { views, wanted, names } = plan(all, request);
-    const keyCount = views.length * request.entities.length;
+    const { parts, wanted, names } = plan(all, request);
+    const keyCount = parts.length * request.entities.length;
     if (keyCount > this.limits.onlineKeysMax)
       throw requestInvalid(
-        `${request.entities.length} entities of ${views.length} views are ${keyCount} keys; at most ${this.limits.onlineKeysMax} may be read at once`,
+        `${request.entities.length} entities of ${parts.length} views are ${keyCount} keys; at most ${this.limits.onlineKeysMax} may be read at once`,
       );
-    const blobs = await this.online.read(request.entities.flatMap((entity, i) => views.map((view) => keyOf(view, entity, i))));
-    return { views, wanted, names, blobs };
+    const blobs = await this.online.read(request.entities.flatMap((entity, i) => parts.map((part) => keyOf(part, entity, i))));
+    return { parts, wanted, names, blobs };
   }
 
   #decode(found: Found): OnlineValue[][] {
-    const { views, wanted, blobs } = found;
+    const { parts, wanted, blobs } = found;
     const nowMs = this.clock.nowMs();
     for (const [i, blob] of blobs.entries())
-      if (blob && isUnreadable(viewOf(found, i), blob)) this.telemetry.unreadable(viewOf(found, i).name);
-    return Array.from({ length: blobs.length / views.length }, (_, e) =>
-      wanted.map(({ feature, view }) => readOnline(views[view]!, feature, blobs[e * views.length + view]!, nowMs)),
-    );
+      if (blob && isUnreadable(partOf(found, i), blob)) this.telemetry.unreadable(partOf(found, i).view.name);
+    const readers = parts.map(readerOf);
+    return Array.from({ length: blobs.length / parts.length }, (_, e) => {
+      for (const [p, reader] of readers.entries()) reader.over(blobs[e * parts.length + p]!, nowMs);
+      return wanted.map(({ feature, part }) => readers[part]!.value(feature));
+    });
   }
 }
 
 /** What another process may have applied since. */
 const UNKNOWN_HERE: ReadonlySet<ErrorCode> = new Set(['VIEW_UNKNOWN', 'FEATURE_SERVICE_UNKNOWN', 'REQUEST_INVALID']);
 
-/** What Redis gave: for each entity one blob for each view. */
+/** What Redis gave: for each entity one blob for each part. */
 interface Found {
-  readonly views: readonly View[];
+  readonly parts: readonly OnlinePart[];
   readonly wanted: readonly Wanted[];
   readonly names: readonly string[];
   readonly blobs: readonly (Buffer | null)[];
 }
 
-function viewOf({ views }: Found, blobIndex: number): View {
-  return views[blobIndex % views.length]!;
+function partOf({ parts }: Found, blobIndex: number): OnlinePart {
+  return parts[blobIndex % parts.length]!;
 }
 
 /** Which keys a request needs, and where each value comes from. @throws AppError REQUEST_INVALID, VIEW_UNKNOWN, FEATURE_SERVICE_UNKNOWN */
-export function plan(all: Views, request: OnlineRequest): { views: View[]; wanted: Wanted[]; names: string[] } {
+export function plan(all: Views, request: OnlineRequest): { parts: OnlinePart[]; wanted: Wanted[]; names: string[] } {
   const { project } = request;
   const { references: features, names } = referencesOf(all, request);
-  const views: View[] = [];
+  const parts: OnlinePart[] = [];
   const wanted = features.map((reference): Wanted => {
     if (!featureReference.safeParse(reference).success)
       throw requestInvalid(`${JSON.stringify(reference)} is no feature reference; write \`view:feature\``);
     const { view: name, feature } = splitReference(reference);
     const view = all.get(project, name);
     if (!view.spec.online) throw requestInvalid(`view ${name} is kept offline only; it cannot be read online`);
-    if (!view.fieldIndex.has(feature))
-      throw requestInvalid(`view ${name} has no feature ${feature}; it has ${view.spec.features.map((f) => f.name).join(', ')}`);
-    if (!views.includes(view)) views.push(view);
-    return { feature, view: views.indexOf(view) };
+    const kind = kindOf(view, feature);
+    let part = parts.findIndex((known) => known.view === view && known.kind === kind);
+    if (part < 0) part = parts.push({ view, kind }) - 1;
+    return { feature, part };
   });
-  return { views, wanted, names };
+  return { parts, wanted, names };
+}
+
+/** @throws AppError REQUEST_INVALID */
+function kindOf(view: View, feature: string): OnlinePart['kind'] {
+  if (view.fieldIndex.has(feature)) return 'row';
+  if (view.windows?.indexOf.has(feature)) return 'windows';
+  const known = [...view.spec.features, ...view.aggregations].map((f) => f.name).join(', ');
+  throw requestInvalid(`view ${view.name} has no feature ${feature}; it has ${known}`);
 }
 
 /** The features of the request one by one, and what each is called in the answer. */
@@ -139,13 +150,14 @@ function referencesOf(
   return { references: serviceReferences(service), names: service.features.map(({ name }) => name) };
 }
 
-function keyOf(view: View, entity: Readonly<Record<string, string>>, index: number): string {
+function keyOf({ view, kind }: OnlinePart, entity: Readonly<Record<string, string>>, index: number): string {
   const keys = view.joinKeys.map((name) => {
     const value = entity[name];
     if (value === undefined) throw requestInvalid(`entity ${index} lacks the join key ${name} of view ${view.name}`);
     return value;
   });
-  return onlineKey(view.project, view.entity, joinEntityKey(keys), view.name);
+  const entityKey = joinEntityKey(keys);
+  return kind === 'row' ? onlineKey(view.project, view.entity, entityKey, view.name) : windowsKey(view, entityKey);
 }
 
 function countStatuses(vectors: readonly (readonly OnlineValue[])[]): Record<string, number> {

@@ -2,13 +2,13 @@ import { Inject, Injectable } from '@nestjs/common';
 import { AppError } from '@headrace/base/errors';
 import { LIMITS, type Limits } from '../config.js';
 import { isFault, readRow, type IncomingRow, type RowFault } from '../domain/feature-row.js';
-import { mergeDuplicates, newestByEntity, type ArrivedRow, type MergedRow } from '../domain/row-order.js';
+import { mergeDuplicates, type ArrivedRow, type MergedRow } from '../domain/row-order.js';
 import type { View } from '../domain/view.js';
 import { eventTooLarge, viewUnknown } from '../errors.js';
 import { OfflineStore, type Appended, type ViewRows } from '../io/offline-store.js';
-import { OnlineStore } from '../io/online-store.js';
 import { FeatureTelemetry } from '../telemetry.js';
 import { ViewCatalogue, type Views } from './view-catalogue.js';
+import { WriteOnline } from './write-online.js';
 
 /** Rows of one view that came together: an event or a push. */
 export interface RowsReceived {
@@ -59,7 +59,7 @@ export class IngestRows {
   constructor(
     private readonly catalogue: ViewCatalogue,
     private readonly offline: OfflineStore,
-    private readonly online: OnlineStore,
+    private readonly online: WriteOnline,
     private readonly telemetry: FeatureTelemetry,
     @Inject(LIMITS) private readonly limits: Limits,
   ) {}
@@ -136,7 +136,7 @@ export class IngestRows {
     const merged = [...groups].map(([view, rows]): ViewRows => ({ view, rows: mergeDuplicates(rows) }));
     const appended = to === 'online' ? NOTHING_APPENDED : await this.offline.append(merged, { tellKnown });
     for (const { view, rows } of merged) {
-      if (view.spec.online && to !== 'offline') await this.online.write(view, newestByEntity(rows));
+      if (view.spec.online && to !== 'offline') await this.online.write(view, rows);
       const offline = appended.get(view.id);
       if (offline) this.telemetry.duplicates(view.name, groups.get(view)!.length - offline.inserted);
     }

@@ -91,8 +91,15 @@ export class OnlineReads {
   #readOf(asked: AskedFeatures, views: Views): OnlineRead | undefined {
     const known = this.#reads.get(asked);
     if (known?.views === views) return known.read;
-    const { views: wantedViews, wanted } = plan(views, { ...asked, project: asked.project || DEFAULT_PROJECT, entities: [] });
-    const read = compileRead(wantedViews, wanted);
+    const { parts, wanted } = plan(views, { ...asked, project: asked.project || DEFAULT_PROJECT, entities: [] });
+    // Windows are folded from their blob, the general way.
+    const isHot = parts.every(({ kind }) => kind === 'row');
+    const read = isHot
+      ? compileRead(
+          parts.map(({ view }) => view),
+          wanted.map(({ feature, part }) => ({ feature, view: part })),
+        )
+      : undefined;
     this.#reads.set(asked, { views, read });
     return read;
   }

@@ -7,8 +7,8 @@ import type { View } from '../domain/view.js';
 import { requestInvalid } from '../errors.js';
 import { DefinitionStore } from '../io/definition-store.js';
 import { OfflineStore } from '../io/offline-store.js';
-import { OnlineStore } from '../io/online-store.js';
 import { ViewCatalogue } from './view-catalogue.js';
+import { WriteOnline } from './write-online.js';
 
 export interface Rebuilt {
   readonly view: string;
@@ -24,7 +24,7 @@ export class RebuildOnline {
   constructor(
     private readonly catalogue: ViewCatalogue,
     private readonly offline: OfflineStore,
-    private readonly online: OnlineStore,
+    private readonly online: WriteOnline,
     private readonly definitions: DefinitionStore,
     private readonly log: Log,
   ) {}
@@ -45,10 +45,11 @@ export class RebuildOnline {
     let entities = 0;
     for await (const rows of this.offline.newestRows(view, BATCH_ROWS)) {
       signal?.throwIfAborted();
-      await this.online.write(view, rows);
+      await this.online.rewriteRows(view, rows);
       entities += rows.length;
     }
-    await this.definitions.setOnlineFingerprint(view.id, view.blob.fingerprint);
+    await this.online.rewriteWindows(view, signal);
+    await this.definitions.setOnlineFingerprint(view.id, view.onlineFingerprint);
     const seconds = (performance.now() - startedAt) / 1000;
     if (entities > 0) this.log.info('online store rebuilt', { project: view.project, view: view.name, entities, seconds });
     return { view: view.name, entities, seconds };
@@ -106,7 +107,7 @@ export class OnlineRebuilds implements Background {
     const fingerprints = await this.definitions.onlineFingerprints();
     const { all } = await this.catalogue.newest();
     for (const view of all) {
-      if (view.spec.online && fingerprints.get(view.id) !== view.blob.fingerprint) await this.rebuild.rebuildView(view, signal);
+      if (view.spec.online && fingerprints.get(view.id) !== view.onlineFingerprint) await this.rebuild.rebuildView(view, signal);
     }
   }
 }

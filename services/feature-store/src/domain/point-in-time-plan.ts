@@ -3,6 +3,7 @@ import { splitReference } from '@headrace/definitions/reference';
 import { quoteName, rowTable } from './identifier.js';
 import { arrival, fieldOf, groupByView, instant, known, probe, refuseRepeats, type Knowledge } from './point-in-time-probe.js';
 import type { Field, View } from './view.js';
+import { describeWindows, isWindow, typeOf, windowJoinsOf, type WindowJoin } from './window-joins.js';
 
 export interface TrainingSetRequest {
   readonly project: string;
@@ -52,25 +53,32 @@ export interface PointInTimePlan {
   readonly sql: string;
   readonly columns: readonly PlanColumn[];
   readonly viewHashes: Readonly<Record<string, string>>;
+  readonly windowJoins: readonly WindowJoin[];
+  readonly knowledge: Knowledge;
 }
 
 /** One training row for each label row: every feature as it was known to the world at the label's event time (`probe`). */
 export function planPointInTime(request: TrainingSetRequest, find: (view: string) => View): PointInTimePlan {
   const label = find(request.labelView);
   const labelField = fieldOf(label, request.labelFeature);
-  const joins = groupByView(request.features, find, request.timed);
+  const stored = request.features.filter((reference) => !isWindow(reference, find));
+  const timed = (request.timed ?? []).map((i) => stored.indexOf(request.features[i]!));
+  const joins = groupByView(stored, find, timed);
+  const windowJoins = windowJoinsOf(request.features, find);
   const knowledge: Knowledge = request.asOfMs === undefined ? { kind: 'all' } : { kind: 'asOf', ms: request.asOfMs };
   const columns: PlanColumn[] = label.joinKeys.map((name, i) => ({ name, type: 'string', source: keyColumn(label, i), nullable: false }));
   columns.push({ name: 'event_time', type: 'timestamp', source: '_event_time', nullable: false });
   const selected: string[] = [];
   for (const [i, reference] of request.features.entries()) {
     const { view, feature } = splitReference(reference);
-    const join = joins.find((j) => j.view.name === view)!;
-    selected.push(`${join.alias}.${quoteName(feature)} AS c${i}`);
-    if (request.timed?.includes(i)) selected.push(`${join.alias}._event_time AS c${i}_time`);
+    const join = joins.find((j) => j.view.name === view && j.features.includes(feature));
+    if (join) {
+      selected.push(`${join.alias}.${quoteName(feature)} AS c${i}`);
+      if (request.timed?.includes(i)) selected.push(`${join.alias}._event_time AS c${i}_time`);
+    }
     columns.push({
       name: request.columnNames?.[i] ?? `${view}__${feature}`,
-      type: fieldOf(join.view, feature).type,
+      type: typeOf(find(view), feature),
       source: `c${i}`,
       nullable: true,
     });
@@ -81,15 +89,19 @@ export function planPointInTime(request: TrainingSetRequest, find: (view: string
   selected.push(...further.map(({ source }) => `s.${source}`));
   refuseRepeats(columns);
   const keys = label.joinKeys.length > 1 ? label.joinKeys.map((_, i) => `s._key_${i}`) : [];
+  const entities = windowJoins.map(({ view, entitySource }) => `${entityOf(view, label)} AS ${entitySource}`);
   const sql = [
     ...spine(label, labelField, request, knowledge),
-    `SELECT ${['s._entity', ...keys, 's._event_time', ...selected, 's.label'].join(', ')}`,
+    `SELECT ${['s._entity', ...keys, 's._event_time', ...selected, ...entities, 's.label'].join(', ')}`,
     'FROM spine s',
     ...joins.flatMap((join) => probe(join, entityOf(join.view, label), 's._event_time', knowledge)),
     'ORDER BY s._entity, s._event_time',
+    ...windowJoins.flatMap(describeWindows),
   ].join('\n');
-  const viewHashes = Object.fromEntries([label, ...joins.map((j) => j.view)].map((view) => [view.name, view.contentHash]));
-  return { sql, columns, viewHashes };
+  const viewHashes = Object.fromEntries(
+    [label, ...[...joins, ...windowJoins].map((j) => j.view)].map((view) => [view.name, view.contentHash]),
+  );
+  return { sql, columns, viewHashes, windowJoins, knowledge };
 }
 
 /** The label rows: of several for one entity and instant the newest arrival; one whose label is null was withdrawn. */

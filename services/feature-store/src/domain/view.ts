@@ -1,5 +1,8 @@
 import { compileBlobSchema, type BlobSchema } from '@headrace/codec/feature-blob';
+import type { AggregatedFeature } from '@headrace/definitions/aggregation';
 import type { Spec } from '@headrace/definitions/definition';
+import { aggregationsOf } from '@headrace/definitions/served-features';
+import { compileWindowPlan, type WindowPlan } from '@headrace/windows/window-plan';
 
 export type ViewSpec = Spec<'FeatureView'>;
 export type Field = ViewSpec['features'][number];
@@ -28,6 +31,12 @@ export interface View {
   readonly blob: BlobSchema;
   /** Layouts of every version so far, by fingerprint: blobs of older versions stay readable. */
   readonly layouts: ReadonlyMap<number, BlobSchema>;
+  /** Its aggregations; undefined when it has none. */
+  readonly windows: WindowPlan | undefined;
+  /** In the order of the window plan's features. */
+  readonly aggregations: readonly AggregatedFeature[];
+  /** Names the layout of everything that the view has online. */
+  readonly onlineFingerprint: number;
 }
 
 export interface ViewParts {
@@ -44,6 +53,8 @@ export function compileView({ id, project, name, joinKeys, partitionMonths, vers
   const { version, contentHash, spec } = versions.at(-1)!;
   const layouts = versions.map((v) => compileBlobSchema(v.spec.features));
   const blob = layouts.at(-1)!;
+  const aggregations = aggregationsOf(spec);
+  const windows = aggregations.length > 0 ? compileWindowPlan(aggregations) : undefined;
   return {
     id,
     project,
@@ -57,5 +68,8 @@ export function compileView({ id, project, name, joinKeys, partitionMonths, vers
     fieldIndex: blob.indexOf,
     blob,
     layouts: new Map(layouts.map((layout) => [layout.fingerprint, layout])),
+    windows,
+    aggregations,
+    onlineFingerprint: windows ? (blob.fingerprint ^ windows.fingerprint) >>> 0 : blob.fingerprint,
   };
 }

@@ -1,6 +1,7 @@
 import { expect, it } from 'vitest';
 import { viewOf } from '../../test/views.js';
 import { appendSql, newestRowsSql, straightSql } from './offline-store.js';
+import { windowRowsSql } from '../domain/window-rows-sql.js';
 import { createRowTableSql } from './row-tables.js';
 
 const view = viewOf({
@@ -56,6 +57,26 @@ it('appends rows that are all new without a staging table', () => {
   expect(straightSql(view)).toMatchInlineSnapshot(
     `"COPY view_rows_7 (_entity, _key_0, _key_1, _event_time, _content, _first_ingest, _last_ingest, "delay", "gate-no", "seen") FROM STDIN (FORMAT binary)"`,
   );
+});
+
+it('reads the rows behind windows by one probe of the index for each stretch, as far as they were known', () => {
+  const payment = viewOf({
+    id: 7,
+    features: [
+      { name: 'amount', type: 'float64' },
+      { name: 'seen', type: 'timestamp' },
+    ],
+    aggregations: [
+      { function: 'sum', column: 'amount', windows: ['1h'] },
+      { function: 'last', column: 'seen', windows: ['1h'] },
+    ],
+  });
+  expect(windowRowsSql(payment, { kind: 'asOf', ms: Date.UTC(2016, 0, 1) })).toMatchInlineSnapshot(`
+    "SELECT q.n, (extract(epoch FROM r._event_time) * 1000000)::bigint / 1000 AS event_ms, r._content AS content, r."amount" AS c0, (extract(epoch FROM r."seen") * 1000000)::bigint / 1000 AS c1
+    FROM unnest($1::text[], $2::timestamptz[], $3::timestamptz[]) WITH ORDINALITY AS q(entity, from_time, to_time, n)
+    JOIN view_rows_7 r ON r._entity = q.entity COLLATE "C" AND r._event_time >= q.from_time AND r._event_time < q.to_time AND r._first_ingest <= timestamptz '2016-01-01T00:00:00.000Z'
+    ORDER BY q.n, r._event_time, r._content"
+  `);
 });
 
 it('reads the newest row of each entity in the order of the online store', () => {

@@ -1,6 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import { Postgres } from '@headrace/platform/postgres/postgres';
 import type { PointInTimePlan, TrainingSetRecord } from '../domain/point-in-time-plan.js';
+import { WindowHistory } from './window-history.js';
 
 /** A row of the join as Postgres gives it. */
 export type JoinedRow = Readonly<Record<string, unknown>>;
@@ -12,11 +13,15 @@ const FETCH_TIMEOUT_MS = 600_000;
 
 @Injectable()
 export class TrainingSetStore {
-  constructor(private readonly postgres: Postgres) {}
+  constructor(
+    private readonly postgres: Postgres,
+    private readonly windows: WindowHistory,
+  ) {}
 
   /** The joined rows as of one moment, ordered by entity and time, in batches. */
-  rows({ sql }: PointInTimePlan): AsyncIterable<JoinedRow[]> {
-    return this.postgres.cursor<JoinedRow>(sql, [], FETCH_ROWS, { statementTimeoutMs: FETCH_TIMEOUT_MS });
+  rows({ sql, windowJoins, knowledge }: PointInTimePlan): AsyncIterable<readonly JoinedRow[]> {
+    const rows = this.postgres.cursor<JoinedRow>(sql, [], FETCH_ROWS, { statementTimeoutMs: FETCH_TIMEOUT_MS });
+    return windowJoins.length > 0 ? this.windows.fill(rows, windowJoins, knowledge) : rows;
   }
 
   /** The first record of a snapshot stands: equal bytes were built by an equal request, or might as well have been. */

@@ -70,7 +70,14 @@ export function toApplied({ definition, change, version, differences, affected }
 }
 
 export function toView({ view, offlineRows }: ListedView): View {
-  return { name: view.name, version: view.version, contentHash: view.contentHash, spec: view.spec, offlineRows };
+  return {
+    name: view.name,
+    version: view.version,
+    contentHash: view.contentHash,
+    spec: view.spec,
+    offlineRows,
+    joinKeys: [...view.joinKeys],
+  };
 }
 
 /** A timestamp feature travels as epoch milliseconds, as it may come in. */

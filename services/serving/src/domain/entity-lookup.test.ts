@@ -3,6 +3,9 @@ import { describe, expect, it } from 'vitest';
 import { emptyRowLookup, EntityLookup, mergeViews } from './entity-lookup.js';
 import { FeatureBlock } from '@headrace/executor/feature-block';
 import { compileInputPlan } from '@headrace/executor/input-plan';
+import { encodeWindows } from '@headrace/windows/window-blob';
+import { compileWindowPlan, type WindowFeature } from '@headrace/windows/window-plan';
+import { WindowState } from '@headrace/windows/window-state';
 import type { ViewSchema } from './version-description.js';
 
 const person: ViewSchema = {
@@ -125,5 +128,60 @@ describe('entity lookup', () => {
     expect(() => new EntityLookup('p', ['id'], plan, [person, { ...account, fields: [{ name: 'open', type: 'bool' }] }])).toThrow(
       /account:balance; the view has no such feature/,
     );
+  });
+});
+
+describe('windows of a view', () => {
+  const [S, H] = [1000, 3_600_000];
+  const windows: WindowFeature[] = [
+    { name: 'delay_mean_1h', function: 'mean', column: 'delay', windowMs: H },
+    { name: 'flights_1h', function: 'count', column: undefined, windowMs: H },
+  ];
+  const origin: ViewSchema = {
+    name: 'departures',
+    entity: 'origin',
+    ttlMs: 0,
+    fields: [{ name: 'delay', type: 'float64' }],
+    joinKeys: ['origin'],
+    windows,
+  };
+  const inputs = compileInputPlan(
+    [
+      { name: 'delay_mean_1h', reference: 'departures:delay_mean_1h', type: 'float64' },
+      { name: 'delay', reference: 'departures:delay', type: 'float64' },
+      { name: 'flights_1h', reference: 'departures:flights_1h', type: 'int64' },
+    ],
+    [],
+  );
+  const lookup = new EntityLookup('default', ['carrier', 'origin'], inputs, [origin]);
+  const nowMs = 1_700_000_000_000;
+  const state = new WindowState(compileWindowPlan(windows), nowMs - 5 * S);
+  state.fill([
+    { timeMs: nowMs - 2 * H, tie: 0, values: [900] },
+    { timeMs: nowMs - 1800 * S, tie: 1, values: [10] },
+    { timeMs: nowMs - S, tie: 2, values: [20] },
+  ]);
+
+  it('stand under a key of their own beside the row, by the keys of their own entity', () => {
+    const keys: string[] = [];
+    lookup.addKeys('AA|JFK', keys);
+    expect(keys).toEqual(['hr:{default/origin/JFK}:departures', 'hr:{default/origin/JFK}:departures:windows']);
+    expect(() => new EntityLookup('default', ['carrier'], inputs, [origin])).toThrow(/keyed by origin/);
+  });
+
+  it('are computed at the moment of the request', () => {
+    const row = encodeBlob(compileBlobSchema(origin.fields), [20], { eventTimeMs: nowMs - S, ingestTimeMs: nowMs, tieBreak: 0 });
+    const block = new FeatureBlock(inputs, 1);
+    const found = emptyRowLookup();
+    const at = (ms: number): number[] => {
+      block.clear(0, 1);
+      lookup.fill([row, encodeWindows(state)], 0, block, 0, ms, found);
+      return [...block.numbers];
+    };
+    expect(at(nowMs)).toEqual([15, 20, 2]);
+    expect(found).toMatchObject({ oldestEventTimeMs: nowMs - S, missingViews: 0 });
+    expect(at(nowMs + 2000 * S)).toEqual([20, 20, 1]);
+    expect(at(nowMs + 2 * H)).toEqual([NaN, 20, NaN]);
+    expect(found).toMatchObject({ missingViews: 1, corruptBlobs: 0 });
   });
 });

@@ -1,13 +1,9 @@
 import { AppError } from '@headrace/base/errors';
-import {
-  blobEventTimeMs,
-  blobFingerprint,
-  checkBlob,
-  compileBlobSchema,
-  decodeNumbersInto,
-  readText,
-  type BlobSchema,
-} from '@headrace/codec/feature-blob';
+import { blobEventTimeMs, blobFingerprint, checkBlob, compileBlobSchema, decodeNumbersInto, readText } from '@headrace/codec/feature-blob';
+import type { WindowValue } from '@headrace/windows/measure';
+import { readWindows, windowBlobFingerprint, WINDOWS_KEY_SUFFIX } from '@headrace/windows/window-blob';
+import { WindowFold } from '@headrace/windows/window-fold';
+import { compileWindowPlan } from '@headrace/windows/window-plan';
 import { joinEntityKey, onlineKey, splitEntityKey } from '@headrace/codec/feature-key';
 import type { FeatureBlock } from '@headrace/executor/feature-block';
 import type { ColumnSlot, InputPlan } from '@headrace/executor/input-plan';
@@ -26,7 +22,7 @@ export class EntityLookup {
   constructor(project: string, joinKeys: readonly string[], plan: InputPlan, schemas: readonly ViewSchema[]) {
     this.#project = project;
     this.#joinKeys = joinKeys;
-    this.#views = plan.lookups.map(({ view, slots }) => compileView(view, slots, schemas));
+    this.#views = plan.lookups.flatMap(({ view, slots }) => compileView(view, slots, schemas, joinKeys));
   }
 
   /** Keys to read for one row. */
@@ -36,8 +32,12 @@ export class EntityLookup {
 
   /** @param key as the request gave it. @throws AppError INPUT_INVALID when it has not as many parts as the entity has keys. */
   addKeys(key: string, keys: string[]): void {
-    const joined = this.#joined(key);
-    for (const { schema } of this.#views) keys.push(onlineKey(this.#project, schema.entity, joined, schema.name));
+    const parts = this.#parts(key);
+    const joined = joinEntityKey(parts);
+    for (const { schema, keyParts, keySuffix } of this.#views) {
+      const own = keyParts ? joinEntityKey(keyParts.map((part) => parts[part]!)) : joined;
+      keys.push(onlineKey(this.#project, schema.entity, own, schema.name) + keySuffix);
+    }
   }
 
   /**
@@ -53,9 +53,9 @@ export class EntityLookup {
       const view = this.#views[v]!;
       const blob = blobs[from + v] ?? null;
       const layout = blob === null ? undefined : layoutOf(view, blob, into);
-      const eventTimeMs = layout ? blobEventTimeMs(blob!) : Number.NaN;
+      const eventTimeMs = layout ? layout.open(blob!, nowMs, into) : Number.NaN;
       const isExpired = view.schema.ttlMs > 0 && nowMs - eventTimeMs > view.schema.ttlMs;
-      if (!layout || isExpired) {
+      if (!layout || Number.isNaN(eventTimeMs) || isExpired) {
         into.missingViews++;
         continue;
       }
@@ -65,9 +65,9 @@ export class EntityLookup {
   }
 
   /** One key goes as it is; several come joined by `|` in the order of the signature, with `|` and `\` escaped. */
-  #joined(key: string): string {
+  #parts(key: string): string[] {
     if (key === '') throw new AppError('INPUT_INVALID', 'an entity key is empty');
-    if (this.#joinKeys.length === 1) return joinEntityKey([key]);
+    if (this.#joinKeys.length === 1) return [key];
     const parts = splitEntityKey(key);
     if (parts.length !== this.#joinKeys.length) {
       throw new AppError(
@@ -75,7 +75,7 @@ export class EntityLookup {
         `entity key ${JSON.stringify(key)} has ${parts.length} part(s); the entity has the keys ${this.#joinKeys.join('|')}`,
       );
     }
-    return joinEntityKey(parts);
+    return parts;
   }
 }
 
@@ -91,38 +91,107 @@ export interface RowLookup {
 
 export const emptyRowLookup = (): RowLookup => ({ oldestEventTimeMs: 0, missingViews: 0, unknownLayouts: 0, corruptBlobs: 0 });
 
+/** What is read under one key: the newest row of a view, or its windows. */
 interface CompiledView {
   /** The newest. */
   readonly schema: ViewSchema;
+  /** Which parts of the entity key name the view's entity, in its order; undefined = all as they are. */
+  readonly keyParts: readonly number[] | undefined;
+  readonly keySuffix: string;
   /** Newest first: after a change of the view, rows in the former layout stand in the store until they are written anew. */
   readonly layouts: readonly CompiledLayout[];
 }
 
 interface CompiledLayout {
-  readonly blob: BlobSchema;
+  readonly fingerprint: number;
+  /** @returns the event time of the values; NaN when there are none, and a corrupt blob is counted. */
+  readonly open: (blob: Buffer, nowMs: number, into: RowLookup) => number;
+  /** After `open` of the same blob. */
   readonly write: (blob: Buffer, block: FeatureBlock, row: number) => void;
 }
 
 function layoutOf(view: CompiledView, blob: Buffer, into: RowLookup): CompiledLayout | undefined {
-  const fingerprint = blobFingerprint(blob);
-  const layout = view.layouts.find((candidate) => candidate.blob.fingerprint === fingerprint);
-  if (!layout && fingerprint !== 0) into.unknownLayouts++;
-  else if (!layout || checkBlob(layout.blob, blob) !== 'none') {
-    into.corruptBlobs++;
-    return undefined;
-  }
-  return layout;
+  const fingerprint = view.keySuffix === '' ? blobFingerprint(blob) : windowBlobFingerprint(blob);
+  const layout = view.layouts.find((candidate) => candidate.fingerprint === fingerprint);
+  if (layout) return layout;
+  if (fingerprint !== 0) into.unknownLayouts++;
+  else into.corruptBlobs++;
+  return undefined;
 }
 
-function compileView(name: string, slots: readonly ColumnSlot[], schemas: readonly ViewSchema[]): CompiledView {
+function compileView(
+  name: string,
+  slots: readonly ColumnSlot[],
+  schemas: readonly ViewSchema[],
+  joinKeys: readonly string[],
+): CompiledView[] {
   const ofView = schemas.filter((candidate) => candidate.name === name);
   const [schema] = ofView;
   if (!schema) throw new AppError('MODEL_LOAD_FAILED', `the signature reads view ${name}, which is not served online`);
-  for (const { feature } of slots) {
-    if (!ofView.some(({ fields }) => fields.some((field) => field.name === feature)))
-      throw new AppError('MODEL_LOAD_FAILED', `the signature reads ${name}:${feature}; the view has no such feature`);
+  const isStored = (feature: string): boolean => ofView.some(({ fields }) => fields.some((field) => field.name === feature));
+  const isWindow = (feature: string): boolean => ofView.some(({ windows }) => windows?.some((window) => window.name === feature));
+  const stored = slots.filter(({ feature }) => isStored(feature));
+  const windows = slots.filter(({ feature }) => !isStored(feature) && isWindow(feature));
+  const unknown = slots.find((slot) => !stored.includes(slot) && !windows.includes(slot));
+  if (unknown) throw new AppError('MODEL_LOAD_FAILED', `the signature reads ${name}:${unknown.feature}; the view has no such feature`);
+  const keyParts = keyPartsOf(schema, joinKeys);
+  const parts: CompiledView[] = [];
+  if (stored.length > 0) parts.push({ schema, keyParts, keySuffix: '', layouts: ofView.map((layout) => compileLayout(layout, stored)) });
+  if (windows.length > 0)
+    parts.push({ schema, keyParts, keySuffix: WINDOWS_KEY_SUFFIX, layouts: ofView.flatMap((layout) => compileWindows(layout, windows)) });
+  return parts;
+}
+
+/** The view may know its entity by fewer keys than the model, or by another order. */
+function keyPartsOf({ name, joinKeys: own }: ViewSchema, joinKeys: readonly string[]): number[] | undefined {
+  if (!own || own.length === 0 || own.join() === joinKeys.join()) return undefined;
+  return own.map((key) => {
+    const part = joinKeys.indexOf(key);
+    if (part < 0)
+      throw new AppError(
+        'MODEL_LOAD_FAILED',
+        `view ${name} is keyed by ${own.join(', ')}, and the entity of the model has ${joinKeys.join(', ')} only`,
+      );
+    return part;
+  });
+}
+
+/** Windows are computed from the tiles of the blob at the moment of the request, by the code of the feature store. */
+function compileWindows({ windows = [] }: ViewSchema, allSlots: readonly ColumnSlot[]): CompiledLayout[] {
+  if (windows.length === 0) return [];
+  const plan = compileWindowPlan(windows);
+  const fold = new WindowFold(plan);
+  const slots = allSlots.flatMap((slot) => {
+    const index = plan.indexOf.get(slot.feature);
+    return index === undefined ? [] : [{ slot, index }];
+  });
+  return [
+    {
+      fingerprint: plan.fingerprint,
+      open: (blob, nowMs, into) => {
+        if (readWindows(blob, fold, nowMs) === 'none') return fold.newestMs;
+        into.corruptBlobs++;
+        return Number.NaN;
+      },
+      write: (_blob, block, row) => {
+        for (const { slot, index } of slots) writeValue(block, row, slot, fold.values[index]!);
+      },
+    },
+  ];
+}
+
+function writeValue(block: FeatureBlock, row: number, slot: ColumnSlot, value: WindowValue): void {
+  switch (slot.kind) {
+    case 'number':
+      block.numbers[row * block.width + slot.at] = value === null ? Number.NaN : Number(value);
+      return;
+    case 'extraNumber':
+      block.extraNumbers[row * block.extraWidth + slot.at] = value === null ? Number.NaN : Number(value);
+      return;
+    case 'text':
+    case 'extraText':
+      (slot.kind === 'text' ? block.texts : block.extraTexts)[slot.at]![row] = typeof value === 'string' ? value : '';
   }
-  return { schema, layouts: ofView.map((layout) => compileLayout(layout, slots)) };
 }
 
 /** A feature that this layout does not have stays missing. */
@@ -137,7 +206,12 @@ function compileLayout(schema: ViewSchema, allSlots: readonly ColumnSlot[]): Com
   const isExtra = Uint8Array.from(numeric, (slot) => (slot.kind === 'extraNumber' ? 1 : 0));
   const scratch = new Float64Array(numeric.length);
   return {
-    blob,
+    fingerprint: blob.fingerprint,
+    open: (bytes, _nowMs, into) => {
+      if (checkBlob(blob, bytes) === 'none') return blobEventTimeMs(bytes);
+      into.corruptBlobs++;
+      return Number.NaN;
+    },
     write: (bytes, block, row) => {
       decodeNumbersInto(blob, bytes, indices, scratch, 0);
       for (let i = 0; i < scratch.length; i++) {
@@ -158,7 +232,7 @@ export function mergeViews(fresh: readonly ViewSchema[], known: readonly ViewSch
   const merged: ViewSchema[] = [];
   const seen = new Set<string>();
   for (const view of [...fresh, ...known]) {
-    const layout = JSON.stringify([view.name, view.fields]);
+    const layout = JSON.stringify([view.name, view.fields, view.windows ?? []]);
     if (seen.has(layout) || merged.filter((one) => one.name === view.name).length >= LAYOUTS_MAX) continue;
     seen.add(layout);
     merged.push(view);

@@ -1,4 +1,5 @@
 import type { Signature } from '@headrace/contracts/registry/v1/registry';
+import type { WindowFeature } from '@headrace/windows/window-plan';
 import type { BlobField } from '@headrace/codec/feature-blob';
 
 /** A feature view as serving needs it: where its values lie in a blob, and how long they are good. */
@@ -8,6 +9,10 @@ export interface ViewSchema {
   /** 0 = values never expire. */
   readonly ttlMs: number;
   readonly fields: readonly BlobField[];
+  /** Of the view's entity, in order; descriptions of older releases lack it, then it is the model's entity. */
+  readonly joinKeys?: readonly string[];
+  /** Features that are computed from windows at reading. */
+  readonly windows?: readonly WindowFeature[];
 }
 
 /** What the definition of the model says about its serving. */

@@ -1,6 +1,7 @@
 import { FeatureStoreDefinition } from '@headrace/contracts/features/v1/features';
 import type { BlobField } from '@headrace/codec/feature-blob';
 import { isDefinitionOf, parseDefinition, type Spec } from '@headrace/definitions/definition';
+import { aggregationsOf } from '@headrace/definitions/served-features';
 import { createClient, type Client } from '@headrace/platform/grpc/client';
 import type { ViewSchema } from '../domain/version-description.js';
 
@@ -19,7 +20,10 @@ export class FeatureViews {
       const definition = parseDefinition({ ...view.spec, kind: 'FeatureView', name: view.name }, `view ${view.name}`);
       if (!isDefinitionOf(definition, 'FeatureView') || !definition.spec.online) return [];
       const { entity, ttl, features } = definition.spec;
-      return [{ name: view.name, entity, ttlMs: ttl, fields: features.map(toBlobField) }];
+      const { joinKeys } = view;
+      return [
+        { name: view.name, entity, ttlMs: ttl, fields: features.map(toBlobField), joinKeys, windows: aggregationsOf(definition.spec) },
+      ];
     });
   }
 

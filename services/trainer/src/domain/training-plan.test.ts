@@ -32,6 +32,18 @@ const views = new Map([
 ]);
 
 describe('training plan', () => {
+  it('types an aggregation by what it makes of its column', () => {
+    const carrier = parseDefinition(
+      {
+        ...{ kind: 'FeatureView', name: 'carrier', entity: 'person', features: [{ name: 'delay', type: 'int64', categorical: true }] },
+        aggregations: [{ function: 'mean', column: 'delay', windows: ['1h'] }],
+      },
+      'test',
+    ) as FeatureViewDefinition;
+    const plan = planTraining(model({ features: ['carrier:delay_mean_1h'], protected: [] }), new Map([...views, ['carrier', carrier]]));
+    expect(plan.features).toEqual([{ name: 'delay_mean_1h', reference: 'carrier:delay_mean_1h', type: 'float64', categorical: false }]);
+  });
+
   it('asks for features and protected attributes once each, and types them by their views', () => {
     const plan = planTraining(model(), views);
     expect(plan.trainingSet).toEqual({

@@ -1,6 +1,7 @@
 import { AppError } from '@headrace/base/errors';
 import type { BuildTrainingSetRequest } from '@headrace/contracts/features/v1/features';
 import type { SignatureFeature } from '@headrace/contracts/registry/v1/registry';
+import { servedFeatures, type ServedFeature } from '@headrace/definitions/served-features';
 import type { FeatureViewDefinition, ModelDefinition } from '@headrace/definitions/definition';
 import { splitReference } from '@headrace/definitions/reference';
 import type { Mitigation } from './admission.js';
@@ -101,17 +102,18 @@ function field(
   model: string,
   reference: string,
   views: ReadonlyMap<string, FeatureViewDefinition>,
-): FeatureViewDefinition['spec']['features'][number] {
+): Pick<ServedFeature, 'name' | 'type'> & { readonly categorical: boolean } {
   const { view, feature } = splitReference(reference);
   const definition = views.get(view);
   if (!definition)
     throw new AppError('VIEW_UNKNOWN', `model ${model} reads ${reference}, but there is no feature view ${view}; apply it first`, {
       details: { model, view },
     });
-  const found = definition.spec.features.find((f) => f.name === feature);
-  if (found) return found;
+  const served = servedFeatures(definition.spec);
+  const found = served.find((f) => f.name === feature);
+  if (found) return { ...found, categorical: definition.spec.features.some((f) => f.name === feature && f.categorical) };
   throw new AppError(
     'DEFINITION_INVALID',
-    `model ${model} reads ${reference}, but the view ${view} has no feature ${feature}; it has ${definition.spec.features.map((f) => f.name).join(', ')}`,
+    `model ${model} reads ${reference}, but the view ${view} has no feature ${feature}; it has ${served.map((f) => f.name).join(', ')}`,
   );
 }

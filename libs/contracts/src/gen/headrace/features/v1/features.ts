@@ -400,6 +400,8 @@ export interface View {
   contentHash: string;
   spec: { [key: string]: any } | undefined;
   offlineRows: number;
+  /** Of the view's entity, in order. */
+  joinKeys: string[];
 }
 
 /** One row of a feature view: who, when, what. */
@@ -1309,7 +1311,7 @@ export const ListViewsResponse: MessageFns<ListViewsResponse> = {
 };
 
 function createBaseView(): View {
-  return { name: "", version: 0, contentHash: "", spec: undefined, offlineRows: 0 };
+  return { name: "", version: 0, contentHash: "", spec: undefined, offlineRows: 0, joinKeys: [] };
 }
 
 export const View: MessageFns<View> = {
@@ -1328,6 +1330,9 @@ export const View: MessageFns<View> = {
     }
     if (message.offlineRows !== 0) {
       writer.uint32(40).uint64(message.offlineRows);
+    }
+    for (const v of message.joinKeys) {
+      writer.uint32(66).string(v!);
     }
     return writer;
   },
@@ -1385,6 +1390,14 @@ export const View: MessageFns<View> = {
             message.offlineRows = longToNumber(reader.uint64());
             continue;
           }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.joinKeys.push(reader.string());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1412,6 +1425,11 @@ export const View: MessageFns<View> = {
         : isSet(object.offline_rows)
         ? globalThis.Number(object.offline_rows)
         : 0,
+      joinKeys: globalThis.Array.isArray(object?.joinKeys)
+        ? object.joinKeys.map((e: any) => globalThis.String(e))
+        : globalThis.Array.isArray(object?.join_keys)
+        ? object.join_keys.map((e: any) => globalThis.String(e))
+        : [],
     };
   },
 
@@ -1432,6 +1450,9 @@ export const View: MessageFns<View> = {
     if (message.offlineRows !== 0) {
       obj.offlineRows = Math.round(message.offlineRows);
     }
+    if (message.joinKeys?.length) {
+      obj.joinKeys = message.joinKeys;
+    }
     return obj;
   },
 
@@ -1445,6 +1466,7 @@ export const View: MessageFns<View> = {
     message.contentHash = object.contentHash ?? "";
     message.spec = object.spec ?? undefined;
     message.offlineRows = object.offlineRows ?? 0;
+    message.joinKeys = object.joinKeys?.map((e) => e) || [];
     return message;
   },
 };
