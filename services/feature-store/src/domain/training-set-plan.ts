@@ -43,7 +43,7 @@ export function planTrainingSet(request: TrainingSetRequest, definitions: Traini
   const columns = finalColumns(joined, derived, columnNames);
   refuseRepeats(columns);
   return {
-    sql: joined.sql,
+    ...joined,
     columns,
     viewHashes: { ...joined.viewHashes, ...Object.fromEntries(derived.transforms.map((t) => [t.name, t.contentHash])) },
     rows: (batches) => deriveAll(batches, derived, joined.columns),
