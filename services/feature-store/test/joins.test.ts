@@ -95,6 +95,18 @@ async function upload(type: string, body: Uint8Array | string): Promise<string> 
   return ((await answer.json()) as { frame: string }).frame;
 }
 
+/** Locks every table of rows, so that a join that has begun goes no further until it is released. */
+async function holdRows(): Promise<() => Promise<void>> {
+  const client = new pg.Client(h.postgresUrl);
+  await client.connect();
+  const { rows } = await client.query<{ name: string }>(
+    `SELECT relname AS name FROM pg_class WHERE relkind = 'p' AND relname LIKE 'view_rows_%'`,
+  );
+  await client.query('BEGIN');
+  await client.query(`LOCK TABLE ${rows.map(({ name }) => name).join(', ')} IN ACCESS EXCLUSIVE MODE`);
+  return () => client.end();
+}
+
 async function ended({ joinId }: Join): Promise<Join> {
   let join!: Join;
   await eventually(
@@ -255,9 +267,11 @@ describe('a join as a job', () => {
 
   it('can be cancelled while it runs and restarted then, and says so to whoever asks too late', async () => {
     const frame = await upload('text/csv', bigFrame());
+    const release = await holdRows();
     const started = await joins.startJoin({ features: ['fleet:size'], source: { $case: 'frame', value: frame } });
-    await eventually('it runs', async () => (await joins.getJoin({ joinId: started.joinId })).state === JoinState.RUNNING, { everyMs: 2 });
+    await eventually('it runs', async () => (await joins.getJoin({ joinId: started.joinId })).state === JoinState.RUNNING);
     await joins.cancelJoin({ joinId: started.joinId });
+    await release();
     expect(await ended(started)).toMatchObject({ state: JoinState.CANCELLED, trainingSet: '' });
     await expect(joins.cancelJoin({ joinId: started.joinId })).rejects.toMatchObject({ code: 'JOIN_STATE_ILLEGAL' });
     await joins.restartJoin({ joinId: started.joinId });
@@ -268,10 +282,13 @@ describe('a join as a job', () => {
 
   it('goes on after the service stopped in the middle, and after its process died', async () => {
     const source = { $case: 'frame', value: await upload('text/csv', bigFrame()) } as const;
+    const release = await holdRows();
     const one = await joins.startJoin({ features: ['fleet:size'], source });
     const other = await joins.startJoin({ features: ['fleet:size'], source });
-    await eventually('it runs', async () => (await joins.getJoin({ joinId: one.joinId })).state === JoinState.RUNNING, { everyMs: 2 });
-    await h.stop();
+    await eventually('it runs', async () => (await joins.getJoin({ joinId: one.joinId })).state === JoinState.RUNNING);
+    const stopped = h.stop();
+    await release();
+    await stopped;
     // What a killed process leaves: a lease that nobody renews.
     const client = new pg.Client(h.postgresUrl);
     await client.connect();
