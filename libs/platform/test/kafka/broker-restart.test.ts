@@ -81,7 +81,16 @@ it.each(['kafkajs', 'platformatic'] as const)(
     const recoveryMs = Date.now() - backAtMs;
     writing = false;
     await writer;
-    await eventually('all is handled', () => new Set([...handled.values()].flat()).size === written, { withinMs: 60_000 });
+    await eventually(
+      'all is handled',
+      async () => {
+        const seen = new Set([...handled.values()].flat());
+        const missing = Array.from({ length: written }, (_, number) => number).filter((number) => !seen.has(number));
+        const waiting = await postgres.query('SELECT count(*) AS n FROM platform_outbox');
+        expect({ missing, waiting }).toMatchObject({ missing: [] });
+      },
+      { withinMs: 60_000 },
+    );
     for (const numbers of handled.values()) {
       const firsts = [...new Set(numbers)];
       expect(firsts).toEqual(firsts.toSorted((a, b) => a - b));
