@@ -71,7 +71,7 @@ export class JoinStore {
     return row !== undefined && !row.cancel;
   }
 
-  /** Ends the claim. @returns whether it was still this owner's. */
+  /** Ends the claim. A cancellation that was acknowledged holds, also when the work was done before it was noticed. @returns whether it was still this owner's. */
   async end(
     id: string,
     owner: string,
@@ -80,8 +80,10 @@ export class JoinStore {
   ): Promise<boolean> {
     const state = JOIN_TRANSITIONS.running[event]!;
     const changed = await this.postgres.execute(
-      `UPDATE point_in_time_joins SET state = $3, training_set = $4, error_code = $5, error = $6, rows = coalesce($7, rows), rows_read = coalesce($8, rows_read),
-         rows_written = coalesce($9, rows_written), attempts = attempts - $10, finished_at = CASE WHEN $3 = 'queued' THEN NULL ELSE now() END
+      `UPDATE point_in_time_joins SET state = CASE WHEN cancel_requested THEN 'cancelled' ELSE $3 END,
+         training_set = CASE WHEN cancel_requested THEN '' ELSE $4 END, error_code = $5, error = $6, rows = coalesce($7, rows), rows_read = coalesce($8, rows_read),
+         rows_written = coalesce($9, rows_written), attempts = attempts - $10,
+         finished_at = CASE WHEN $3 = 'queued' AND NOT cancel_requested THEN NULL ELSE now() END
        WHERE id = $1 AND lease_owner = $2 AND state = 'running'`,
       [
         id,
