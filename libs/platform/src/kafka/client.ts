@@ -17,6 +17,10 @@ export interface KafkaLibraryOptions {
   readonly clientId: string;
   readonly topicPrefix: string;
   readonly maxMessageBytes: number;
+  /** Longest wait for one answer of a broker. */
+  readonly requestTimeoutMs: number;
+  /** Attempts of a send after the first, with waits doubling from 20 ms to 1 s. */
+  readonly sendRetries: number;
   readonly log: LibraryLog;
 }
 

@@ -13,6 +13,10 @@ export interface KafkaClientsOptions {
   readonly clientId: string;
   readonly topicPrefix?: string;
   readonly maxMessageBytes?: number;
+  /** Default 15,000. */
+  readonly requestTimeoutMs?: number;
+  /** Default 20: about 15 s, longer than a broker that was killed needs to come back (6 to 12 s measured). */
+  readonly sendRetries?: number;
 }
 
 /** Hands out the clients of one process. Producers and the admin are shared and connect on first use; each consumer is a new one. */
@@ -31,6 +35,8 @@ export class KafkaClients {
       clientId: options.clientId,
       topicPrefix: options.topicPrefix ?? '',
       maxMessageBytes: options.maxMessageBytes ?? MAX_MESSAGE_BYTES,
+      requestTimeoutMs: options.requestTimeoutMs ?? 15_000,
+      sendRetries: options.sendRetries ?? 20,
       log,
     };
     this.#main = options.client === 'platformatic' ? platformaticLibrary(this.#options) : kafkajsLibrary(this.#options);

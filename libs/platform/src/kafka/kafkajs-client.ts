@@ -15,7 +15,7 @@ export function kafkajsLibrary(options: KafkaLibraryOptions): KafkaLibrary {
     clientId: options.clientId,
     brokers: [...options.brokers],
     connectionTimeout: 3_000,
-    requestTimeout: 15_000,
+    requestTimeout: options.requestTimeoutMs,
     retry: { initialRetryTime: 20, maxRetryTime: 1_000, retries: 5 },
     logLevel: logLevel.WARN,
     logCreator: logInto(options),

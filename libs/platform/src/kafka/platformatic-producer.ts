@@ -14,7 +14,9 @@ export class PlatformaticProducer implements EventProducer {
   constructor(options: KafkaLibraryOptions) {
     this.#options = options;
     this.#producer = new Producer({
-      ...baseOptions(options, 20),
+      ...baseOptions(options, options.sendRetries),
+      // Not for consumers: a broker may hold their joining for as long as a rebalance takes.
+      requestTimeout: options.requestTimeoutMs,
       acks: ProduceAcks.ALL,
       idempotent: true,
       // Its default takes the hash as unsigned, the Java client drops the sign bit: unless the number of partitions is a
