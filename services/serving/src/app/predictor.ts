@@ -66,7 +66,6 @@ export class Predictor {
   #waiting: PredictJob[] = [];
   readonly #runner: BatchRunner;
   readonly #shadows: ShadowTraffic;
-  #idle: (() => void)[] = [];
 
   constructor(dependencies: PredictorDependencies) {
     this.#deps = dependencies;
@@ -120,10 +119,9 @@ export class Predictor {
   /** Resolves when every request that is inside has its answer, or after `timeoutMs`. */
   drain(timeoutMs: number): Promise<void> {
     this.#shadows.stop();
-    if (this.inFlight === 0) return Promise.resolve();
     return new Promise((resolve) => {
       const timer = setTimeout(resolve, timeoutMs);
-      this.#idle.push(() => {
+      this.#deps.admission.whenIdle(() => {
         clearTimeout(timer);
         resolve();
       });
@@ -155,7 +153,7 @@ export class Predictor {
         if (isDirect) this.#intoLane(view, model, job);
         else if (isPlain) readIntoBlock(view, model, job);
       } catch (error) {
-        this.#leave(job.rows);
+        this.#deps.admission.leave(job.rows);
         throw error;
       }
     } catch (error) {
@@ -280,13 +278,8 @@ export class Predictor {
   #end(job: PredictJob): void {
     const { loaded, rows } = job;
     this.#recycle(job);
-    this.#leave(rows);
-    loaded.unpin();
-  }
-
-  #leave(rows: number): void {
     this.#deps.admission.leave(rows);
-    if (this.inFlight === 0) for (const resolve of this.#idle.splice(0)) resolve();
+    loaded.unpin();
   }
 
   #recycle(job: PredictJob): void {

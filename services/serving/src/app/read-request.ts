@@ -14,7 +14,9 @@ export const REQUEST_ROWS_MAX = 10_000;
  * that does not fit the signature.
  */
 export function countRows(view: PredictRequestView, model: ServedModel): number {
-  const { plan } = model.parts;
+  const { plan, isPredictable } = model.parts;
+  if (!isPredictable)
+    throw new AppError('INPUT_INVALID', `${nameOf(model)} has no features, it takes tensors: ask it by the Open Inference Protocol`);
   const width = plan.numbers.length;
   let rows = view.entityCount;
   if (view.denseCount > 0) {

@@ -67,6 +67,11 @@ export class PredictJob implements LaneJob {
   }
 }
 
+/** What the prediction log asks of an answered request, whichever door it came by. */
+export type LoggedJob = Pick<PredictJob, 'loaded' | 'arm' | 'rows' | 'predictionId' | 'entities' | 'stale' | 'reply'> & {
+  readonly replies: Pick<PredictReplies, 'headerOf'>;
+};
+
 const NO_COLUMNS: readonly ColumnValues[] = [];
 
 export type ServedModel = LoadedModel<PredictJob>;

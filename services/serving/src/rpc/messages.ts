@@ -52,7 +52,8 @@ export function descriptionMessage(description: VersionDescription): Description
     protectedAttributes: signature.protectedFeatures.map(columnMessage),
     entityKeys: signature.entityKeys,
     threshold: signature.threshold,
-    examples: parseGoldenRows(golden, nameOf(description))
+    // A version without features has none.
+    examples: (signature.features.length > 0 ? parseGoldenRows(golden, nameOf(description)) : [])
       .slice(0, EXAMPLES_MAX)
       .map(({ features, label, probability }) => ({ features, label, score: probability })),
   };
