@@ -80,6 +80,38 @@ export function sumModel(): Buffer {
   });
 }
 
+/**
+ * `features` [N, 1] -> `probabilities` [N, 1], their logistic function, and beside it the doubled features `doubled`, both together `pair` [N, 2], the features as
+ * `whole` (int64), `exact` (float64), `positive` (bool) and `half` (float16), and `total`, one number over all rows.
+ */
+export function manyOutputsModel(): Buffer {
+  const column = (name: string, type: OnnxType, width = 1): OnnxValue => ({ name, dataType: ONNX_TYPES[type], shape: ['N', width] });
+  const cast = (output: string, type: OnnxType) => ({ type: 'Cast', inputs: ['features'], output, attributes: { to: ONNX_TYPES[type] } });
+  return onnxModel({
+    inputs: [column('features', 'FP32')],
+    outputs: [
+      column('probabilities', 'FP32'),
+      column('doubled', 'FP32'),
+      column('pair', 'FP32', 2),
+      column('whole', 'INT64'),
+      column('exact', 'FP64'),
+      column('positive', 'BOOL'),
+      column('half', 'FP16'),
+      { name: 'total', dataType: ONNX_TYPES.FP32, shape: [] },
+    ],
+    nodes: [
+      { type: 'Sigmoid', inputs: ['features'], output: 'probabilities' },
+      { type: 'Add', inputs: ['features', 'features'], output: 'doubled' },
+      { type: 'Concat', inputs: ['features', 'doubled'], output: 'pair', attributes: { axis: 1 } },
+      cast('whole', 'INT64'),
+      cast('exact', 'FP64'),
+      cast('positive', 'BOOL'),
+      cast('half', 'FP16'),
+      { type: 'ReduceSum', inputs: ['features'], output: 'total', attributes: { keepdims: 0 } },
+    ],
+  });
+}
+
 /** AttributeProto { name 1, i 3, type 20 = INT } */
 function nodeProto({ type, inputs, output, attributes = {} }: OnnxNode): Buffer {
   return message(

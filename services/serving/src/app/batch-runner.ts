@@ -2,6 +2,7 @@ import { AppError } from '@headrace/base/errors';
 import type { Batch } from '../domain/batch-lane.js';
 import type { FeatureBlock } from '@headrace/executor/feature-block';
 import type { PredictJob, ServedModel } from '../domain/predict-job.js';
+import { runOutputs } from '../domain/predict-outputs.js';
 import { nameOf } from '../domain/version-description.js';
 
 /** What becomes of a job; each is given to exactly one of `answer`, `refuse` and (when it returns true) `isLate`. */
@@ -50,7 +51,7 @@ export class BatchRunner {
     this.#busy.add(job.loaded);
   }
 
-  /** The job has more rows than a lane takes, in a block of its own. */
+  /** The job has more rows than a lane takes, or asks for more than scores; its rows are in a block of its own. */
   addLarge(job: PredictJob): void {
     job.scores = new Float32Array(job.rows);
     this.#sliced.push(job);
@@ -172,7 +173,7 @@ export class BatchRunner {
     const rows = Math.min(lane.rowsMax, job.rows - job.rowsDone);
     const startedAt = performance.now();
     try {
-      const answer = session.run(job.block!, job.rowsDone, rows);
+      const answer = job.outputs.length > 0 ? runOutputs(job, rows) : session.run(job.block!, job.rowsDone, rows);
       if (answer instanceof Promise) {
         // Its next slice stands behind those of others, which need not wait for a slow model.
         answer

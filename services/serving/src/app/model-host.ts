@@ -1,4 +1,5 @@
 import { AppError, toAppError } from '@headrace/base/errors';
+import type { TensorInfo } from '@headrace/executor/tensor';
 import type { Cause } from '@headrace/platform/kafka/cause';
 import { mergeViews } from '../domain/entity-lookup.js';
 import type { LoadState } from '../domain/load-state.js';
@@ -66,12 +67,16 @@ export class ModelHost {
     return [...this.#held.keys()].filter((model) => project === '' || model.project === project);
   }
 
-  /** What a version that answers here was described as. @param version 0 = the champion. @throws AppError MODEL_NOT_LOADED, VERSION_UNKNOWN */
-  describe(project: string, model: string, version: number): VersionDescription {
+  /** What a version that answers here was described as, and what its graph gives. @param version 0 = the champion. @throws AppError MODEL_NOT_LOADED, VERSION_UNKNOWN */
+  describe(
+    project: string,
+    model: string,
+    version: number,
+  ): { readonly description: VersionDescription; readonly outputs: readonly TensorInfo[] } {
     const routes = this.#deps.routes.table.routesOf(project, model);
     const found = version === 0 ? routes?.champion : routes?.versions.get(version);
     const description = found && this.#held.get(found);
-    if (description) return description;
+    if (description) return { description, outputs: found.parts.tensors.outputs };
     throw new AppError(
       routes && version > 0 ? 'VERSION_UNKNOWN' : 'MODEL_NOT_LOADED',
       `${version > 0 ? `version ${version}` : 'no champion'} of model ${model} is ${version > 0 ? 'not ' : ''}loaded here (project ${project})`,

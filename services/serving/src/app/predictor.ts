@@ -5,6 +5,7 @@ import { ProtoWriter } from '@headrace/codec/writer';
 import type { Admission, Priority } from '../domain/admission.js';
 import type { FeatureBlock } from '@headrace/executor/feature-block';
 import type { ModelStatistics } from '../domain/model-statistics.js';
+import { outputColumns } from '../domain/predict-outputs.js';
 import type { PredictionIds } from '../domain/prediction-ids.js';
 import type { ShadowBook } from '../domain/shadow-statistics.js';
 import { nameOf } from '../domain/version-description.js';
@@ -62,6 +63,7 @@ export class Predictor {
     threshold: 0,
     featureTimes: undefined,
     stale: undefined,
+    outputs: undefined,
   };
   #waiting: PredictJob[] = [];
   readonly #runner: BatchRunner;
@@ -142,7 +144,7 @@ export class Predictor {
     const { lane, plan } = model.parts;
     try {
       const rows = countRows(view, model);
-      const isPlain = rows > 0 && view.columnCount === 0 && view.entityCount === 0 && plan.texts.length === 0;
+      const isPlain = rows > 0 && view.columnCount === 0 && view.entityCount === 0 && view.outputCount === 0 && plan.texts.length === 0;
       job.rows = rows;
       if (!isPlain) readIntoBlock(view, model, job);
       if (!this.#deps.admission.tryEnter(job.rows, job.isShadow ? 'shadow' : (PRIORITIES[view.priority] ?? 'normal')))
@@ -198,7 +200,7 @@ export class Predictor {
   #ready(job: PredictJob): void {
     overlay(job);
     const { lane } = job.loaded.parts;
-    if (job.rows > lane.rowsMax) return this.#runner.addLarge(job);
+    if (job.rows > lane.rowsMax || job.outputs.length > 0) return this.#runner.addLarge(job);
     if (!lane.hasRoom(job.rows)) this.#runner.runLane(job.loaded);
     lane.block.copyFrom(job.block!, 0, lane.waitingRows, job.rows);
     this.#runner.add(job);
@@ -252,6 +254,7 @@ export class Predictor {
     fields.threshold = job.loaded.parts.threshold;
     fields.featureTimes = job.featureTimes;
     fields.stale = job.stale;
+    fields.outputs = job.outputs.length > 0 ? outputColumns(job) : undefined;
     const writer = this.#writer.reset();
     encodePredictResponse(fields, writer);
     job.replies.ok(job.reply, writer.bytes, 0, writer.pos);

@@ -3,6 +3,7 @@ import type { PredictRequestView } from '@headrace/codec/predict-request';
 import type { NamedColumnData } from '@headrace/codec/predict-column';
 import { FeatureBlock } from '@headrace/executor/feature-block';
 import type { InputPlan } from '@headrace/executor/input-plan';
+import { checkOutputs } from '../domain/predict-outputs.js';
 import { nameOf } from '../domain/version-description.js';
 import type { ColumnValues, PredictJob, ServedModel } from '../domain/predict-job.js';
 
@@ -71,6 +72,8 @@ export function readIntoBlock(view: PredictRequestView, model: ServedModel, job:
     copyDense(view, model, job.dense, 0);
   }
   if (isAsked) job.entities = view.readEntities();
+  // A shadow's scores are compared, and nothing else of it.
+  if (view.outputCount > 0 && !job.isShadow) job.outputs = checkOutputs(view.readOutputs(), model.parts.tensors.outputs, nameOf(model));
   clearBlock(job);
 }
 

@@ -2,7 +2,7 @@ import { AppError } from '@headrace/base/errors';
 import { FeatureBlock } from '@headrace/executor/feature-block';
 import type { InputPlan } from '@headrace/executor/input-plan';
 import { DENSE_INPUT, SCORES_OUTPUT } from '@headrace/executor/onnx-model';
-import type { Tensor } from '@headrace/executor/tensor';
+import type { Tensor, TensorInfo } from '@headrace/executor/tensor';
 
 /**
  * Predict's view of a request that came as tensors: the same rows as a block of features, for the prediction log. Protected attributes that
@@ -26,6 +26,19 @@ export function blockOf(plan: InputPlan, inputs: readonly Tensor[], rows: number
     );
   return block;
 }
+
+/** Rows of a block as the graph takes them, in the order of its inputs; numbers are not copied. */
+export function tensorsOf(inputs: readonly TensorInfo[], block: FeatureBlock, firstRow: number, rows: number): Tensor[] {
+  const { plan, width, numbers } = block;
+  return inputs.map((info) => {
+    const slot = plan.texts.find((text) => text.name === info.name);
+    const texts = slot ? block.texts[slot.at]!.slice(firstRow, firstRow + rows) : [];
+    const bytes = slot ? NO_BYTES : new Uint8Array(numbers.buffer, numbers.byteOffset + firstRow * width * 4, rows * width * 4);
+    return { ...info, shape: [rows, slot ? 1 : width], bytes, texts };
+  });
+}
+
+const NO_BYTES = new Uint8Array(0);
 
 /** The score of each row: the last column of the scores. */
 export function scoresOf(outputs: readonly Tensor[], rows: number): Float32Array {
