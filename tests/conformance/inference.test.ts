@@ -2,14 +2,14 @@ import { Signature } from '@headrace/contracts/registry/v1/registry';
 import { Harness, TRANSPORTS } from '@headrace/serving/test/harness';
 import { echoModel, ONNX_TYPES, sumModel, type OnnxType } from '@headrace/testkit/onnx-graph';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { preparePython, runPytest, type ForeignPython } from './python-clients.js';
+import { preparePython, pythonOf, runPytest, skipReason } from './python-clients.js';
 
 /** A version without features: tensors are all that it takes. */
 const TENSORS_ONLY = { golden: {}, signature: Signature.fromPartial({}) };
 const WITHOUT_HALVES = (Object.keys(ONNX_TYPES) as OnnxType[]).filter((type) => type !== 'FP16');
 
 const foreign = await preparePython();
-const without = 'missing' in foreign ? ` (skipped: ${foreign.missing})` : '';
+const without = skipReason(foreign);
 
 const GRPC_CLIENTS = [
   ['tritonclient over gRPC', 'test_triton_grpc.py', 20],
@@ -46,8 +46,3 @@ describe.skipIf(without !== '').each(TRANSPORTS)(`serving over %s${without}`, (g
     expect(report.passed).toBeGreaterThanOrEqual(testsAtLeast);
   });
 });
-
-function pythonOf(found: ForeignPython): string {
-  if ('missing' in found) throw new Error(found.missing);
-  return found.python;
-}

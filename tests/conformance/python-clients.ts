@@ -1,4 +1,5 @@
-import { execFile, spawn } from 'node:child_process';
+import { sleep } from '@headrace/base/clock';
+import { execFile, spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
 import { dirname, join } from 'node:path';
@@ -44,6 +45,14 @@ export async function preparePython(): Promise<ForeignPython> {
   }
 }
 
+/** For the name of a suite; '' = it can run. */
+export const skipReason = (found: ForeignPython): string => ('missing' in found ? ` (skipped: ${found.missing})` : '');
+
+export function pythonOf(found: ForeignPython): string {
+  if ('missing' in found) throw new Error(found.missing);
+  return found.python;
+}
+
 export interface PytestReport {
   readonly passed: number;
   readonly failures: number;
@@ -53,16 +62,42 @@ export interface PytestReport {
 
 /** Runs one file of clients to its end. */
 export async function runPytest(python: string, file: string, environment: Readonly<Record<string, string>>): Promise<PytestReport> {
-  const child = spawn(python, ['-m', 'pytest', file], {
-    cwd: HERE,
-    env: { PATH: dirname(python), PYTHONPYCACHEPREFIX: join(HOME, 'bytecode'), PYTHONUNBUFFERED: '1', ...environment },
-    stdio: ['ignore', 'pipe', 'pipe'],
-  });
+  const child = start(python, ['-m', 'pytest', file], environment);
   const timer = setTimeout(() => child.kill('SIGKILL'), SUITE_TIMEOUT_MS);
   let output = '';
-  for (const stream of [child.stdout, child.stderr]) stream.setEncoding('utf8').on('data', (text: string) => (output += text));
+  for (const stream of [child.stdout!, child.stderr!]) stream.setEncoding('utf8').on('data', (text: string) => (output += text));
   const [code] = (await once(child, 'close')) as [number | null];
   clearTimeout(timer);
   const count = (what: string): number => Number(new RegExp(`(\\d+) ${what}`).exec(output.trim().split('\n').at(-1) ?? '')?.[1] ?? 0);
   return { passed: count('passed'), failures: count('failed') + count('error') + (code === 0 ? 0 : 1), output };
+}
+
+/** Runs a program that works until its stdin ends. @returns what it printed @throws Error with what it said when it fails */
+export async function runUntil(
+  python: string,
+  file: string,
+  environment: Readonly<Record<string, string>>,
+  isStopped: () => boolean,
+): Promise<string> {
+  const child = start(python, [file], environment);
+  const closed = once(child, 'close');
+  let output = '';
+  let said = '';
+  child.stdout!.setEncoding('utf8').on('data', (text: string) => (output += text));
+  child.stderr!.setEncoding('utf8').on('data', (text: string) => (said = (said + text).slice(-4_000)));
+  while (!isStopped() && child.exitCode === null) await sleep(50);
+  child.stdin!.end();
+  const timer = setTimeout(() => child.kill('SIGKILL'), SUITE_TIMEOUT_MS);
+  const [code] = (await closed) as [number | null];
+  clearTimeout(timer);
+  if (code !== 0) throw new Error(`${file} ended with ${code}: ${said}`);
+  return output;
+}
+
+function start(python: string, args: readonly string[], environment: Readonly<Record<string, string>>): ChildProcess {
+  return spawn(python, args, {
+    cwd: HERE,
+    env: { PATH: dirname(python), PYTHONPYCACHEPREFIX: join(HOME, 'bytecode'), PYTHONUNBUFFERED: '1', ...environment },
+    stdio: ['pipe', 'pipe', 'pipe'],
+  });
 }
