@@ -1,24 +1,27 @@
 /**
- * `npm run build && node bench/serving/swaps.ts`: a thousand hot swaps under load, and as many while one of two processes is killed again and again. The drill is
- * that of services/serving/test/swaps.test.ts, longer; prints what it counted and writes `swaps.json` beside this file with machine and date.
+ * `npm run build && node bench/serving/swaps.ts`: a thousand hot swaps under load, as many under load of tritonclient, and as many while one of two processes is killed
+ * again and again. The drills are those of services/serving/test/swaps.test.ts and tests/conformance/swaps.test.ts, longer; prints what it counted and writes `swaps.json` beside this file with machine and date.
  */
 import { spawnSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { cpus, loadavg, tmpdir, totalmem } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 
 const { values: options } = parseArgs({ options: { swaps: { type: 'string', default: '1000' } } });
+const SUITES = ['services/serving/test/swaps.test.ts', 'tests/conformance/swaps.test.ts'];
 const repository = join(import.meta.dirname, '../..');
 const work = mkdtempSync(join(tmpdir(), 'bench-swaps-'));
-const result = join(work, 'result.json');
 try {
   const { status } = spawnSync(
     process.execPath,
-    [join(repository, 'node_modules/vitest/vitest.mjs'), 'run', '--project', 'engines', 'services/serving/test/swaps.test.ts'],
-    { cwd: repository, env: { ...process.env, HEADRACE_DRILL_SWAPS: options.swaps, HEADRACE_DRILL_RESULT: result }, stdio: 'inherit' },
+    [join(repository, 'node_modules/vitest/vitest.mjs'), 'run', '--project', 'engines', ...SUITES],
+    { cwd: repository, env: { ...process.env, HEADRACE_DRILL_SWAPS: options.swaps, HEADRACE_DRILL_RESULTS: work }, stdio: 'inherit' },
   );
-  const drills = JSON.parse(readFileSync(result, 'utf8')) as Record<string, object>;
+  const drills = Object.assign(
+    {},
+    ...readdirSync(work).map((file) => JSON.parse(readFileSync(join(work, file), 'utf8')) as object),
+  ) as Record<string, object>;
   for (const [name, drill] of Object.entries(drills)) console.info(name, JSON.stringify(drill));
   const machine = {
     cpu: cpus()[0]?.model,

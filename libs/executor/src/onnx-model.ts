@@ -4,16 +4,19 @@ import type { FeatureBlock } from './feature-block.js';
 import type { InputPlan } from './input-plan.js';
 import type { ModelSession } from './model-session.js';
 import type { OnnxSession, OnnxTensorInfo } from './onnx-runtime.js';
+import { OnnxTensors } from './onnx-tensors.js';
 
 /** Input that carries the numeric features, and output that carries the scores; the training runtime names them so. */
-const DENSE_INPUT = 'features';
-const SCORES_OUTPUT = 'probabilities';
+export const DENSE_INPUT = 'features';
+export const SCORES_OUTPUT = 'probabilities';
 
 /**
  * A session with the contract of our graphs: `features` [N, numeric features] float32, one [N, 1] string input for each string
  * feature, and `probabilities` [N, 2] (or [N, 1], or [N]) whose last column is the positive class.
  */
 export class OnnxModel implements ModelSession {
+  /** The same graph for callers that bring tensors. */
+  readonly tensors: OnnxTensors;
   readonly #session: OnnxSession;
   readonly #plan: InputPlan;
   readonly #feeds: Record<string, Tensor> = {};
@@ -25,6 +28,8 @@ export class OnnxModel implements ModelSession {
     this.#plan = plan;
     const fault = misfit(session, plan);
     if (fault !== undefined) throw new AppError('MODEL_LOAD_FAILED', `${name}: the graph does not fit its signature: ${fault}`);
+    const widths: [string, readonly number[]][] = plan.texts.map((slot) => [slot.name, [-1, 1]]);
+    this.tensors = new OnnxTensors(session, name, new Map([...widths, [DENSE_INPUT, [-1, plan.numbers.length]]]));
   }
 
   run(block: FeatureBlock, firstRow: number, rows: number): Float32Array | Promise<Float32Array> {

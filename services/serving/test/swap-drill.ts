@@ -13,6 +13,7 @@ const run = promisify(execFile);
 const MODEL = 'drill';
 /** Artefacts are shared by versions this far apart; neighbours always answer differently, by more than a hundred times the tolerance. */
 const ARTEFACTS = 10;
+/** Of a version's formula; see `logistic`. */
 const biasOf = (version: number): number => (version % ARTEFACTS) * 0.3 - 1.5;
 const TOLERANCE = 1e-5;
 /** Tries of one request in all, when the answer is UNAVAILABLE. */
@@ -24,7 +25,18 @@ export interface DrillOptions {
   readonly callers: number;
   /** One of the two processes is killed by SIGKILL at every so many swaps; 0 = never. */
   readonly killEvery: number;
-  readonly ghz: boolean;
+  /** Clients of others beside ours, by name. */
+  readonly foreign: Readonly<Record<string, ForeignLoad>>;
+}
+
+/** Loads both doors without retrying until it is told to stop. */
+export type ForeignLoad = (doors: { readonly grpc: string; readonly http: string }, isStopped: () => boolean) => Promise<ForeignResult>;
+
+export interface ForeignResult {
+  readonly answered: number;
+  readonly failed: number;
+  /** How calls ended, as the client says it. */
+  readonly codes: Readonly<Record<string, number>>;
 }
 
 export interface DrillResult {
@@ -42,7 +54,7 @@ export interface DrillResult {
   readonly wrongVersion: number;
   readonly versionsSeen: number;
   readonly failures: readonly string[];
-  readonly ghz: { readonly answered: number; readonly failed: number; readonly codes: Readonly<Record<string, number>> };
+  readonly foreign: Readonly<Record<string, ForeignResult>>;
 }
 
 /**
@@ -111,7 +123,8 @@ export async function swapDrill(h: Harness, state: string, options: DrillOptions
     confirmed = 1;
     const begin = performance.now();
     const callers = Array.from({ length: options.callers }, (_, i) => caller(i * 101));
-    const foreign = options.ghz ? ghzLoad(two.grpcAddress, () => isStopped) : undefined;
+    const doors = { grpc: two.grpcAddress, http: two.httpUrl };
+    const loads = Object.entries(options.foreign).map(async ([name, load]) => [name, await load(doors, () => isStopped)] as const);
     for (let version = 2; version <= options.swaps + 1; version++) {
       promoted = version;
       await h.promote(MODEL, version);
@@ -133,9 +146,9 @@ export async function swapDrill(h: Harness, state: string, options: DrillOptions
     await eventually('the last version answers', () => seen.has(options.swaps + 1), { withinMs: 30_000 });
     isStopped = true;
     await Promise.all(callers);
-    const ghz = (await foreign) ?? { answered: 0, failed: 0, codes: {} };
+    const foreign = Object.fromEntries(await Promise.all(loads));
     const seconds = Math.round(performance.now() - begin) / 1000;
-    return { swaps: options.swaps, kills, seconds, ...counts, versionsSeen: seen.size, failures, ghz };
+    return { swaps: options.swaps, kills, seconds, ...counts, versionsSeen: seen.size, failures, foreign };
   } finally {
     isStopped = true;
     await two.stop();
@@ -178,15 +191,15 @@ export async function hasGhz(): Promise<boolean> {
 }
 
 /** A foreign client, which finds the method by reflection and does not retry: one run of a thousand calls after the other. */
-async function ghzLoad(address: string, isStopped: () => boolean): Promise<DrillResult['ghz']> {
+export const ghzLoad: ForeignLoad = async ({ grpc }, isStopped) => {
   const codes: Record<string, number> = {};
   while (!isStopped()) {
     const data = JSON.stringify({ model: MODEL, dense: [1, 2, 3] });
     const args = ['--insecure', '--call', 'headrace.serving.v1.Prediction/Predict', '-d', data, '-n', '1000', '--rps', '500', '-c', '16'];
-    const { stdout } = await run(`${ghzFolder}/ghz`, [...args, '--connections', '4', '-O', 'json', address], { maxBuffer: 1 << 26 });
+    const { stdout } = await run(`${ghzFolder}/ghz`, [...args, '--connections', '4', '-O', 'json', grpc], { maxBuffer: 1 << 26 });
     const report = JSON.parse(stdout) as { statusCodeDistribution: Record<string, number> };
     for (const [code, calls] of Object.entries(report.statusCodeDistribution)) codes[code] = (codes[code] ?? 0) + calls;
   }
   const { OK: answered = 0, ...others } = codes;
   return { answered, failed: Object.values(others).reduce((sum, calls) => sum + calls, 0), codes };
-}
+};
