@@ -10,6 +10,7 @@ import { featuresCommand } from './commands/features.js';
 import { joinCommand } from './commands/join.js';
 import { listCommands } from './commands/lists.js';
 import { predictCommand } from './commands/predict.js';
+import { quarantineCommand } from './commands/quarantine.js';
 import { retrainCommand } from './commands/retrain.js';
 import { startCommand } from './commands/start.js';
 import { statusCommand } from './commands/status.js';
@@ -44,6 +45,7 @@ for (const command of [
   featuresCommand(),
   ...listCommands(),
   deadLetterCommand(),
+  quarantineCommand(),
   backfillCommand(),
 ])
   program.addCommand(command);

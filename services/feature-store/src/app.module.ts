@@ -70,6 +70,7 @@ import { JoinsHttp } from './rpc/joins-http.js';
 import { JoinsRpc } from './rpc/joins-rpc.js';
 import { PushHttp } from './rpc/push-http.js';
 import { QuarantineHttp } from './rpc/quarantine-http.js';
+import { QuarantineRpc } from './rpc/quarantine-rpc.js';
 import { TrainingSetsHttp } from './rpc/training-sets-http.js';
 import { ViewsHttp } from './rpc/views-http.js';
 import { FeatureTelemetry } from './telemetry.js';
@@ -172,6 +173,7 @@ export class AppModule {
         ServedValues,
         ExplainValue,
         CatalogueRpc,
+        QuarantineRpc,
       ],
     };
   }

@@ -2,6 +2,7 @@ import { BackfillsDefinition, FeatureStoreDefinition } from '@headrace/contracts
 import { FeatureCatalogueDefinition } from '@headrace/contracts/features/v1/catalogue';
 import { FeatureHealthDefinition } from '@headrace/contracts/features/v1/health';
 import { PointInTimeJoinsDefinition } from '@headrace/contracts/features/v1/joins';
+import { QuarantineDefinition } from '@headrace/contracts/features/v1/quarantine';
 import { bindGrpc } from '@headrace/platform/grpc/server';
 import { KafkaClients } from '@headrace/platform/kafka/kafka-clients';
 import { EventPublisher } from '@headrace/platform/kafka/publisher';
@@ -30,6 +31,7 @@ import { FeatureStoreRpc } from './rpc/feature-store-rpc.js';
 import { acceptFrames } from './rpc/joins-http.js';
 import { HealthRpc } from './rpc/health-rpc.js';
 import { JoinsRpc } from './rpc/joins-rpc.js';
+import { QuarantineRpc } from './rpc/quarantine-rpc.js';
 import { withHotOnlineReads } from './rpc/online-door.js';
 
 /** The feature store, ready to answer. The only way in, for main.ts and for tests. */
@@ -46,6 +48,7 @@ export function start(overrides: Partial<Config> = {}): Promise<RunningService> 
       bindGrpc(BackfillsDefinition, app.get(BackfillsRpc)),
       bindGrpc(FeatureHealthDefinition, app.get(HealthRpc)),
       bindGrpc(FeatureCatalogueDefinition, app.get(CatalogueRpc)),
+      bindGrpc(QuarantineDefinition, app.get(QuarantineRpc)),
     ],
     background: (app) => [
       app.get(FeatureUsage),
