@@ -12,6 +12,7 @@ import { listCommands } from './commands/lists.js';
 import { predictCommand } from './commands/predict.js';
 import { quarantineCommand } from './commands/quarantine.js';
 import { retrainCommand } from './commands/retrain.js';
+import { routeCommand } from './commands/route.js';
 import { startCommand } from './commands/start.js';
 import { statusCommand } from './commands/status.js';
 import { topCommand } from './commands/top.js';
@@ -39,6 +40,7 @@ for (const command of [
   applyCommand(),
   predictCommand(),
   retrainCommand(),
+  routeCommand(),
   joinCommand(),
   exportCommand(),
   featureHealthCommand(),
