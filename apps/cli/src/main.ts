@@ -7,6 +7,7 @@ import { deadLetterCommand } from './commands/dead-letter.js';
 import { exportCommand } from './commands/export.js';
 import { featureHealthCommand } from './commands/feature-health.js';
 import { joinCommand } from './commands/join.js';
+import { flightsCommand } from './commands/flights.js';
 import { listCommands } from './commands/lists.js';
 import { predictCommand } from './commands/predict.js';
 import { retrainCommand } from './commands/retrain.js';
@@ -36,6 +37,7 @@ for (const command of [
   planCommand(),
   applyCommand(),
   predictCommand(),
+  flightsCommand(),
   retrainCommand(),
   joinCommand(),
   exportCommand(),
