@@ -54,7 +54,7 @@ export function descriptionMessage(description: VersionDescription): Description
     threshold: signature.threshold,
     examples: parseGoldenRows(golden, nameOf(description))
       .slice(0, EXAMPLES_MAX)
-      .map(({ features, label, probability }) => ({ features, label, score: probability })),
+      .map(({ features, label, score }) => ({ features, label, score })),
   };
 }
 
