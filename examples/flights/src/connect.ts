@@ -1,5 +1,6 @@
 import { HeadraceClient } from '@headrace/client/client';
 import { FeatureStoreDefinition } from '@headrace/contracts/features/v1/features';
+import { MonitorDefinition } from '@headrace/contracts/monitoring/v1/monitoring';
 import { RegistryDefinition } from '@headrace/contracts/registry/v1/registry';
 import { ServingAdminDefinition } from '@headrace/contracts/serving/v1/serving';
 import { TrainerDefinition } from '@headrace/contracts/training/v1/training';
@@ -15,7 +16,7 @@ export interface Site {
   readonly kafkaBrokers: readonly string[];
   readonly apiKey: string;
   /** `host:port` of each gRPC door. */
-  readonly grpc: Readonly<Record<'feature-store' | 'registry' | 'trainer' | 'serving', string>>;
+  readonly grpc: Readonly<Record<'feature-store' | 'registry' | 'trainer' | 'serving' | 'monitor', string>>;
   /** Base address of the feature store's HTTP door. */
   readonly featuresUrl: string;
 }
@@ -26,7 +27,11 @@ export interface Connections extends Pick<Site, 'project' | 'featuresUrl' | 'api
   readonly trainer: Client<typeof TrainerDefinition>;
   readonly serving: Client<typeof ServingAdminDefinition>;
   readonly prediction: HeadraceClient;
+  readonly monitor: Client<typeof MonitorDefinition>;
   readonly events: EventPublisher;
+  readonly kafka: KafkaClients;
+  /** Of all views of the project. */
+  offlineRows(): Promise<number>;
   close(): Promise<void>;
 }
 
@@ -42,12 +47,15 @@ export function connect({ project, kafkaBrokers, apiKey, grpc, featuresUrl }: Si
     features: createClient(FeatureStoreDefinition, grpc['feature-store'], options),
     registry: createClient(RegistryDefinition, grpc.registry, options),
     trainer: createClient(TrainerDefinition, grpc.trainer, options),
+    monitor: createClient(MonitorDefinition, grpc.monitor, options),
     serving: createClient(ServingAdminDefinition, grpc.serving, options),
     prediction: new HeadraceClient({ address: grpc.serving, project, timeoutMs: PREDICT_TIMEOUT_MS, ...(apiKey ? { apiKey } : {}) }),
   };
   return {
     ...{ project, featuresUrl, apiKey },
     ...clients,
+    kafka,
+    offlineRows: async () => (await clients.features.listViews({ project })).views.reduce((sum, view) => sum + view.offlineRows, 0),
     events: new EventPublisher(
       { producer: () => kafka.hotProducer(), ensureTopics: (topics) => kafka.ensureTopics(topics) },
       '/headrace/examples/flights',

@@ -1,6 +1,8 @@
+import { fileURLToPath } from 'node:url';
 import { expect, it } from 'vitest';
-import { memberOf } from './flights.js';
-import { aucOf, rmseOf } from './predict-flights.js';
+import { memberOf } from './fetch-flights.js';
+import { DAY_MS, readFlights } from './flights.js';
+import { errorsOf } from './predict-flights.js';
 
 it('finds a file in a tar archive by its header', () => {
   const entry = (name: string, body: string): Buffer => {
@@ -14,13 +16,35 @@ it('finds a file in a tar archive by its header', () => {
   expect(() => memberOf(tar, 'package/c')).toThrow(/has no package\/c/);
 });
 
-it('counts pairs for the AUC and squares for the RMSE', () => {
-  const scored = [
-    { score: 0.9, late: 1 },
-    { score: 0.4, late: 1 },
-    { score: 0.4, late: 0 },
-    { score: 0.1, late: 0 },
-  ];
-  expect(aucOf(scored)).toBe(0.875);
-  expect(rmseOf([3, -4])).toBeCloseTo(Math.sqrt(12.5), 12);
+it('measures errors in minutes', () => {
+  expect(
+    errorsOf([
+      [3, 0],
+      [-1, 3],
+    ]),
+  ).toEqual({ mae: 3.5, rmse: Math.sqrt(12.5) });
+});
+
+const SLICE = fileURLToPath(new URL('../fixtures/eight-airports.parquet', import.meta.url));
+const presentMs = Date.UTC(2001, 5, 1, 17, 30);
+
+it('moves the present of the data to now, and keeps the clock that calendar features read', async () => {
+  const nowMs = presentMs + 9_000 * DAY_MS;
+  const flights = await readFlights(SLICE, { presentMs, nowMs, days: 1, aheadMinutes: 30 });
+  expect(flights.length).toBeGreaterThan(800);
+  for (const { scheduledMs, departsMs, landsMs, delay, distance } of flights) {
+    expect(departsMs - scheduledMs).toBe(9_000 * DAY_MS);
+    expect(departsMs).toBeGreaterThanOrEqual(nowMs - DAY_MS);
+    expect(departsMs).toBeLessThanOrEqual(nowMs + 30 * 60_000);
+    expect(landsMs - departsMs).toBe(Math.max(0, Math.round(30 + distance / 8) + delay) * 60_000);
+  }
+});
+
+it('names a flight by its row in the file, whatever share of the file is read', async () => {
+  const span = { presentMs, nowMs: presentMs, aheadMinutes: 60 };
+  const whole = new Map((await readFlights(SLICE, { ...span, days: 12 })).map((flight) => [flight.id, flight]));
+  const share = await readFlights(SLICE, { ...span, days: 2 });
+  expect(share.length).toBeGreaterThan(1_500);
+  expect(whole.size).toBeGreaterThan(5 * share.length);
+  for (const flight of share) expect(whole.get(flight.id)).toEqual(flight);
 });

@@ -1,9 +1,6 @@
-import { AppError } from '@headrace/base/errors';
-import { parquetReadObjects } from 'hyparquet';
-import { execFileSync } from 'node:child_process';
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
-import { gunzipSync, zstdDecompressSync } from 'node:zlib';
+import { parquetMetadataAsync, parquetReadObjects, type FileMetaData } from 'hyparquet';
+import { readFileSync } from 'node:fs';
+import { zstdDecompressSync } from 'node:zlib';
 
 export interface Flight {
   readonly id: string;
@@ -13,87 +10,67 @@ export interface Flight {
   readonly distance: number;
   /** Minutes at arrival; negative = early. */
   readonly delay: number;
-  /** As the clocks of the data show it, moved to the present. */
+  /** By the local clock, as the data has it: what calendar features are made of. */
+  readonly scheduledMs: number;
+  /** The same, moved so that the present of the data is now. */
   readonly departsMs: number;
   /** When its delay is known: the data does not say, so 30 minutes and 8 miles a minute after the departure, and the delay. */
   readonly landsMs: number;
-  readonly hour: number;
-  readonly dayOfWeek: number;
 }
 
-/** The npm package that carries 3 million flights; 17 MB, so it is fetched by the first run and not by every install. */
-const PACKAGE = 'vega-datasets@3.2.1';
-const MEMBER = 'package/data/flights-3m.parquet';
-/** The evening of a busy Friday of the data: what is "now" in the example. */
-const PRESENT_MS = Date.UTC(2001, 5, 29, 17, 30);
-const [MINUTE_MS, DAY_MS] = [60_000, 86_400_000];
+export const [MINUTE_MS, DAY_MS] = [60_000, 86_400_000];
+const [TAXI_MINUTES, MILES_A_MINUTE] = [30, 8];
 
 export interface FlightSpan {
-  /** Flights of this many days before now. */
+  /** The moment of the data that is to be now. */
+  readonly presentMs: number;
+  readonly nowMs: number;
+  /** Flights of this many days before it. */
   readonly days: number;
   /** And of this many minutes after it. */
   readonly aheadMinutes: number;
 }
 
-/** Flights around the present of the data, moved so that it is `nowMs`. */
-export async function readFlights(file: string, { days, aheadMinutes }: FlightSpan, nowMs: number): Promise<Flight[]> {
-  const rows = await parquetReadObjects({
-    file: bufferOf(readFileSync(file)),
-    columns: ['date', 'delay', 'distance', 'origin', 'destination'],
-    compressors: { ZSTD: (bytes) => zstdDecompressSync(bytes) },
-  });
-  const shiftMs = nowMs - PRESENT_MS;
-  return rows.flatMap((row, at): Flight[] => {
-    const date = row.date as Date;
-    const aheadMs = date.getTime() - PRESENT_MS;
-    if (aheadMs < -days * DAY_MS || aheadMs > aheadMinutes * MINUTE_MS) return [];
-    const [distance, delay] = [Number(row.distance), Number(row.delay)];
-    const departsMs = date.getTime() + shiftMs;
-    return [
-      {
-        ...{ id: `F${at}`, origin: String(row.origin), destination: String(row.destination), distance, delay, departsMs },
-        landsMs: departsMs + Math.max(0, Math.round(30 + distance / 8) + delay) * MINUTE_MS,
-        ...{ hour: date.getUTCHours(), dayOfWeek: date.getUTCDay() },
-      },
-    ];
-  });
-}
-
-/** Fetched once by npm, then kept in the folder. @returns the Parquet file. */
-export function fetchFlights(folder: string): string {
-  const file = join(folder, 'flights-3m.parquet');
-  if (existsSync(file)) return file;
-  mkdirSync(folder, { recursive: true });
-  const scratch = mkdtempSync(join(folder, 'fetch-'));
-  try {
-    execFileSync('npm', ['pack', PACKAGE, '--silent', '--ignore-scripts', '--pack-destination', scratch], {
-      cwd: scratch,
-      stdio: ['ignore', 'ignore', 'inherit'],
-      timeout: 300_000,
-      shell: process.platform === 'win32',
+/** Flights around the present of the data, in the order of the file, which is that of their departures. */
+export async function readFlights(path: string, { presentMs, nowMs, days, aheadMinutes }: FlightSpan): Promise<Flight[]> {
+  const bytes = readFileSync(path);
+  const file = bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.byteLength) as ArrayBuffer;
+  const metadata = await parquetMetadataAsync(file);
+  const [fromMs, toMs] = [presentMs - days * DAY_MS, presentMs + aheadMinutes * MINUTE_MS];
+  const flights: Flight[] = [];
+  for (const { rowStart, rowEnd } of groupsWithin(metadata, fromMs, toMs)) {
+    const rows = await parquetReadObjects({
+      ...{ file, metadata, rowStart, rowEnd },
+      columns: ['date', 'delay', 'distance', 'origin', 'destination'],
+      compressors: { ZSTD: (packed) => zstdDecompressSync(packed) },
     });
-    const packed = readdirSync(scratch).find((name) => name.endsWith('.tgz'));
-    if (!packed) throw new AppError('DEPENDENCY_UNAVAILABLE', `npm could not fetch ${PACKAGE}; check the network or the registry`);
-    const partial = join(scratch, 'flights.parquet');
-    writeFileSync(partial, memberOf(gunzipSync(readFileSync(join(scratch, packed))), MEMBER));
-    renameSync(partial, file);
-    return file;
-  } finally {
-    rmSync(scratch, { recursive: true, force: true });
+    for (const [at, row] of rows.entries()) {
+      const scheduledMs = (row.date as Date).getTime();
+      if (scheduledMs >= fromMs && scheduledMs <= toMs) flights.push(flightOf(row, `F${rowStart + at}`, scheduledMs, nowMs - presentMs));
+    }
   }
+  return flights;
 }
 
-/** A file of a tar archive: headers of 512 bytes with the name at 0 and the size in octal at 124 (POSIX ustar). */
-export function memberOf(tar: Buffer, name: string): Buffer {
-  for (let at = 0; at + 512 <= tar.length;) {
-    const text = (from: number, length: number): string => tar.toString('latin1', at + from, at + from + length).replace(/\0[^]*$/, '');
-    const size = Number.parseInt(text(124, 12), 8) || 0;
-    if (text(0, 100) === name) return tar.subarray(at + 512, at + 512 + size);
-    at += 512 + Math.ceil(size / 512) * 512;
-  }
-  throw new AppError('NOT_FOUND', `the archive of ${PACKAGE} has no ${name}; another version of the package may`);
+function flightOf(row: Record<string, unknown>, id: string, scheduledMs: number, shiftMs: number): Flight {
+  const [distance, delay] = [Number(row.distance), Number(row.delay)];
+  const departsMs = scheduledMs + shiftMs;
+  const minutes = Math.max(0, Math.round(TAXI_MINUTES + distance / MILES_A_MINUTE) + delay);
+  return {
+    ...{ id, origin: String(row.origin), destination: String(row.destination), distance, delay, scheduledMs, departsMs },
+    landsMs: departsMs + minutes * MINUTE_MS,
+  };
 }
 
-function bufferOf(bytes: Buffer): ArrayBuffer {
-  return bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.byteLength) as ArrayBuffer;
+/** Row groups that may hold a departure of the span, by their statistics, so that a share of the data takes a share of the time. */
+function groupsWithin({ row_groups }: FileMetaData, fromMs: number, toMs: number): { rowStart: number; rowEnd: number }[] {
+  let rowEnd = 0;
+  return row_groups.flatMap(({ num_rows, columns }) => {
+    const rowStart = rowEnd;
+    rowEnd += Number(num_rows);
+    const date = columns.find(({ meta_data }) => meta_data?.path_in_schema.join() === 'date')?.meta_data?.statistics;
+    const [least, most] = [date?.min_value, date?.max_value];
+    const isOutside = least instanceof Date && most instanceof Date && (most.getTime() < fromMs || least.getTime() > toMs);
+    return isOutside ? [] : [{ rowStart, rowEnd }];
+  });
 }

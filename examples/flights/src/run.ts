@@ -1,114 +1,103 @@
 import { AppError } from '@headrace/base/errors';
-import { newId } from '@headrace/base/ids';
-import type { Definition } from '@headrace/contracts/features/v1/features';
-import { RunState } from '@headrace/contracts/training/v1/training';
-import { parseDefinitionsFile } from '@headrace/definitions/yaml-file';
-import { readFileSync } from 'node:fs';
-import { fileURLToPath } from 'node:url';
 import { compareServed } from './compare-served.js';
 import type { Connections } from './connect.js';
-import type { Flight } from './flights.js';
-import { predictFlights } from './predict-flights.js';
-import { lateOf, publishLabels, publishLandings, publishSchedules } from './publish.js';
+import { DAY_MS, type Flight } from './flights.js';
+import { liveErrors, observe } from './judge-predictions.js';
+import { predictFlights, type Pass } from './predict-flights.js';
 import type { FlightsReport } from './report.js';
-import { until } from './until.js';
-
-const DEFINITIONS = fileURLToPath(new URL('../definitions.yaml', import.meta.url));
-const MODEL = 'punctuality';
-const DAY_MS = 86_400_000;
+import { applyDefinitions, catchUp, publishHistory, served, train, type FlightsProgress } from './steps.js';
 
 export interface FlightsOptions {
   /** Days whose flights are labels; the windows before them reach back further. */
   readonly labelDays: number;
   /** One flight in so many is a label. */
   readonly labelEvery: number;
-  /** Flights whose served features are compared with a training set. */
+  /** Predictions whose features are compared with a training set. */
   readonly compared: number;
 }
 
 /**
- * Flights land, and each tells its origin, destination and route how late it was; the label of a departure comes when it has landed. A
- * model learns from windows as of each departure, and flights that are about to leave are predicted from the windows of this moment.
+ * Flights land, and each tells its origin, destination and route how late it was; its label comes then too. A model learns from windows as of
+ * each departure, and flights that are about to leave are predicted from the windows of that moment. Their features, out of the prediction
+ * log, are compared with a training set as of the same moment, and their outcomes go to the monitor.
  */
 export async function runFlights(
   site: Connections,
   flights: readonly Flight[],
   nowMs: number,
   { labelDays, labelEvery, compared }: FlightsOptions,
-  say: (line: string) => void,
+  progress: FlightsProgress,
 ): Promise<FlightsReport> {
+  const seconds: Record<string, number> = {};
+  const step = async <T>(name: string, work: () => Promise<T>, say: (result: T) => string): Promise<T> => {
+    const begin = performance.now();
+    const result = await work();
+    const tookMs = performance.now() - begin;
+    seconds[name] = tookMs / 1000;
+    progress.line(say(result), tookMs);
+    return result;
+  };
   const landed = flights.filter((flight) => flight.landsMs <= nowMs);
   const labelled = landed.filter((flight, i) => flight.departsMs >= nowMs - labelDays * DAY_MS && i % labelEvery === 0);
-  const upcoming = flights.filter((flight) => flight.departsMs > nowMs);
-  const window = { from: new Date(nowMs - labelDays * DAY_MS).toISOString(), to: new Date(nowMs).toISOString() };
-  await applyDefinitions(site, window);
-  say(`applied the definitions in project ${site.project}`);
-  const publishedAt = performance.now();
-  await publishSchedules(site, [...labelled, ...upcoming]);
-  await publishLandings(site, landed);
-  await publishLabels(site, labelled);
-  const rows = await stored(site, 3 * landed.length + 2 * labelled.length + upcoming.length);
-  const publishSeconds = (performance.now() - publishedAt) / 1000;
-  say(`${rows} rows of ${landed.length} flights published over Kafka and stored in both stores in ${publishSeconds.toFixed(1)} s`);
-  const { runId } = await site.trainer.requestRun({ project: site.project, model: MODEL, reason: 'manual', requestId: newId() });
-  const version = await trained(site, runId);
-  say(`run ${runId} made version ${version}`);
-  const record = await served(site, version);
-  const trainingSetHash = record.lineage?.trainingSetHash ?? '';
-  say(`version ${version} is served; its training set is ${trainingSetHash}`);
-  const baseRate = labelled.filter((flight) => lateOf(flight) === 1).length / labelled.length;
-  const predicted = await predictFlights(site.prediction, upcoming, baseRate);
-  say(`${predicted.answered} flights that are about to leave predicted, ${predicted.lost} lost`);
-  const comparison = await compareServed(site, upcoming.slice(0, compared));
+  if (labelled.length === 0)
+    throw new AppError('REQUEST_INVALID', 'no flight of the span is a label; take more days, or a smaller --label-every');
+
+  const model = await step(
+    'apply definitions',
+    () => applyDefinitions(site, nowMs - labelDays * DAY_MS, nowMs),
+    ({ features }) => `applied the definitions in project ${site.project}; the model reads ${features.length} features`,
+  );
+  const rows = await step(
+    'publish the stream',
+    () => publishHistory(site, landed, labelled, progress),
+    (n) => `${landed.length} landed flights published over Kafka, ${n} rows stored offline and online`,
+  );
+  const runVersion = await step(
+    'train',
+    () => train(site, progress),
+    (n) => `version ${n} trained from ${labelled.length} labels`,
+  );
+  const version = await step(
+    'serve',
+    () => served(site, runVersion),
+    (v) => `version ${v.version} blessed and served`,
+  );
+  const upcoming = await step(
+    'catch up',
+    () => catchUp(site, flights, nowMs, rows),
+    (soon) => `flights that landed meanwhile published; ${soon.length} are about to leave`,
+  );
+  const pass = await step(
+    'predict',
+    async () => someOf(await predictFlights(site.prediction, upcoming)),
+    ({ predicted, lost }) => `${predicted.length} of them predicted by entity key, ${lost} lost`,
+  );
+  const comparison = await step(
+    'compare served with recomputed',
+    () => compareServed(site, pass.predicted.slice(0, compared), model.features),
+    ({ mismatches, values }) => `${values} served values recomputed as of their moment: ${mismatches} mismatches`,
+  );
+  const monitor = await step(
+    'late outcomes',
+    () => observe(site, pass.predicted, model.threshold),
+    (seen) => `the monitor joined ${seen.labelled} outcomes`,
+  );
+  const { evaluation, lineage, blessing } = version;
   return {
     project: site.project,
-    ...{ flights: landed.length, rows, publishSeconds, labels: labelled.length, trainingSetHash, version },
-    gates: (record.blessing?.gates ?? []).map((gate) => `${gate.gate} ${gate.value.toFixed(3)}`),
-    baseRate,
-    predicted,
-    comparison,
+    present: new Date(flights[0]!.scheduledMs - flights[0]!.departsMs + nowMs).toISOString(),
+    ...{ flights: landed.length, rows, publishSeconds: seconds['publish the stream']!, labels: labelled.length },
+    ...{ trainingSetHash: lineage?.trainingSetHash ?? '', version: version.version, onnxSha256: version.artifactSha256 },
+    gates: (blessing?.gates ?? []).map(({ sentence }) => sentence),
+    holdout: (evaluation as { metrics: Record<string, number> }).metrics,
+    ...{ answered: pass.predicted.length, lost: pass.lost, failures: pass.failures },
+    live: await liveErrors(site, pass, labelled),
+    ...{ comparison, monitor, seconds },
   };
 }
 
-async function applyDefinitions(site: Connections, trainingWindow: object): Promise<void> {
-  const definitions = parseDefinitionsFile(readFileSync(DEFINITIONS, 'utf8'), DEFINITIONS);
-  const wire = (isModel: boolean): Definition[] =>
-    definitions
-      .filter(({ kind }) => (kind === 'Model') === isModel)
-      .map(({ kind, name, spec }) => ({
-        kind,
-        name,
-        spec: { ...(structuredClone(spec) as object), ...(isModel ? { trainingWindow } : {}) },
-      }));
-  await site.features.apply({ project: site.project, definitions: wire(false) });
-  await site.registry.applyModel({ project: site.project, definitions: wire(true) });
-}
-
-async function stored(site: Connections, expected: number): Promise<number> {
-  return until(`${expected} rows in the offline store`, async () => {
-    const { views } = await site.features.listViews({ project: site.project });
-    const rows = views.reduce((sum, view) => sum + view.offlineRows, 0);
-    return rows >= expected && rows;
-  });
-}
-
-async function trained(site: Connections, runId: string): Promise<number> {
-  return until(`run ${runId} finished`, async () => {
-    const run = await site.trainer.getRun({ project: site.project, runId });
-    if ([RunState.FAILED, RunState.KILLED, RunState.CANCELLED].includes(run.state))
-      throw new AppError('TRAINING_FAILED', `run ${runId}: ${run.failure}`);
-    return run.state === RunState.SUCCEEDED && run.version;
-  });
-}
-
-/** Blessed, champion, and answering in serving. */
-async function served(site: Connections, version: number) {
-  return until(`version ${version} of ${MODEL} served`, async () => {
-    const record = await site.registry.getVersion({ project: site.project, model: MODEL, version });
-    const refused = record.blessing?.gates.filter((gate) => !gate.passed) ?? [];
-    if (refused.length > 0)
-      throw new AppError('VERSION_NOT_BLESSED', `version ${version}: ${refused.map((gate) => gate.sentence).join('; ')}`);
-    const { loaded } = await site.serving.listLoaded({ project: site.project });
-    return loaded.some((l) => l.model === MODEL && l.version === version && l.champion) && record;
-  });
+/** Without one answer there is nothing to compare or to report. */
+function someOf(pass: Pass): Pass {
+  if (pass.predicted.length > 0) return pass;
+  throw new AppError('DEPENDENCY_UNAVAILABLE', `none of ${pass.lost} flights was predicted: ${pass.failures.join('; ')}`);
 }
