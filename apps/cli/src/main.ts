@@ -8,6 +8,7 @@ import { exportCommand } from './commands/export.js';
 import { featureHealthCommand } from './commands/feature-health.js';
 import { featuresCommand } from './commands/features.js';
 import { joinCommand } from './commands/join.js';
+import { flightsCommand } from './commands/flights.js';
 import { listCommands } from './commands/lists.js';
 import { predictCommand } from './commands/predict.js';
 import { quarantineCommand } from './commands/quarantine.js';
@@ -39,6 +40,7 @@ for (const command of [
   planCommand(),
   applyCommand(),
   predictCommand(),
+  flightsCommand(),
   retrainCommand(),
   routeCommand(),
   joinCommand(),

@@ -41,8 +41,11 @@ export class ModelUses {
 function useOf({ name, spec }: Model): ModelUse {
   const definition = parseDefinition({ ...spec, kind: 'Model', name }, `model ${name} of the registry`);
   if (!isDefinitionOf(definition, 'Model')) return { model: name, references: [] };
-  const { features, protected: watched, label } = definition.spec;
-  return { model: name, references: [...new Set([...features, ...watched, `${label.view}:${label.feature}`])] };
+  const { features, protected: watched, naive, label } = definition.spec;
+  return {
+    model: name,
+    references: [...new Set([...features, ...watched, ...(naive === undefined ? [] : [naive]), `${label.view}:${label.feature}`])],
+  };
 }
 
 function toVersion({ version, state, signature, lineage }: Version): ModelLineage['versions'][number] {
