@@ -2,7 +2,7 @@ import { fileURLToPath } from 'node:url';
 import { expect, it } from 'vitest';
 import { memberOf } from './fetch-flights.js';
 import { DAY_MS, readFlights } from './flights.js';
-import { errorsOf } from './predict-flights.js';
+import { errorsOf, excessOf } from './predict-flights.js';
 
 it('finds a file in a tar archive by its header', () => {
   const entry = (name: string, body: string): Buffer => {
@@ -23,6 +23,12 @@ it('measures errors in minutes', () => {
       [-1, 3],
     ]),
   ).toEqual({ mae: 3.5, rmse: Math.sqrt(12.5) });
+});
+
+it('compares two answers flight by flight', () => {
+  // Differences of squares: 1 - 4, 4 - 1, 9 - 0; mean 3, variance 36, over 3 flights.
+  expect(excessOf([1, -2, 3], [2, 1, 0])).toEqual({ mean: 3, standardError: Math.sqrt(12) });
+  expect(excessOf([1], [2])).toEqual({ mean: -3, standardError: 0 });
 });
 
 const SLICE = fileURLToPath(new URL('../fixtures/eight-airports.parquet', import.meta.url));

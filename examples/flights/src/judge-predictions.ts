@@ -1,6 +1,6 @@
 import type { Connections } from './connect.js';
 import type { Flight } from './flights.js';
-import { errorsOf, type Pass, type Predicted } from './predict-flights.js';
+import { errorsOf, excessOf, type Pass, type Predicted } from './predict-flights.js';
 import { publishOutcomes } from './publish.js';
 import type { FlightsReport } from './report.js';
 import { MODEL } from './steps.js';
@@ -33,5 +33,9 @@ export async function liveErrors(site: Connections, { predicted }: Pass, labelle
     meanLabel: errors(() => mean),
     originWeek: errors(served(0)),
     originHour: errors(served(1)),
+    excess: excessOf(
+      predicted.map(({ delay, flight }) => delay - flight.delay),
+      predicted.map(({ flight }) => mean - flight.delay),
+    ),
   };
 }

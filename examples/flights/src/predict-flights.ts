@@ -46,6 +46,20 @@ export async function predictFlights(client: HeadraceClient, flights: readonly F
   return { predicted, lost, failures };
 }
 
+export interface Excess {
+  /** Mean of the squared errors of one answer less those of another, over the same flights. Below 0 = the first is better. */
+  readonly mean: number;
+  readonly standardError: number;
+}
+
+/** Paired, so that what is hard for both does not count. */
+export function excessOf(errors: readonly number[], ofOther: readonly number[]): Excess {
+  const differences = errors.map((error, at) => error ** 2 - ofOther[at]! ** 2);
+  const mean = differences.reduce((sum, difference) => sum + difference, 0) / differences.length;
+  const variance = differences.reduce((sum, difference) => sum + (difference - mean) ** 2, 0) / Math.max(1, differences.length - 1);
+  return { mean, standardError: Math.sqrt(variance / differences.length) };
+}
+
 export interface Errors {
   /** Minutes. */
   readonly mae: number;
