@@ -6,6 +6,7 @@ import { cleanCommand, downCommand } from './commands/down.js';
 import { deadLetterCommand } from './commands/dead-letter.js';
 import { exportCommand } from './commands/export.js';
 import { featureHealthCommand } from './commands/feature-health.js';
+import { featureQualityCommand } from './commands/feature-quality.js';
 import { joinCommand } from './commands/join.js';
 import { listCommands } from './commands/lists.js';
 import { predictCommand } from './commands/predict.js';
@@ -40,6 +41,7 @@ for (const command of [
   joinCommand(),
   exportCommand(),
   featureHealthCommand(),
+  featureQualityCommand(),
   ...listCommands(),
   deadLetterCommand(),
   backfillCommand(),

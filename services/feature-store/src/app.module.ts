@@ -17,6 +17,7 @@ import { InspectView } from './app/inspect-view.js';
 import { ListViews } from './app/list-views.js';
 import { OnlineReads } from './app/online-reads.js';
 import { PushRows } from './app/push-rows.js';
+import { FeatureQuality, QualityWatch } from './app/quality-watch.js';
 import { QuarantineRows, ReviewQuarantine } from './app/quarantine-rows.js';
 import { ReadFeatures } from './app/read-features.js';
 import { OnlineRebuilds, RebuildOnline } from './app/rebuild-online.js';
@@ -38,6 +39,7 @@ import { JoinStore } from './io/join-store.js';
 import { ModelUses } from './io/model-uses.js';
 import { OfflineStore } from './io/offline-store.js';
 import { OnlineStore } from './io/online-store.js';
+import { QualityStore } from './io/quality-store.js';
 import { QuarantineStore } from './io/quarantine-store.js';
 import { Schema } from './io/schema.js';
 import { SNAPSHOT_FOLDER, SnapshotFiles } from './io/snapshot-files.js';
@@ -56,6 +58,8 @@ import { HealthRpc } from './rpc/health-rpc.js';
 import { JoinsHttp } from './rpc/joins-http.js';
 import { JoinsRpc } from './rpc/joins-rpc.js';
 import { PushHttp } from './rpc/push-http.js';
+import { QualityHttp } from './rpc/quality-http.js';
+import { QualityRpc } from './rpc/quality-rpc.js';
 import { QuarantineHttp } from './rpc/quarantine-http.js';
 import { TrainingSetsHttp } from './rpc/training-sets-http.js';
 import { ViewsHttp } from './rpc/views-http.js';
@@ -80,6 +84,7 @@ export class AppModule {
         FeastPushHttp,
         JoinsHttp,
         HealthHttp,
+        QualityHttp,
         ExportsHttp,
       ],
       providers: [
@@ -114,6 +119,7 @@ export class AppModule {
         FrameJoin,
         JoinStore,
         HealthStore,
+        QualityStore,
         HistoryStore,
         AlertStore,
         ViewCatalogue,
@@ -146,6 +152,9 @@ export class AppModule {
         FeatureHealth,
         HealthWatch,
         HealthRpc,
+        FeatureQuality,
+        QualityWatch,
+        QualityRpc,
       ],
     };
   }

@@ -68,6 +68,12 @@ export const configKeys = {
     'entities of each view in one inspection, from each store',
     'entities',
   ),
+  qualityEveryMs: key(
+    'HEADRACE_FEATURES_QUALITY_EVERY',
+    int(100, 86_400_000, 30_000),
+    'pause between two judgements of the quality of views',
+    'ms',
+  ),
   frameFolder: key(
     'HEADRACE_FEATURES_FRAME_FOLDER',
     text(''),
@@ -97,6 +103,7 @@ export type Limits = Pick<
   | 'backfillSources'
   | 'inspectEveryMs'
   | 'inspectSample'
+  | 'qualityEveryMs'
   | 'frameFolder'
   | 'frameBytesMax'
 >;

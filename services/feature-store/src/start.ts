@@ -1,5 +1,6 @@
 import { BackfillsDefinition, FeatureStoreDefinition } from '@headrace/contracts/features/v1/features';
 import { FeatureHealthDefinition } from '@headrace/contracts/features/v1/health';
+import { FeatureQualityDefinition } from '@headrace/contracts/features/v1/quality';
 import { PointInTimeJoinsDefinition } from '@headrace/contracts/features/v1/joins';
 import { bindGrpc } from '@headrace/platform/grpc/server';
 import { KafkaClients } from '@headrace/platform/kafka/kafka-clients';
@@ -15,6 +16,7 @@ import type { INestApplication } from '@nestjs/common';
 import { HealthWatch } from './app/health-watch.js';
 import { FrameJoinWorker } from './app/frame-join-worker.js';
 import { OnlineReads } from './app/online-reads.js';
+import { QualityWatch } from './app/quality-watch.js';
 import { OnlineRebuilds } from './app/rebuild-online.js';
 import { RunBackfills } from './app/run-backfills.js';
 import { AppModule } from './app.module.js';
@@ -25,6 +27,7 @@ import { guard } from './guard.js';
 import { BackfillsRpc } from './rpc/backfills-rpc.js';
 import { FeatureStoreRpc } from './rpc/feature-store-rpc.js';
 import { acceptFrames } from './rpc/joins-http.js';
+import { QualityRpc } from './rpc/quality-rpc.js';
 import { HealthRpc } from './rpc/health-rpc.js';
 import { JoinsRpc } from './rpc/joins-rpc.js';
 import { withHotOnlineReads } from './rpc/online-door.js';
@@ -42,6 +45,7 @@ export function start(overrides: Partial<Config> = {}): Promise<RunningService> 
       bindGrpc(PointInTimeJoinsDefinition, app.get(JoinsRpc)),
       bindGrpc(BackfillsDefinition, app.get(BackfillsRpc)),
       bindGrpc(FeatureHealthDefinition, app.get(HealthRpc)),
+      bindGrpc(FeatureQualityDefinition, app.get(QualityRpc)),
     ],
     background: (app) => [
       app.get(OnlineRebuilds),
@@ -49,6 +53,7 @@ export function start(overrides: Partial<Config> = {}): Promise<RunningService> 
       app.get(RunBackfills),
       app.get(OutboxRelay),
       app.get(HealthWatch),
+      app.get(QualityWatch),
       eventRunner(app, config),
     ],
     configureHttp: acceptFrames,

@@ -27,6 +27,7 @@ export class FeatureTelemetry {
   readonly #skew;
   readonly #young;
   readonly #burn;
+  readonly #quality;
   readonly #trainingSetSeconds;
 
   constructor(
@@ -111,6 +112,11 @@ export class FeatureTelemetry {
       help: 'Share of too old entities over the share that the objective allows',
       labels: ['view', 'window'],
     });
+    this.#quality = telemetry.gauge({
+      name: name('quality'),
+      help: 'Distance of the newest judged window from its reference, over the limit of the view: above 1 the limit is passed',
+      labels: ['view', 'feature', 'metric'],
+    });
     this.#trainingSetRows = telemetry.counter({ name: name('training_set_rows_total'), help: 'Rows written to training sets' });
     this.#trainingSetSeconds = telemetry.histogram({
       name: name('training_set_seconds'),
@@ -168,6 +174,10 @@ export class FeatureTelemetry {
     if (measured.sampled > 0) this.#young.set({ view }, measured.young / measured.sampled);
     this.#burn.set({ view, window: 'long' }, measured.long);
     this.#burn.set({ view, window: 'short' }, measured.short);
+  }
+
+  quality(view: string, feature: string, metric: string, ofLimit: number): void {
+    this.#quality.set({ view, feature, metric }, ofLimit);
   }
 
   trainingSet(rows: number, seconds: number): void {

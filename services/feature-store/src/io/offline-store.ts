@@ -7,6 +7,7 @@ import { partitionOf } from '../domain/partition.js';
 import type { MergedRow } from '../domain/row-order.js';
 import type { View } from '../domain/view.js';
 import { encodeCopy } from './copy-rows.js';
+import { addQuality } from './quality-store.js';
 import { copyColumns, ensurePartition } from './row-tables.js';
 
 export interface ViewRows {
@@ -50,8 +51,15 @@ export class OfflineStore {
       for (const group of ordered) {
         const { id } = group.view;
         const straight = await this.#copyStraight(tx, group);
-        const outcome = straight === undefined ? await appendView(tx, group, tellKnown) : { inserted: straight, known: NONE };
+        const hasQuality = group.view.spec.quality !== undefined;
+        const outcome = straight === undefined ? await appendView(tx, group, tellKnown || hasQuality) : { inserted: straight, known: NONE };
         if (outcome.inserted > 0) await addToCount(tx, id, outcome.inserted);
+        if (outcome.inserted > 0 && hasQuality)
+          await addQuality(
+            tx,
+            group.view,
+            group.rows.filter((row) => !outcome.known.has(row)),
+          );
         appended.set(id, outcome);
       }
       return appended;
