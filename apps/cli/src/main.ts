@@ -4,6 +4,7 @@ import { applyCommand, planCommand } from './commands/apply.js';
 import { backfillCommand } from './commands/backfill.js';
 import { cleanCommand, downCommand } from './commands/down.js';
 import { deadLetterCommand } from './commands/dead-letter.js';
+import { eraseCommand } from './commands/erase.js';
 import { exportCommand } from './commands/export.js';
 import { featureHealthCommand } from './commands/feature-health.js';
 import { featureQualityCommand } from './commands/feature-quality.js';
@@ -40,6 +41,7 @@ for (const command of [
   retrainCommand(),
   joinCommand(),
   exportCommand(),
+  eraseCommand(),
   featureHealthCommand(),
   featureQualityCommand(),
   ...listCommands(),

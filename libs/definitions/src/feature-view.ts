@@ -23,6 +23,8 @@ export const featureViewSpec = z
     source: viewSource.optional(),
     /** Values older than this are not served and not joined; 0 = they never expire. */
     ttl: duration.default(0),
+    /** How far back joins may ask; older rows go from the history. Unset = nothing goes. */
+    retention: positiveDuration.optional(),
     freshness: freshness.optional(),
     quality: qualityObjective.optional(),
     /** false = kept in the offline store only (labels). */

@@ -6,12 +6,15 @@ import { Resources } from '@headrace/platform/resources';
 import { Module, type DynamicModule } from '@nestjs/common';
 import { ApplyDefinitions } from './app/apply-definitions.js';
 import { BuildTrainingSet } from './app/build-training-set.js';
+import { EntityStores, EraseEntity } from './app/erase-entity.js';
+import { ErasedRows } from './app/erased-rows.js';
 import { ExportHistory } from './app/export-history.js';
 import { FeatureAlerts } from './app/feature-alerts.js';
 import { FrameJoinRunner, FrameJoinWorker } from './app/frame-join-worker.js';
 import { FrameJoins } from './app/frame-joins.js';
 import { GetOnlineFeatures } from './app/get-online-features.js';
 import { FeatureHealth, HealthWatch } from './app/health-watch.js';
+import { Housekeeping } from './app/housekeeping.js';
 import { IngestRows } from './app/ingest-rows.js';
 import { InspectView } from './app/inspect-view.js';
 import { ListViews } from './app/list-views.js';
@@ -22,7 +25,9 @@ import { QuarantineRows, ReviewQuarantine } from './app/quarantine-rows.js';
 import { ReadFeatures } from './app/read-features.js';
 import { OnlineRebuilds, RebuildOnline } from './app/rebuild-online.js';
 import { RequestBackfill } from './app/request-backfill.js';
+import { RetireRows } from './app/retire-rows.js';
 import { RunBackfills } from './app/run-backfills.js';
+import { StoreRows } from './app/store-rows.js';
 import { UpdateWindows } from './app/update-windows.js';
 import { ViewCatalogue } from './app/view-catalogue.js';
 import { WriteOnline } from './app/write-online.js';
@@ -31,6 +36,8 @@ import { OnFeatureRows } from './events/on-feature-rows.js';
 import { BackfillStore } from './io/backfill-store.js';
 import { AlertStore } from './io/alert-store.js';
 import { DefinitionStore } from './io/definition-store.js';
+import { EntityRows } from './io/entity-rows.js';
+import { ErasureStore } from './io/erasure-store.js';
 import { FRAME_FOLDER, FrameFiles } from './io/frame-files.js';
 import { FrameJoin } from './io/frame-join.js';
 import { HealthStore } from './io/health-store.js';
@@ -41,6 +48,7 @@ import { OfflineStore } from './io/offline-store.js';
 import { OnlineStore } from './io/online-store.js';
 import { QualityStore } from './io/quality-store.js';
 import { QuarantineStore } from './io/quarantine-store.js';
+import { RetentionStore } from './io/retention-store.js';
 import { Schema } from './io/schema.js';
 import { SNAPSHOT_FOLDER, SnapshotFiles } from './io/snapshot-files.js';
 import { TrainingSetStore } from './io/training-set-store.js';
@@ -58,6 +66,8 @@ import { HealthRpc } from './rpc/health-rpc.js';
 import { JoinsHttp } from './rpc/joins-http.js';
 import { JoinsRpc } from './rpc/joins-rpc.js';
 import { PushHttp } from './rpc/push-http.js';
+import { ErasuresHttp } from './rpc/erasures-http.js';
+import { ErasuresRpc } from './rpc/erasures-rpc.js';
 import { QualityHttp } from './rpc/quality-http.js';
 import { QualityRpc } from './rpc/quality-rpc.js';
 import { QuarantineHttp } from './rpc/quarantine-http.js';
@@ -85,6 +95,7 @@ export class AppModule {
         JoinsHttp,
         HealthHttp,
         QualityHttp,
+        ErasuresHttp,
         ExportsHttp,
       ],
       providers: [
@@ -120,6 +131,9 @@ export class AppModule {
         JoinStore,
         HealthStore,
         QualityStore,
+        ErasureStore,
+        EntityRows,
+        RetentionStore,
         HistoryStore,
         AlertStore,
         ViewCatalogue,
@@ -129,6 +143,8 @@ export class AppModule {
         OnlineRebuilds,
         ApplyDefinitions,
         ListViews,
+        StoreRows,
+        ErasedRows,
         IngestRows,
         PushRows,
         QuarantineRows,
@@ -155,6 +171,11 @@ export class AppModule {
         FeatureQuality,
         QualityWatch,
         QualityRpc,
+        EntityStores,
+        EraseEntity,
+        ErasuresRpc,
+        RetireRows,
+        Housekeeping,
       ],
     };
   }

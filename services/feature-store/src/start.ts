@@ -1,5 +1,6 @@
 import { BackfillsDefinition, FeatureStoreDefinition } from '@headrace/contracts/features/v1/features';
 import { FeatureHealthDefinition } from '@headrace/contracts/features/v1/health';
+import { ErasuresDefinition } from '@headrace/contracts/features/v1/erasures';
 import { FeatureQualityDefinition } from '@headrace/contracts/features/v1/quality';
 import { PointInTimeJoinsDefinition } from '@headrace/contracts/features/v1/joins';
 import { bindGrpc } from '@headrace/platform/grpc/server';
@@ -16,6 +17,7 @@ import type { INestApplication } from '@nestjs/common';
 import { HealthWatch } from './app/health-watch.js';
 import { FrameJoinWorker } from './app/frame-join-worker.js';
 import { OnlineReads } from './app/online-reads.js';
+import { Housekeeping } from './app/housekeeping.js';
 import { QualityWatch } from './app/quality-watch.js';
 import { OnlineRebuilds } from './app/rebuild-online.js';
 import { RunBackfills } from './app/run-backfills.js';
@@ -27,6 +29,7 @@ import { guard } from './guard.js';
 import { BackfillsRpc } from './rpc/backfills-rpc.js';
 import { FeatureStoreRpc } from './rpc/feature-store-rpc.js';
 import { acceptFrames } from './rpc/joins-http.js';
+import { ErasuresRpc } from './rpc/erasures-rpc.js';
 import { QualityRpc } from './rpc/quality-rpc.js';
 import { HealthRpc } from './rpc/health-rpc.js';
 import { JoinsRpc } from './rpc/joins-rpc.js';
@@ -46,6 +49,7 @@ export function start(overrides: Partial<Config> = {}): Promise<RunningService> 
       bindGrpc(BackfillsDefinition, app.get(BackfillsRpc)),
       bindGrpc(FeatureHealthDefinition, app.get(HealthRpc)),
       bindGrpc(FeatureQualityDefinition, app.get(QualityRpc)),
+      bindGrpc(ErasuresDefinition, app.get(ErasuresRpc)),
     ],
     background: (app) => [
       app.get(OnlineRebuilds),
@@ -54,6 +58,7 @@ export function start(overrides: Partial<Config> = {}): Promise<RunningService> 
       app.get(OutboxRelay),
       app.get(HealthWatch),
       app.get(QualityWatch),
+      app.get(Housekeeping),
       eventRunner(app, config),
     ],
     configureHttp: acceptFrames,

@@ -28,6 +28,7 @@ export class FeatureTelemetry {
   readonly #young;
   readonly #burn;
   readonly #quality;
+  readonly #retired;
   readonly #trainingSetSeconds;
 
   constructor(
@@ -117,6 +118,11 @@ export class FeatureTelemetry {
       help: 'Distance of the newest judged window from its reference, over the limit of the view: above 1 the limit is passed',
       labels: ['view', 'feature', 'metric'],
     });
+    this.#retired = telemetry.counter({
+      name: name('retired_rows_total'),
+      help: 'Rows of the history that were removed past the retention of their view',
+      labels: ['view'],
+    });
     this.#trainingSetRows = telemetry.counter({ name: name('training_set_rows_total'), help: 'Rows written to training sets' });
     this.#trainingSetSeconds = telemetry.histogram({
       name: name('training_set_seconds'),
@@ -178,6 +184,10 @@ export class FeatureTelemetry {
 
   quality(view: string, feature: string, metric: string, ofLimit: number): void {
     this.#quality.set({ view, feature, metric }, ofLimit);
+  }
+
+  retired(view: string, rows: number): void {
+    this.#retired.inc({ view }, rows);
   }
 
   trainingSet(rows: number, seconds: number): void {
