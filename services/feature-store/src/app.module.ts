@@ -22,6 +22,7 @@ import { ReadFeatures } from './app/read-features.js';
 import { OnlineRebuilds, RebuildOnline } from './app/rebuild-online.js';
 import { RequestBackfill } from './app/request-backfill.js';
 import { RunBackfills } from './app/run-backfills.js';
+import { ServiceVectors } from './app/service-vectors.js';
 import { UpdateWindows } from './app/update-windows.js';
 import { ViewCatalogue } from './app/view-catalogue.js';
 import { WriteOnline } from './app/write-online.js';
@@ -44,6 +45,7 @@ import { SNAPSHOT_FOLDER, SnapshotFiles } from './io/snapshot-files.js';
 import { TrainingSetStore } from './io/training-set-store.js';
 import { BackfillsHttp } from './rpc/backfills-http.js';
 import { BackfillsRpc } from './rpc/backfills-rpc.js';
+import { VectorStore } from './io/vector-store.js';
 import { WindowHistory } from './io/window-history.js';
 import { WindowRows } from './io/window-rows.js';
 import { WindowStore } from './io/window-store.js';
@@ -107,6 +109,7 @@ export class AppModule {
         BackfillStore,
         WindowRows,
         WindowStore,
+        VectorStore,
         WindowHistory,
         SnapshotFiles,
         TrainingSetStore,
@@ -118,6 +121,7 @@ export class AppModule {
         AlertStore,
         ViewCatalogue,
         UpdateWindows,
+        ServiceVectors,
         WriteOnline,
         RebuildOnline,
         OnlineRebuilds,
