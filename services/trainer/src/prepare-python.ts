@@ -8,10 +8,11 @@ import { ensurePython } from './io/python-runtime.js';
  * progress on stderr and the interpreter's path as one JSON line on stdout. Does nothing when the environment is ready.
  */
 runTool(async () => {
-  const { values } = parseArgs({ options: { home: { type: 'string' }, lock: { type: 'string' } } });
+  const { values } = parseArgs({ options: { home: { type: 'string' }, lock: { type: 'string' }, modules: { type: 'string' } } });
   const { python } = await ensurePython({
     home: values.home ?? pythonHomeOf(loadConfig()),
     ...(values.lock === undefined ? {} : { lockFile: values.lock }),
+    ...(values.modules === undefined ? {} : { modules: values.modules.split(',') }),
     environment: installerEnvironment(),
     report: (text) => process.stderr.write(`${text}\n`),
   });

@@ -1,3 +1,4 @@
+import { assert } from '@headrace/base/assert';
 import { sleep } from '@headrace/base/clock';
 import { AppError, messageOf } from '@headrace/base/errors';
 import { execFile, spawn } from 'node:child_process';
@@ -21,6 +22,8 @@ export interface EnsurePythonOptions {
   readonly home: string;
   /** What to install; default the runtime's own requirements.lock. */
   readonly lockFile?: string;
+  /** Modules whose import proves that wheels and system libraries fit; default those of the training runtime. */
+  readonly modules?: readonly string[];
   /** Environment for python and pip: proxies, mirrors, certificates. */
   readonly environment: Readonly<Record<string, string>>;
   /** Progress for a person. Silent when there is nothing to do. */
@@ -28,8 +31,9 @@ export interface EnsurePythonOptions {
 }
 
 const PACKAGE_DIR = fileURLToPath(new URL('../../python/', import.meta.url));
-/** What the runtime imports; proves that wheels and system libraries fit. */
-const IMPORTS = 'import lightgbm, numpy, onnx, onnxruntime, pyarrow, sklearn';
+/** What the runtime imports. */
+const MODULES = ['lightgbm', 'numpy', 'onnx', 'onnxruntime', 'pyarrow', 'sklearn'];
+const MODULE_PATTERN = /^[a-z_][a-z0-9_.]*$/i;
 
 /**
  * The Python environment of the training runtime, made once for each content of requirements.lock: a second call, and a second process, finds
@@ -59,7 +63,11 @@ async function isReady(folder: string): Promise<boolean> {
   return exists(join(folder, MARKER));
 }
 
-async function build(folder: string, lockFile: string, { environment, report = () => undefined }: EnsurePythonOptions): Promise<void> {
+async function build(
+  folder: string,
+  lockFile: string,
+  { environment, modules = MODULES, report = () => undefined }: EnsurePythonOptions,
+): Promise<void> {
   const startedMs = Date.now();
   await rm(folder, { recursive: true, force: true });
   const python = await findPython(environment, report);
@@ -70,20 +78,30 @@ async function build(folder: string, lockFile: string, { environment, report = (
   await run(own, pip, environment, (line) => {
     if (/^(Collecting|Installing)/.test(line)) report(`Python: ${line.slice(0, 160)}`);
   });
-  await proveImports(own, environment, report);
+  await proveImports(own, modules, environment, report);
   await writeFile(join(folder, MARKER), `${new Date().toISOString()}\n`);
   report(`Python: ready after ${Math.round((Date.now() - startedMs) / 1000)} s`);
 }
 
 /** LightGBM's wheel leaves OpenMP to the system. */
-async function proveImports(python: string, environment: Readonly<Record<string, string>>, report: (text: string) => void): Promise<void> {
+async function proveImports(
+  python: string,
+  modules: readonly string[],
+  environment: Readonly<Record<string, string>>,
+  report: (text: string) => void,
+): Promise<void> {
+  assert(
+    modules.every((module) => MODULE_PATTERN.test(module)),
+    `names of modules, got ${modules.join(', ')}`,
+  );
+  const imports = `import ${modules.join(', ')}`;
   try {
-    await run(python, ['-c', IMPORTS], environment);
+    await run(python, ['-c', imports], environment);
   } catch (error) {
     if (!messageOf(error).includes('libgomp')) throw error;
     if (!(await aptInstall('libgomp1', environment, report)))
       throw missing('LightGBM needs the OpenMP library libgomp', 'apt-get install -y libgomp1', error);
-    await run(python, ['-c', IMPORTS], environment);
+    await run(python, ['-c', imports], environment);
   }
 }
 
