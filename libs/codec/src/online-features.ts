@@ -52,7 +52,7 @@ export interface FoundRow {
 }
 
 /** Room for the statuses of one vector; a longer one grows it. */
-let statuses = new Uint8Array(1024);
+let statuses = Buffer.alloc(1024);
 
 /**
  * Appends one vector. @param viewOf for each wanted feature the index of its view in `found`.
@@ -60,7 +60,7 @@ let statuses = new Uint8Array(1024);
  */
 export function writeOnlineVector(viewOf: Int32Array, found: readonly FoundRow[], writer: ProtoWriter, counts: Uint32Array): void {
   const count = viewOf.length;
-  if (count > statuses.length) statuses = new Uint8Array(2 * count);
+  if (count > statuses.length) statuses = Buffer.alloc(2 * count);
   writer.tag(1, DELIMITED);
   const mark = writer.begin(count * 22);
   for (let from = 0; from < count;) {
