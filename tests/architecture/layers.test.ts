@@ -126,7 +126,7 @@ describe('who may import whom', () => {
 
   it('lets tests enter a service only through its start files', () => {
     const wrong = files
-      .filter((file) => /^services\/[^/]+\/test\/|^tests\/(cluster|e2e|chaos|conformance)\//.test(file.path))
+      .filter((file) => /^services\/[^/]+\/test\/|^tests\/(cluster|e2e|chaos|conformance|conformance-feast)\//.test(file.path))
       .flatMap((file) =>
         file.imports.filter((i) => /\/src\/(rpc|events|app)\//.test(i) && !i.includes('python')).map((i) => `${file.path} imports ${i}`),
       );

@@ -34,6 +34,7 @@ import { RunBackfills } from './app/run-backfills.js';
 import { SearchFeatures } from './app/search-features.js';
 import { ServedValues } from './app/served-values.js';
 import { StoreRows } from './app/store-rows.js';
+import { ServiceVectors } from './app/service-vectors.js';
 import { UpdateWindows } from './app/update-windows.js';
 import { ValueOrigins } from './app/value-origins.js';
 import { ViewCatalogue } from './app/view-catalogue.js';
@@ -67,6 +68,7 @@ import { BackfillsHttp } from './rpc/backfills-http.js';
 import { BackfillsRpc } from './rpc/backfills-rpc.js';
 import { CatalogueHttp } from './rpc/catalogue-http.js';
 import { CatalogueRpc } from './rpc/catalogue-rpc.js';
+import { VectorStore } from './io/vector-store.js';
 import { WindowHistory } from './io/window-history.js';
 import { WindowRows } from './io/window-rows.js';
 import { WindowStore } from './io/window-store.js';
@@ -138,6 +140,7 @@ export class AppModule {
         BackfillStore,
         WindowRows,
         WindowStore,
+        VectorStore,
         WindowHistory,
         SnapshotFiles,
         TrainingSetStore,
@@ -157,6 +160,7 @@ export class AppModule {
         ValueHistory,
         ViewCatalogue,
         UpdateWindows,
+        ServiceVectors,
         WriteOnline,
         RebuildOnline,
         OnlineRebuilds,

@@ -14,6 +14,7 @@ import { EntityRows } from '../io/entity-rows.js';
 import { ErasureStore, type RunningErasure } from '../io/erasure-store.js';
 import { OnlineStore } from '../io/online-store.js';
 import { QuarantineStore } from '../io/quarantine-store.js';
+import { ServiceVectors } from './service-vectors.js';
 import { ViewCatalogue } from './view-catalogue.js';
 
 export interface ErasureRequest {
@@ -32,6 +33,7 @@ export class EntityStores {
   constructor(
     readonly rows: EntityRows,
     readonly online: OnlineStore,
+    readonly vectors: ServiceVectors,
     readonly quarantine: QuarantineStore,
   ) {}
 }
@@ -123,6 +125,7 @@ export class EraseEntity {
       await this.erasures.addFindings(tx, erasure.id, findings);
     });
     await mark();
+    await this.stores.vectors.refresh(view, keys);
   }
 
   /** In both stores: rows that were pushed `online` only are nowhere else. */

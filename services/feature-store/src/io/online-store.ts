@@ -64,20 +64,17 @@ export class OnlineStore {
 
   /**
    * Deletes values that have been past their time to live for as long again; until then a reader is told that they are too old. Goes
-   * a bounded way through the keys, and on from there at the next call. @returns how many.
+   * a bounded way through the keys, and on from there at the next call. @returns the entities whose value is gone.
    */
-  async removeExpired(views: readonly View[], nowMs: number): Promise<number> {
-    let removed = 0;
-    for (const view of views) {
-      if (!view.spec.online || view.spec.ttl === 0) continue;
-      const { prefix, suffix } = onlineKeyAround(view.project, view.entity, view.name);
-      for (let call = 0; call < WALK_CALLS; call++) {
-        const keys = await this.#walk(`expired ${view.id}`, `${prefix}*${suffix}`);
-        if (keys.length > 0) removed += Number(await this.#removeOlder(keys, [nowMs - 2 * view.spec.ttl]));
-        if (this.#cursors.get(`expired ${view.id}`) === undefined) break;
-      }
+  async *removeExpired(view: View, nowMs: number): AsyncGenerator<string[]> {
+    if (!view.spec.online || view.spec.ttl === 0) return;
+    const { prefix, suffix } = onlineKeyAround(view.project, view.entity, view.name);
+    for (let call = 0; call < WALK_CALLS; call++) {
+      const keys = await this.#walk(`expired ${view.id}`, `${prefix}*${suffix}`);
+      const removed = keys.length > 0 ? ((await this.#removeOlder(keys, [nowMs - 2 * view.spec.ttl])) as number[]) : [];
+      yield removed.map((i) => keys[i - 1]!.slice(prefix.length, -suffix.length));
+      if (this.#cursors.get(`expired ${view.id}`) === undefined) break;
     }
-    return removed;
   }
 
   /** Keys of one step of a walk, whose place is kept under its name until it is through. */
@@ -156,14 +153,15 @@ return count / 2`;
 
 /** In one step with the look at the event time, so that a newer value that was set meanwhile stays. */
 const REMOVE_OLDER = `
-local count = 0
+local removed = {}
 for i = 1, #KEYS do
   local head = redis.call('GETRANGE', KEYS[i], 0, 28)
   if #head >= 29 and string.byte(head, 1) == 1 and struct.unpack('<d', head, 6) < tonumber(ARGV[1]) then
-    count = count + redis.call('DEL', KEYS[i])
+    redis.call('DEL', KEYS[i])
+    removed[#removed + 1] = i
   end
 end
-return count`;
+return removed`;
 
 /** What is no blob goes too. */
 const ERASE_OLDER = `
