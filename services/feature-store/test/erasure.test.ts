@@ -65,6 +65,11 @@ name: balance
 entity: account
 quality: { window: 1h, by: arrival }
 features: [{ name: remark, type: string }]
+---
+kind: FeatureService
+name: greeting
+precomputed: true
+features: [profile:motto, profile:age]
 `);
 });
 afterAll(async () => {
@@ -144,7 +149,7 @@ describe('an erasure', () => {
       to: new Date(),
     });
     const before = await findEverywhere(gone);
-    for (const place of ['view_rows', 'quarantined_rows', 'consistency_findings', 'quality_', 'redis'])
+    for (const place of ['view_rows', 'quarantined_rows', 'consistency_findings', 'quality_', '@greeting', 'redis'])
       expect(
         before.some((one) => one.includes(place)),
         place,
