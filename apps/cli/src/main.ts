@@ -11,6 +11,7 @@ import { featureQualityCommand } from './commands/feature-quality.js';
 import { joinCommand } from './commands/join.js';
 import { listCommands } from './commands/lists.js';
 import { predictCommand } from './commands/predict.js';
+import { rebuildCommand } from './commands/rebuild.js';
 import { retrainCommand } from './commands/retrain.js';
 import { startCommand } from './commands/start.js';
 import { statusCommand } from './commands/status.js';
@@ -42,6 +43,7 @@ for (const command of [
   joinCommand(),
   exportCommand(),
   eraseCommand(),
+  rebuildCommand(),
   featureHealthCommand(),
   featureQualityCommand(),
   ...listCommands(),

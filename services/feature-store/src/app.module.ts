@@ -48,6 +48,7 @@ import { OfflineStore } from './io/offline-store.js';
 import { OnlineStore } from './io/online-store.js';
 import { QualityStore } from './io/quality-store.js';
 import { QuarantineStore } from './io/quarantine-store.js';
+import { RebuildStore } from './io/rebuild-store.js';
 import { RetentionStore } from './io/retention-store.js';
 import { Schema } from './io/schema.js';
 import { SNAPSHOT_FOLDER, SnapshotFiles } from './io/snapshot-files.js';
@@ -68,6 +69,7 @@ import { JoinsRpc } from './rpc/joins-rpc.js';
 import { PushHttp } from './rpc/push-http.js';
 import { ErasuresHttp } from './rpc/erasures-http.js';
 import { ErasuresRpc } from './rpc/erasures-rpc.js';
+import { RebuildsHttp } from './rpc/rebuilds-http.js';
 import { QualityHttp } from './rpc/quality-http.js';
 import { QualityRpc } from './rpc/quality-rpc.js';
 import { QuarantineHttp } from './rpc/quarantine-http.js';
@@ -95,6 +97,7 @@ export class AppModule {
         JoinsHttp,
         HealthHttp,
         QualityHttp,
+        RebuildsHttp,
         ErasuresHttp,
         ExportsHttp,
       ],
@@ -134,6 +137,7 @@ export class AppModule {
         ErasureStore,
         EntityRows,
         RetentionStore,
+        RebuildStore,
         HistoryStore,
         AlertStore,
         ViewCatalogue,

@@ -23,7 +23,12 @@ export class WriteOnline {
     await this.online.write(view, rows);
   }
 
-  async rewriteWindows(view: View, signal?: AbortSignal): Promise<void> {
-    if (view.windows) await this.windows.remakeAll(view, signal);
+  /** @param done is told the last entity of each batch. */
+  async rewriteWindows(view: View, afterEntity: string, done: (lastEntity: string) => Promise<void>): Promise<void> {
+    if (view.windows) await this.windows.remakeAll(view, afterEntity, done);
+  }
+
+  redisRun(): Promise<string> {
+    return this.online.redisRun();
   }
 }
