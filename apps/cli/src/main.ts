@@ -14,6 +14,7 @@ import { flightsCommand } from './commands/flights.js';
 import { listCommands } from './commands/lists.js';
 import { predictCommand } from './commands/predict.js';
 import { quarantineCommand } from './commands/quarantine.js';
+import { rebuildCommand } from './commands/rebuild.js';
 import { retrainCommand } from './commands/retrain.js';
 import { routeCommand } from './commands/route.js';
 import { startCommand } from './commands/start.js';
@@ -48,6 +49,7 @@ for (const command of [
   joinCommand(),
   exportCommand(),
   eraseCommand(),
+  rebuildCommand(),
   featureHealthCommand(),
   featuresCommand(),
   featureQualityCommand(),

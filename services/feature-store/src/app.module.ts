@@ -58,6 +58,7 @@ import { OnlineStore } from './io/online-store.js';
 import { QualityStore } from './io/quality-store.js';
 import { QuarantineStore } from './io/quarantine-store.js';
 import { SampleValues } from './io/sample-values.js';
+import { RebuildStore } from './io/rebuild-store.js';
 import { RetentionStore } from './io/retention-store.js';
 import { Schema } from './io/schema.js';
 import { SNAPSHOT_FOLDER, SnapshotFiles } from './io/snapshot-files.js';
@@ -83,6 +84,7 @@ import { JoinsRpc } from './rpc/joins-rpc.js';
 import { PushHttp } from './rpc/push-http.js';
 import { ErasuresHttp } from './rpc/erasures-http.js';
 import { ErasuresRpc } from './rpc/erasures-rpc.js';
+import { RebuildsHttp } from './rpc/rebuilds-http.js';
 import { QualityHttp } from './rpc/quality-http.js';
 import { QualityRpc } from './rpc/quality-rpc.js';
 import { QuarantineHttp } from './rpc/quarantine-http.js';
@@ -111,6 +113,7 @@ export class AppModule {
         JoinsHttp,
         HealthHttp,
         QualityHttp,
+        RebuildsHttp,
         ErasuresHttp,
         ExportsHttp,
         CatalogueHttp,
@@ -152,6 +155,7 @@ export class AppModule {
         ErasureStore,
         EntityRows,
         RetentionStore,
+        RebuildStore,
         HistoryStore,
         AlertStore,
         UsageStore,

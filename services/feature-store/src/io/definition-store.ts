@@ -120,10 +120,6 @@ export class DefinitionStore {
     const rows = await this.postgres.query<{ id: number; online_fingerprint: number | null }>('SELECT id, online_fingerprint FROM views');
     return new Map(rows.map((r) => [r.id, r.online_fingerprint]));
   }
-
-  async setOnlineFingerprint(viewId: number, fingerprint: number): Promise<void> {
-    await this.postgres.execute('UPDATE views SET online_fingerprint = $2 WHERE id = $1', [viewId, fingerprint]);
-  }
 }
 
 const LOAD_VIEWS = `

@@ -29,6 +29,9 @@ const NONE: ReadonlySet<MergedRow> = new Set();
 /** Spreads the row counts of one view, so that concurrent writers rarely share a counter. */
 const COUNT_SHARDS = 16;
 
+/** Rows of one snapshot of a walk through all entities. */
+const SNAPSHOT_ROWS = 100_000;
+
 /** Each failed straight copy leaves its rows behind as garbage for Postgres, so it must be rare. */
 const BATCHES_STAGED_AFTER_DUPLICATE = 50;
 
@@ -111,10 +114,16 @@ export class OfflineStore {
     }
   }
 
-  /** The newest row of each entity, ordered by entity, in batches. */
-  async *newestRows(view: View, batchRows: number): AsyncIterable<MergedRow[]> {
-    for await (const batch of this.postgres.cursor<StoredRow>(newestRowsSql(view), [], batchRows)) {
-      yield batch.map((row) => toMergedRow(view, row));
+  /** The newest row of each entity behind that one, ordered by entity, in batches. */
+  async *newestRows(view: View, batchRows: number, afterEntity = ''): AsyncIterable<MergedRow[]> {
+    // Snapshot by snapshot, so that no row comes out of one that is older than some seconds: it may have been erased since.
+    for (let after = afterEntity, rows = SNAPSHOT_ROWS; rows === SNAPSHOT_ROWS;) {
+      rows = 0;
+      for await (const batch of this.postgres.cursor<StoredRow>(newestRowsSql(view), [after], batchRows)) {
+        after = batch.at(-1)!.entity;
+        rows += batch.length;
+        yield batch.map((row) => toMergedRow(view, row));
+      }
     }
   }
 
@@ -204,7 +213,9 @@ export function newestRowsSql(view: View): string {
   return [
     `SELECT DISTINCT ON (_entity) ${storedColumns(view)}`,
     `FROM ${rowTable(view.id)}`,
+    'WHERE _entity > $1',
     'ORDER BY _entity, _event_time DESC, _last_ingest DESC, _content DESC',
+    `LIMIT ${SNAPSHOT_ROWS}`,
   ].join('\n');
 }
 

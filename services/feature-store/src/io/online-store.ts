@@ -110,6 +110,12 @@ export class OnlineStore {
     }
   }
 
+  /** Names the run of the Redis server: after its restart what was written before may be lost. */
+  async redisRun(): Promise<string> {
+    const info = await this.redis.run('INFO', () => this.redis.raw.info('server'));
+    return /^run_id:(\w+)/m.exec(info)?.[1] ?? '';
+  }
+
   /** Entities of the view that are online, all of them, in batches: walks through all keys of Redis. */
   async *entities(view: View): AsyncGenerator<string[]> {
     const { prefix, suffix } = onlineKeyAround(view.project, view.entity, view.name);
