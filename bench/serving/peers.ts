@@ -38,8 +38,16 @@ const { makeTrees } = (await import(new URL('./trees.ts', import.meta.url).href)
 const { values: options } = parseArgs({
   options: { seconds: { type: 'string', default: '2' }, runs: { type: 'string', default: '3' }, only: { type: 'string', default: '' } },
 });
-const CALLERS = 64;
 const REQUESTS = 512;
+/** With 64 in flight all servers are asked; the rest is between ours and tonic. */
+const SHAPES = [
+  { callers: 64, connections: 1, rows: 1, all: true },
+  { callers: 64, connections: 64, rows: 1, all: true },
+  { callers: 16, connections: 1, rows: 1, all: false },
+  { callers: 1, connections: 1, rows: 1, all: false },
+  { callers: 16, connections: 1, rows: 32, all: false },
+] as const;
+type Shape = (typeof SHAPES)[number];
 const MODELS = ['trees', 'mlp'] as const;
 type Model = (typeof MODELS)[number];
 
@@ -58,6 +66,8 @@ interface Candidate {
   /** One server for all models, or one each. */
   start(model: Model): Promise<Server>;
 }
+
+const ORT_LIBRARY = join(repository, 'node_modules/onnxruntime-node/bin/napi-v6', process.platform, process.arch, 'libonnxruntime.so.1');
 
 const random = seeded(7);
 const row = rowsOf(random);
@@ -87,23 +97,39 @@ const ALL: readonly Candidate[] = [
 ];
 const CANDIDATES = ALL.filter(({ name }) => name.includes(options.only) || name === 'headrace');
 
-const results: (Figures & { readonly name: string; readonly model: Model; readonly connections: number })[] = [];
+interface Result extends Figures {
+  readonly name: string;
+  readonly model: Model;
+  readonly callers: number;
+  readonly connections: number;
+  readonly rows: number;
+}
+const results: Result[] = [];
+const limits: { readonly model: Model; readonly rows: number; readonly rowsPerSecond: number }[] = [];
 try {
   saveModels(join(rig.work, 'state'), models, row);
   for (const model of MODELS) writeFileSync(join(rig.work, `${model}.onnx`), models[model].onnx);
-  for (const model of MODELS) for (const dialect of Object.keys(DIALECTS)) savePayload(payloadOf(model, dialect), requests(model, dialect));
+  const values = Float32Array.from(Array.from({ length: 4096 }, row).flat());
+  writeFileSync(join(rig.work, 'values.f32'), new Uint8Array(values.buffer));
+  for (const model of MODELS)
+    for (const dialect of Object.keys(DIALECTS))
+      for (const rows of [1, 32]) savePayload(payloadOf(model, dialect, rows), requests(model, dialect, rows));
   for (const model of MODELS) {
-    for (const candidate of CANDIDATES) await measure(candidate, model, 1, 2); // warm
-    for (const connections of [1, CALLERS]) {
+    for (const candidate of CANDIDATES) await measure(candidate, model, SHAPES[0], 2); // warm
+    for (const shape of SHAPES) {
+      const asked = CANDIDATES.filter(({ name }) => shape.all || name === 'headrace' || name === 'rust tonic');
       const figures = await turnAbout(
         Number(options.runs),
-        CANDIDATES.map((candidate) => () => measure(candidate, model, connections, Number(options.seconds))),
+        asked.map((candidate) => () => measure(candidate, model, shape, Number(options.seconds))),
       );
       figures.forEach((one, i) => {
-        results.push({ name: CANDIDATES[i]!.name, model, connections, ...one });
+        const { callers, connections, rows } = shape;
+        results.push({ name: asked[i]!.name, model, callers, connections, rows, ...one });
         console.info(JSON.stringify(results.at(-1)));
       });
     }
+    limits.push({ model, rows: 32, rowsPerSecond: limit(model, 32) });
+    console.info('ONNX Runtime alone', JSON.stringify(limits.at(-1)));
   }
 } finally {
   for (const server of started.values()) await stopServer(await server);
@@ -117,47 +143,59 @@ function once(name: string, start: () => Promise<Server>): Promise<Server> {
   return running;
 }
 
-function payloadOf(model: Model, dialect: string): string {
-  return join(rig.work, `${model}.${dialect}.bin`);
+function payloadOf(model: Model, dialect: string, rows: number): string {
+  return join(rig.work, `${model}.${dialect}.${rows}.bin`);
 }
 
-function requests(model: Model, dialect: string): Uint8Array[] {
+function requests(model: Model, dialect: string, rows: number): Uint8Array[] {
   const writer = new ProtoWriter();
   return Array.from({ length: REQUESTS }, (_, i) => {
-    const values = Float32Array.from(row());
+    const values = Float32Array.from(Array.from({ length: rows }, row).flat());
     if (dialect === 'headrace') {
       encodePredictRequest({ project: '', model, version: 0, columns: [], predictionId: '', entities: [], dense: values }, writer.reset());
       return Buffer.from(writer.finish());
     }
     const raw = new Uint8Array(values.buffer);
     if (dialect === 'bench')
-      return new BinaryWriter().uint32(10).string(model).uint32(18).bytes(raw).uint32(24).uint32(1).uint32(34).string(`user-${i}`).finish();
+      return new BinaryWriter()
+        .uint32(10)
+        .string(model)
+        .uint32(18)
+        .bytes(raw)
+        .uint32(24)
+        .uint32(rows)
+        .uint32(34)
+        .string(`user-${i}`)
+        .finish();
     // ModelInferRequest { model_name 1, inputs 5 { name 1, datatype 2, shape 3 }, raw_input_contents 7 }
-    const shape = new BinaryWriter().int64(1).int64(values.length).finish();
+    const shape = new BinaryWriter()
+      .int64(rows)
+      .int64(values.length / rows)
+      .finish();
     const input = new BinaryWriter().uint32(10).string('features').uint32(18).string('FP32').uint32(26).bytes(shape).finish();
     return new BinaryWriter().uint32(10).string(model).uint32(42).bytes(input).uint32(58).bytes(raw).finish();
   });
 }
 
-async function measure({ dialect, timeoutMs, start }: Candidate, model: Model, connections: number, seconds: number): Promise<Figures> {
-  const server = await start(model);
+async function measure({ dialect, timeoutMs, start }: Candidate, model: Model, shape: Shape, seconds: number): Promise<Figures> {
+  const { callers, connections, rows } = shape;
   const deadline = timeoutMs === undefined ? {} : { timeoutMs };
-  return load(rig, server, {
-    path: DIALECTS[dialect],
-    payload: payloadOf(model, dialect),
-    callers: CALLERS,
-    connections,
-    seconds,
-    ...deadline,
-  });
+  const wanted = { path: DIALECTS[dialect], payload: payloadOf(model, dialect, rows), callers, connections, seconds, ...deadline };
+  return load(rig, await start(model), wanted);
+}
+
+/** Rows per second of ONNX Runtime alone, on the servers' core. */
+function limit(model: Model, rows: number): number {
+  const args = ['--model', join(rig.work, `${model}.onnx`), '--values', join(rig.work, 'values.f32'), '--rows', String(rows)];
+  const env = { ...process.env, ORT_DYLIB_PATH: ORT_LIBRARY };
+  return Number(execFileSync('taskset', ['-c', '0', join(rustBin, 'ort_loop'), ...args], { env, encoding: 'utf8' }));
 }
 
 function rust(program: string, model: Model): Promise<Server> {
   return once(`${program} ${model}`, async () => {
     const address = `127.0.0.1:${await freePort()}`;
-    const library = join(repository, 'node_modules/onnxruntime-node/bin/napi-v6', process.platform, process.arch, 'libonnxruntime.so.1');
     const args = ['-c', '0', join(rustBin, program), '--addr', address, '--model', join(rig.work, `${model}.onnx`)];
-    const child = spawn('taskset', args, { stdio: ['ignore', 'ignore', 'inherit'], env: { ...process.env, ORT_DYLIB_PATH: library } });
+    const child = spawn('taskset', args, { stdio: ['ignore', 'ignore', 'inherit'], env: { ...process.env, ORT_DYLIB_PATH: ORT_LIBRARY } });
     return listening({ child, address });
   });
 }
@@ -225,17 +263,18 @@ function report(): void {
   const ratios = results
     .filter(({ name }) => name !== 'headrace')
     .map((other) => {
-      const mine = results.find(
-        ({ name, model, connections }) => name === 'headrace' && model === other.model && connections === other.connections,
-      )!;
-      return { other: other.name, model: other.model, connections: other.connections, ...compared(mine, other) };
+      const { name, model, callers, connections, rows } = other;
+      const isAlike = (one: Result): boolean =>
+        one.model === model && one.callers === callers && one.connections === connections && one.rows === rows;
+      const mine = results.find((one) => one.name === 'headrace' && isAlike(one))!;
+      return { other: name, model, callers, connections, rows, ...compared(mine, other) };
     });
-  console.info(`headrace (deadlines, metrics, admission and prediction log on) against each, times better, ${CALLERS} in flight`);
+  console.info('headrace (deadlines, metrics, admission and prediction log on) against each, times better');
   for (const line of ratios) console.info(JSON.stringify(line));
   if (options.only !== '') return;
-  const setting = { callers: CALLERS, seconds: Number(options.seconds), runs: Number(options.runs) };
+  const setting = { seconds: Number(options.seconds), runs: Number(options.runs) };
   writeFileSync(
     join(import.meta.dirname, 'peers.json'),
-    `${JSON.stringify({ date: new Date().toISOString(), machine: machine(), ...setting, results, ratios }, null, 2)}\n`,
+    `${JSON.stringify({ date: new Date().toISOString(), machine: machine(), ...setting, results, limits, ratios }, null, 2)}\n`,
   );
 }

@@ -29,7 +29,18 @@ const MAY_IMPORT: readonly { readonly place: RegExp; readonly packages: readonly
   { place: /^examples\//, packages: ['base', 'client', 'contracts', 'definitions', 'events', 'platform'] },
   {
     place: /^apps\//,
-    packages: ['base', 'client', 'contracts', 'definitions', 'engines', 'events', 'platform', 'example-employment', 'trainer'],
+    packages: [
+      'base',
+      'client',
+      'contracts',
+      'definitions',
+      'engines',
+      'events',
+      'platform',
+      'example-employment',
+      'example-flights',
+      'trainer',
+    ],
   },
 ];
 

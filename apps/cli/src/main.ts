@@ -6,10 +6,14 @@ import { cleanCommand, downCommand } from './commands/down.js';
 import { deadLetterCommand } from './commands/dead-letter.js';
 import { exportCommand } from './commands/export.js';
 import { featureHealthCommand } from './commands/feature-health.js';
+import { featuresCommand } from './commands/features.js';
 import { joinCommand } from './commands/join.js';
+import { flightsCommand } from './commands/flights.js';
 import { listCommands } from './commands/lists.js';
 import { predictCommand } from './commands/predict.js';
+import { quarantineCommand } from './commands/quarantine.js';
 import { retrainCommand } from './commands/retrain.js';
+import { routeCommand } from './commands/route.js';
 import { startCommand } from './commands/start.js';
 import { statusCommand } from './commands/status.js';
 import { topCommand } from './commands/top.js';
@@ -36,12 +40,16 @@ for (const command of [
   planCommand(),
   applyCommand(),
   predictCommand(),
+  flightsCommand(),
   retrainCommand(),
+  routeCommand(),
   joinCommand(),
   exportCommand(),
   featureHealthCommand(),
+  featuresCommand(),
   ...listCommands(),
   deadLetterCommand(),
+  quarantineCommand(),
   backfillCommand(),
 ])
   program.addCommand(command);

@@ -69,7 +69,7 @@ export interface PredictedRow {
   /** What outcomes refer to. */
   readonly id: string;
   readonly label: number;
-  /** Probability of the positive class. */
+  /** Probability of the positive class, or the value of a regression. */
   readonly score: number;
   /** Oldest event time among the looked-up features; undefined when nothing was looked up or found. */
   readonly featureTime: Date | undefined;

@@ -61,6 +61,7 @@ export const ERROR_CODES = {
     fix: 'A join that has ended cannot be cancelled; one that has not cannot be restarted.',
   },
   TRAINING_SET_UNKNOWN: { kind: 'NOT_FOUND', fix: 'Build the training set first, or correct its hash.' },
+  QUARANTINED_ROW_UNKNOWN: { kind: 'NOT_FOUND', fix: 'List the quarantine and correct the id; the row may have been replayed meanwhile.' },
   BACKFILL_UNKNOWN: { kind: 'NOT_FOUND', fix: 'List the backfills and correct the id.' },
   // Models and versions
   MODEL_UNKNOWN: { kind: 'NOT_FOUND', fix: 'Apply the model definition first, or correct its name.' },

@@ -6,11 +6,14 @@ import { Resources } from '@headrace/platform/resources';
 import { Module, type DynamicModule } from '@nestjs/common';
 import { ApplyDefinitions } from './app/apply-definitions.js';
 import { BuildTrainingSet } from './app/build-training-set.js';
+import { ExplainValue } from './app/explain-value.js';
 import { ExportHistory } from './app/export-history.js';
 import { FeatureAlerts } from './app/feature-alerts.js';
 import { FrameJoinRunner, FrameJoinWorker } from './app/frame-join-worker.js';
 import { FrameJoins } from './app/frame-joins.js';
 import { GetOnlineFeatures } from './app/get-online-features.js';
+import { FeatureFacts } from './app/feature-facts.js';
+import { FeatureUsage } from './app/feature-usage.js';
 import { FeatureHealth, HealthWatch } from './app/health-watch.js';
 import { IngestRows } from './app/ingest-rows.js';
 import { InspectView } from './app/inspect-view.js';
@@ -19,10 +22,14 @@ import { OnlineReads } from './app/online-reads.js';
 import { PushRows } from './app/push-rows.js';
 import { QuarantineRows, ReviewQuarantine } from './app/quarantine-rows.js';
 import { ReadFeatures } from './app/read-features.js';
+import { ReadLineage } from './app/read-lineage.js';
 import { OnlineRebuilds, RebuildOnline } from './app/rebuild-online.js';
 import { RequestBackfill } from './app/request-backfill.js';
 import { RunBackfills } from './app/run-backfills.js';
+import { SearchFeatures } from './app/search-features.js';
+import { ServedValues } from './app/served-values.js';
 import { UpdateWindows } from './app/update-windows.js';
+import { ValueOrigins } from './app/value-origins.js';
 import { ViewCatalogue } from './app/view-catalogue.js';
 import { WriteOnline } from './app/write-online.js';
 import { LIMITS, type Config } from './config.js';
@@ -35,15 +42,21 @@ import { FrameJoin } from './io/frame-join.js';
 import { HealthStore } from './io/health-store.js';
 import { HistoryStore } from './io/history-store.js';
 import { JoinStore } from './io/join-store.js';
+import { LineageStore } from './io/lineage-store.js';
 import { ModelUses } from './io/model-uses.js';
 import { OfflineStore } from './io/offline-store.js';
 import { OnlineStore } from './io/online-store.js';
 import { QuarantineStore } from './io/quarantine-store.js';
+import { SampleValues } from './io/sample-values.js';
 import { Schema } from './io/schema.js';
 import { SNAPSHOT_FOLDER, SnapshotFiles } from './io/snapshot-files.js';
 import { TrainingSetStore } from './io/training-set-store.js';
+import { UsageStore } from './io/usage-store.js';
+import { ValueHistory } from './io/value-history.js';
 import { BackfillsHttp } from './rpc/backfills-http.js';
 import { BackfillsRpc } from './rpc/backfills-rpc.js';
+import { CatalogueHttp } from './rpc/catalogue-http.js';
+import { CatalogueRpc } from './rpc/catalogue-rpc.js';
 import { WindowHistory } from './io/window-history.js';
 import { WindowRows } from './io/window-rows.js';
 import { WindowStore } from './io/window-store.js';
@@ -57,6 +70,7 @@ import { JoinsHttp } from './rpc/joins-http.js';
 import { JoinsRpc } from './rpc/joins-rpc.js';
 import { PushHttp } from './rpc/push-http.js';
 import { QuarantineHttp } from './rpc/quarantine-http.js';
+import { QuarantineRpc } from './rpc/quarantine-rpc.js';
 import { TrainingSetsHttp } from './rpc/training-sets-http.js';
 import { ViewsHttp } from './rpc/views-http.js';
 import { FeatureTelemetry } from './telemetry.js';
@@ -81,6 +95,7 @@ export class AppModule {
         JoinsHttp,
         HealthHttp,
         ExportsHttp,
+        CatalogueHttp,
       ],
       providers: [
         { provide: LIMITS, useValue: config },
@@ -116,6 +131,10 @@ export class AppModule {
         HealthStore,
         HistoryStore,
         AlertStore,
+        UsageStore,
+        SampleValues,
+        LineageStore,
+        ValueHistory,
         ViewCatalogue,
         UpdateWindows,
         WriteOnline,
@@ -146,6 +165,15 @@ export class AppModule {
         FeatureHealth,
         HealthWatch,
         HealthRpc,
+        FeatureUsage,
+        FeatureFacts,
+        SearchFeatures,
+        ReadLineage,
+        ValueOrigins,
+        ServedValues,
+        ExplainValue,
+        CatalogueRpc,
+        QuarantineRpc,
       ],
     };
   }

@@ -32,6 +32,14 @@ export function trainingSetUnknown(hash: string): AppError {
   );
 }
 
+export function quarantinedRowUnknown(project: string, id: number): AppError {
+  return new AppError(
+    'QUARANTINED_ROW_UNKNOWN',
+    `project ${project} has no quarantined row ${id}; list the quarantine and correct the id, or it was replayed meanwhile`,
+    { details: { project, id: String(id) } },
+  );
+}
+
 export function backfillUnknown(id: string): AppError {
   return new AppError('BACKFILL_UNKNOWN', `there is no backfill ${JSON.stringify(id)}; list the backfills and correct the id`, {
     details: { id },

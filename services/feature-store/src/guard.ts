@@ -26,6 +26,9 @@ export const guard: GuardTable = {
     'POST /push': 'features:write',
     'POST /write-to-online-store': 'features:write',
     'POST /get-online-features': 'features:read',
+    'GET /catalogue/features': 'features:read',
+    'GET /catalogue/lineage': 'features:read',
+    'POST /catalogue/explain': 'features:read',
   },
   grpc: {
     '/headrace.features.v1.FeatureStore/Apply': 'features:write',
@@ -47,6 +50,12 @@ export const guard: GuardTable = {
     '/headrace.features.v1.Backfills/GetBackfill': 'features:read',
     '/headrace.features.v1.Backfills/ListBackfills': 'features:read',
     '/headrace.features.v1.Backfills/CancelBackfill': 'features:write',
+    '/headrace.features.v1.Quarantine/ListQuarantine': 'features:read',
+    '/headrace.features.v1.Quarantine/GetQuarantinedRow': 'features:read',
+    '/headrace.features.v1.Quarantine/ReplayQuarantine': 'features:write',
+    '/headrace.features.v1.FeatureCatalogue/SearchFeatures': 'features:read',
+    '/headrace.features.v1.FeatureCatalogue/GetLineage': 'features:read',
+    '/headrace.features.v1.FeatureCatalogue/ExplainValue': 'features:read',
   },
   topics: { [alertChanged.topic]: 'features:write', [featureRowsPublished.topic]: 'features:write' },
 };

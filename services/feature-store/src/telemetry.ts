@@ -2,6 +2,7 @@ import { Inject, Injectable } from '@nestjs/common';
 import type { Clock } from '@headrace/base/clock';
 import { CLOCK } from '@headrace/platform/platform-module';
 import { LATENCY_BUCKETS, Telemetry } from '@headrace/platform/telemetry';
+import { UsageCounts } from './domain/usage.js';
 
 /** A second to half a year: the event time of a row may be long ago. */
 const AGE_BUCKETS = [0.1, 1, 10, 60, 600, 3_600, 21_600, 86_400, 604_800, 2_592_000, 15_552_000];
@@ -10,6 +11,8 @@ const FRESHNESS_BUCKETS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 
 /** The business facts of this service as metrics. Labels: views are few and named by people. */
 @Injectable()
 export class FeatureTelemetry {
+  /** Who is read how often, until app/feature-usage.ts stores it. */
+  readonly usage = new UsageCounts();
   readonly #rows;
   readonly #duplicates;
   readonly #quarantined;

@@ -71,6 +71,22 @@ describe.each(TRANSPORTS)('serving over %s', (grpcTransport) => {
       small.forEach((answer, i) => expect(answer.rows[0]!.score).toBeCloseTo(logistic(i + 1, 0, 0, BIAS), 5));
     });
 
+    it('answers the values of a regression, with label 1 from its threshold on', async () => {
+      const signature = Signature.fromPartial({ ...LOGISTIC_SIGNATURE, threshold: 15, outputs: ['label', 'value'] });
+      const value = (a: number, b: number, c: number): number => 0.5 * a - 0.25 * b + c + 0.123456789;
+      const rows = [{ features: { a: 40, b: 0, c: 3 }, label: 1, value: value(40, 0, 3) }];
+      h.peers.add({ model: 'delay', version: 1, bytes: fixture('value'), golden: { rows }, signature });
+      await h.serve('delay', 1);
+      const dense = [
+        [40, 0, 3],
+        [0, 400, 0],
+        [30, 1, 0],
+      ];
+      const answer = await h.client.predict({ model: 'delay', dense });
+      dense.forEach(([a, b, c], i) => expect(answer.rows[i]!.score).toBeCloseTo(value(a!, b!, c!), 4));
+      expect(answer.rows.map((row) => row.label)).toEqual([1, 0, 0]);
+    });
+
     it('answers a model with a text input', async () => {
       const signature = Signature.fromPartial({
         features: [

@@ -7,15 +7,21 @@ import { ProtoWriter } from '@headrace/codec/writer';
 import { CLOCK } from '@headrace/platform/platform-module';
 import { LIMITS, type Limits } from '../config.js';
 import { compileRead, findRow, keyOf, type OnlineRead } from '../domain/online-read.js';
+import type { UsageCount } from '../domain/usage.js';
 import { OnlineStore } from '../io/online-store.js';
 import { FeatureTelemetry } from '../telemetry.js';
 import { plan } from './get-online-features.js';
 import { ViewCatalogue, type Views } from './view-catalogue.js';
 
+/** Compiled once for the calls that ask the same, with the counts that each of them adds to. */
+interface CountedRead extends OnlineRead {
+  readonly counts: readonly UsageCount[];
+}
+
 /** A read under way: what is asked and for how many entities. */
 interface Submitted {
   readonly reply: number;
-  readonly read: OnlineRead;
+  readonly read: CountedRead;
   readonly entities: number;
   readonly firstKey: number;
 }
@@ -41,7 +47,7 @@ const KEYS_PER_CALL = 20_000;
 @Injectable()
 export class OnlineReads {
   readonly #requests = new OnlineRequestReader();
-  readonly #reads = new WeakMap<AskedFeatures, { readonly views: Views; readonly read: OnlineRead | undefined }>();
+  readonly #reads = new WeakMap<AskedFeatures, { readonly views: Views; readonly read: CountedRead | undefined }>();
   readonly #values: (string | undefined)[] = [];
   readonly #writer = new ProtoWriter(64 * 1024);
   #submitted: Submitted[] = [];
@@ -88,18 +94,21 @@ export class OnlineReads {
     );
   }
 
-  #readOf(asked: AskedFeatures, views: Views): OnlineRead | undefined {
+  #readOf(asked: AskedFeatures, views: Views): CountedRead | undefined {
     const known = this.#reads.get(asked);
     if (known?.views === views) return known.read;
-    const { parts, wanted } = plan(views, { ...asked, project: asked.project || DEFAULT_PROJECT, entities: [] });
+    const project = asked.project || DEFAULT_PROJECT;
+    const { parts, wanted } = plan(views, { ...asked, project, entities: [] });
     // Windows are folded from their blob, the general way.
     const isHot = parts.every(({ kind }) => kind === 'row');
-    const read = isHot
+    const hot = isHot
       ? compileRead(
           parts.map(({ view }) => view),
           wanted.map(({ feature, part }) => ({ feature, view: part })),
         )
       : undefined;
+    const names = parts.map(({ view }) => view.name);
+    const read = hot && { ...hot, counts: this.telemetry.usage.of(project, names) };
     this.#reads.set(asked, { views, read });
     return read;
   }
@@ -135,8 +144,10 @@ export class OnlineReads {
     const writer = this.#writer;
     for (const one of submitted) {
       if (replies.isGone(one.reply)) replies.ok(one.reply, writer.bytes, 0, 0);
-      else if (encode(one, blobs, nowMs, writer.reset(), counts)) replies.ok(one.reply, writer.bytes, 0, writer.pos);
-      else replies.general(one.reply);
+      else if (encode(one, blobs, nowMs, writer.reset(), counts)) {
+        this.telemetry.usage.add(one.read.counts, one.entities);
+        replies.ok(one.reply, writer.bytes, 0, writer.pos);
+      } else replies.general(one.reply);
     }
     const statuses = Object.fromEntries(STATUS_NAMES.map((name, i) => [name, counts[i]!]));
     this.telemetry.onlineRead((performance.now() - startedAt) / 1000, statuses);

@@ -5,6 +5,7 @@ import { LIMITS, type Limits } from '../config.js';
 import type { IncomingRow } from '../domain/feature-row.js';
 import { readJsonRow, rowAsJson } from '../domain/json-row.js';
 import { maskContent, type KeptRow, type QuarantinedRow } from '../domain/quarantined-row.js';
+import { quarantinedRowUnknown } from '../errors.js';
 import { QuarantineStore, type QuarantineCount } from '../io/quarantine-store.js';
 import { FeatureTelemetry } from '../telemetry.js';
 import { IngestRows, type RejectedRow } from './ingest-rows.js';
@@ -76,9 +77,14 @@ export class ReviewQuarantine {
 
   /** Newest first; values of personal features are masked. */
   async list(project: string, view: string, beforeId: number, limit: number): Promise<KeptRow[]> {
-    const views = await this.catalogue.newest();
-    const kept = await this.quarantine.list(project, view, beforeId, limit);
-    return kept.map((row) => ({ ...row, content: maskContent(row.content, views.find(project, row.view)) }));
+    return this.#masked(await this.quarantine.list(project, view, beforeId, limit));
+  }
+
+  /** @throws AppError QUARANTINED_ROW_UNKNOWN */
+  async find(project: string, id: number): Promise<KeptRow> {
+    const [row] = await this.#masked(await this.quarantine.find(project, id));
+    if (!row) throw quarantinedRowUnknown(project, id);
+    return row;
   }
 
   counts(project: string): Promise<QuarantineCount[]> {
@@ -122,6 +128,11 @@ export class ReviewQuarantine {
       accepted += done.length;
       refused += again.length;
     }
+  }
+
+  async #masked(kept: readonly KeptRow[]): Promise<KeptRow[]> {
+    const views = await this.catalogue.newest();
+    return kept.map((row) => ({ ...row, content: maskContent(row.content, views.find(row.project, row.view)) }));
   }
 }
 

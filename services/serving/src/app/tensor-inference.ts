@@ -1,6 +1,6 @@
 import { AppError, messageOf, toAppError } from '@headrace/base/errors';
 import type { FeatureBlock } from '@headrace/executor/feature-block';
-import { SCORES_OUTPUT } from '@headrace/executor/onnx-model';
+import { scoresOutput } from '@headrace/executor/onnx-model';
 import { joinRows, sliceRows, type Tensor } from '@headrace/executor/tensor';
 import type { Admission } from '../domain/admission.js';
 import type { ModelStatistics } from '../domain/model-statistics.js';
@@ -312,7 +312,9 @@ function rowsOf(inputs: readonly Tensor[], loaded: ServedModel): number {
 
 /** Scores are needed for the log, asked for or not. */
 function namesOf(job: TensorJob): readonly string[] {
-  return job.block && !job.outputs.includes(SCORES_OUTPUT) ? [...job.outputs, SCORES_OUTPUT] : job.outputs;
+  if (!job.block) return job.outputs;
+  const scores = scoresOutput(job.loaded.parts.tensors.outputs)!.name;
+  return job.outputs.includes(scores) ? job.outputs : [...job.outputs, scores];
 }
 
 function logged({ loaded, arm, rows, predictionId, call }: TensorJob): LoggedJob {

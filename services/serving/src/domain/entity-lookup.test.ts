@@ -131,6 +131,50 @@ describe('entity lookup', () => {
   });
 });
 
+describe('features made of time', () => {
+  const DAY_MS = 86_400_000;
+  const independenceDay = Date.UTC(2001, 6, 4, 17, 30);
+  const flight: ViewSchema = {
+    ...{ name: 'schedule', entity: 'flight', ttlMs: 0 },
+    fields: [
+      { name: 'distance', type: 'int64' },
+      { name: 'departs', type: 'timestamp' },
+    ],
+    timeFeatures: [
+      { kind: 'calendar', name: 'hour', part: 'hour', of: 'departs', timeZone: 'UTC' },
+      { kind: 'calendar', name: 'holiday', part: 'is_holiday', of: 'departs', timeZone: 'UTC', country: 'US' },
+      { kind: 'calendar', name: 'asked_on', part: 'day_of_week', of: 'now', timeZone: 'UTC' },
+      { kind: 'recency', name: 'age', of: 'event_time' },
+    ],
+  };
+  const names = ['hour', 'holiday', 'asked_on', 'age', 'distance'];
+  const inputs = compileInputPlan(
+    names.map((name) => ({ name, reference: `schedule:${name}`, type: name === 'holiday' ? 'bool' : 'float64' })),
+    [],
+  );
+  const read = (views: ViewSchema[], layout: ViewSchema, values: FeatureValue[], nowMs: number): number[] => {
+    const lookup = new EntityLookup('p', ['flight'], inputs, views);
+    expect(lookup.keysPerRow).toBe(1);
+    const block = new FeatureBlock(inputs, 1);
+    block.clear(0, 1);
+    lookup.fill([blobOf(layout, values, nowMs - DAY_MS)], 0, block, 0, nowMs, emptyRowLookup());
+    return [...block.numbers];
+  };
+  // A Thursday.
+  const nowMs = Date.UTC(2026, 0, 1, 12);
+
+  it('are computed at the request from the row, beside what is stored', () => {
+    expect(read([flight], flight, [2176, independenceDay], nowMs)).toEqual([17, 1, 4, 86_400, 2176]);
+    expect(read([flight], flight, [2176, independenceDay + DAY_MS], nowMs)).toEqual([17, 0, 4, 86_400, 2176]);
+    expect(read([flight], flight, [null, null], nowMs)).toEqual([NaN, NaN, 4, 86_400, NaN]);
+  });
+
+  it('follow the newest definition for rows in a former layout', () => {
+    const former: ViewSchema = { ...flight, fields: [...flight.fields].reverse(), timeFeatures: [] };
+    expect(read([flight, former], former, [independenceDay, 7], nowMs)).toEqual([17, 1, 4, 86_400, 7]);
+  });
+});
+
 describe('windows of a view', () => {
   const [S, H] = [1000, 3_600_000];
   const windows: WindowFeature[] = [

@@ -1,6 +1,6 @@
 import { AppError } from '@headrace/base/errors';
 import { NO_OUTPUT, type OutputColumnData } from '@headrace/codec/predict-output';
-import { SCORES_OUTPUT } from '@headrace/executor/onnx-model';
+import { scoresOutput } from '@headrace/executor/onnx-model';
 import { joinRows, type Datatype, type Tensor, type TensorInfo } from '@headrace/executor/tensor';
 import type { PredictJob } from './predict-job.js';
 import { scoresOf, tensorsOf } from './tensor-form.js';
@@ -48,7 +48,8 @@ export function runOutputs(job: PredictJob, rows: number): Float32Array | Promis
     job.slices.push(outputs);
     return scoresOf(outputs, rows);
   };
-  const names = job.outputs.includes(SCORES_OUTPUT) ? job.outputs : [...job.outputs, SCORES_OUTPUT];
+  const scores = scoresOutput(tensors.outputs)!.name;
+  const names = job.outputs.includes(scores) ? job.outputs : [...job.outputs, scores];
   const answer = tensors.run(tensorsOf(tensors.inputs, job.block!, job.rowsDone, rows), names);
   return answer instanceof Promise ? answer.then(keep) : keep(answer);
 }

@@ -1,7 +1,7 @@
 import { AppError } from '@headrace/base/errors';
 import { FeatureBlock } from '@headrace/executor/feature-block';
 import type { InputPlan } from '@headrace/executor/input-plan';
-import { DENSE_INPUT, SCORES_OUTPUT } from '@headrace/executor/onnx-model';
+import { DENSE_INPUT, scoresOutput } from '@headrace/executor/onnx-model';
 import type { Tensor, TensorInfo } from '@headrace/executor/tensor';
 
 /**
@@ -42,7 +42,7 @@ const NO_BYTES = new Uint8Array(0);
 
 /** The score of each row: the last column of the scores. */
 export function scoresOf(outputs: readonly Tensor[], rows: number): Float32Array {
-  const { bytes } = outputs.find((output) => output.name === SCORES_OUTPUT)!;
+  const { bytes } = scoresOutput(outputs)!;
   const all = new Float32Array(bytes.buffer, bytes.byteOffset, bytes.length / 4);
   const width = all.length / rows;
   return Float32Array.from({ length: rows }, (_, row) => all[(row + 1) * width - 1]!);

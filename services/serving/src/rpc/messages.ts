@@ -56,7 +56,7 @@ export function descriptionMessage(description: VersionDescription, outputs: rea
     // A version without features has none.
     examples: (signature.features.length > 0 ? parseGoldenRows(golden, nameOf(description)) : [])
       .slice(0, EXAMPLES_MAX)
-      .map(({ features, label, probability }) => ({ features, label, score: probability })),
+      .map(({ features, label, score }) => ({ features, label, score })),
     outputs: outputs.map(({ name, datatype, shape }) => ({ name, datatype, shape: [...shape] })),
   };
 }

@@ -65,7 +65,7 @@ fn main() {
             tokio::task::spawn_local(async move {
                 let mut builder = h2::server::Builder::new();
                 builder.initial_window_size(1 << 20).initial_connection_window_size(1 << 24);
-                let mut connection = builder.handshake::<_, Bytes>(socket).await.unwrap();
+                let Ok(mut connection) = builder.handshake::<_, Bytes>(socket).await else { return };
                 while let Some(Ok((request, respond))) = connection.accept().await {
                     let (waiting, wake) = (waiting.clone(), wake.clone());
                     tokio::task::spawn_local(async move {

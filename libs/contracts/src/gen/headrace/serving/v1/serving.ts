@@ -201,9 +201,9 @@ export interface PredictResponse {
    */
   arm: string;
   predictionId: string;
-  /** Class by the threshold of the version, one for each row. */
+  /** Class by the threshold of the version, one for each row. Of a regression 1 where its value reaches the threshold. */
   labels: number[];
-  /** Probability of the positive class, one for each row. */
+  /** Probability of the positive class, or the value of a regression, one for each row. */
   scores: number[];
   /** Oldest event time among the looked-up features of each row, ms since the epoch; 0 where nothing was looked up. */
   featureTimes: number[];
