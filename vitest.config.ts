@@ -46,7 +46,10 @@ export default defineConfig({
         test: {
           name: 'engines',
           globalSetup: ['libs/testkit/src/vitest-global-setup.ts'],
-          include: ['{libs,services,infra,apps,clients}/**/test/**/*.test.ts', 'tests/{cluster,e2e,conformance,chaos}/**/*.test.ts'],
+          include: [
+            '{libs,services,infra,apps,clients}/**/test/**/*.test.ts',
+            'tests/{cluster,e2e,conformance,conformance-feast,chaos}/**/*.test.ts',
+          ],
           fileParallelism: false,
           testTimeout: 120_000,
           hookTimeout: 180_000,

@@ -4,9 +4,11 @@ import { applyCommand, planCommand } from './commands/apply.js';
 import { backfillCommand } from './commands/backfill.js';
 import { cleanCommand, downCommand } from './commands/down.js';
 import { deadLetterCommand } from './commands/dead-letter.js';
+import { eraseCommand } from './commands/erase.js';
 import { exportCommand } from './commands/export.js';
 import { featureHealthCommand } from './commands/feature-health.js';
 import { featuresCommand } from './commands/features.js';
+import { featureQualityCommand } from './commands/feature-quality.js';
 import { joinCommand } from './commands/join.js';
 import { flightsCommand } from './commands/flights.js';
 import { listCommands } from './commands/lists.js';
@@ -45,8 +47,10 @@ for (const command of [
   routeCommand(),
   joinCommand(),
   exportCommand(),
+  eraseCommand(),
   featureHealthCommand(),
   featuresCommand(),
+  featureQualityCommand(),
   ...listCommands(),
   deadLetterCommand(),
   quarantineCommand(),

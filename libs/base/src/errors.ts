@@ -53,6 +53,11 @@ export const ERROR_CODES = {
     kind: 'INVALID_ARGUMENT',
     fix: 'Event time lies ahead of the clock by more than the allowed skew; correct the producer clock.',
   },
+  ENTITY_ERASED: {
+    kind: 'FAILED_PRECONDITION',
+    fix: 'The entity was erased, and the row is of a time before that; nothing is kept of it. Rows of a later event time are taken.',
+  },
+  ERASURE_UNKNOWN: { kind: 'NOT_FOUND', fix: 'List the erasures and correct the id.' },
   MESSAGE_TOO_LARGE: { kind: 'RESOURCE_EXHAUSTED', fix: 'Split the batch below the limit that the message names.' },
   TRAINING_SET_EMPTY: { kind: 'FAILED_PRECONDITION', fix: 'No label row lies in the window; widen it or publish labels.' },
   JOIN_UNKNOWN: { kind: 'NOT_FOUND', fix: 'List the point-in-time joins and correct the id.' },

@@ -31,6 +31,16 @@ export function onlineKeyAround(project: string, entity: string, view: string): 
   return { prefix: `hr:{${project}/${entity}/`, suffix: `}:${view}` };
 }
 
+/** Redis key of the precomputed vector of one (entity, feature service), in the slot of its rows. No view is called so. */
+export function vectorKey(project: string, entity: string, joinedKey: string, service: string): string {
+  return `hr:{${project}/${entity}/${joinedKey}}@${service}`;
+}
+
+/** Key of a row of the same entity. */
+export function onlineKeyBeside(vectorKey: string, service: string, view: string): string {
+  return `${vectorKey.slice(0, -service.length - 1)}:${view}`;
+}
+
 function escape(value: string): string {
   return value.includes('|') || value.includes('\\') ? value.replace(/[\\|]/g, '\\$&') : value;
 }

@@ -1,76 +1,15 @@
 import { seededRandom } from '@headrace/base/random';
-import {
-  FieldStatus,
-  GetOnlineFeaturesRequest,
-  GetOnlineFeaturesResponse,
-  type OnlineVector,
-} from '@headrace/contracts/features/v1/features';
+import { FieldStatus, GetOnlineFeaturesResponse, type OnlineVector } from '@headrace/contracts/features/v1/features';
 import { describe, expect, it } from 'vitest';
 import { compileBlobSchema, encodeBlob, type BlobField, type FeatureValue } from './feature-blob.js';
-import { NOT_FOUND, OnlineRequestReader, OUTSIDE_MAX_AGE, PRESENT, writeOnlineVector, type FoundRow } from './online-features.js';
+import { compileColumns, encodeNames, NOT_FOUND, OUTSIDE_MAX_AGE, PRESENT, writeOnlineVector, type FoundRow } from './online-features.js';
 import { ProtoWriter } from './writer.js';
 
 const pick = <T>(random: () => number, items: readonly T[]): T => items[Math.floor(random() * items.length)]!;
-const text = (random: () => number): string => pick(random, ['', 'a', 'person_id', 'é|\\', '😀', 'x'.repeat(200)]);
 
-describe('a request', () => {
-  const reader = new OnlineRequestReader();
-
-  function read(bytes: Uint8Array, names: readonly string[]) {
-    const { project, features } = reader.start(Buffer.from(bytes), 0, bytes.length);
-    const entities: (string | undefined)[][] = [];
-    const values: (string | undefined)[] = new Array<undefined>(names.length).fill(undefined);
-    let outcome = reader.entity(names, values);
-    for (; outcome === 'read'; outcome = reader.entity(names, values)) entities.push([...values]);
-    return { project, features, entities, outcome };
-  }
-
-  it('is read as the generated code writes it, whatever was read before', () => {
-    const random = seededRandom(3);
-    for (let n = 0; n < 500; n++) {
-      const features = Array.from({ length: Math.floor(random() * 5) }, () => `${text(random)}:f`);
-      const names = ['person_id', 'region'];
-      const entities = Array.from({ length: Math.floor(random() * 4) }, () => ({
-        keys: Object.fromEntries([...names, 'other'].filter(() => random() < 0.8).map((name) => [name, text(random)])),
-      }));
-      const project = text(random);
-      const bytes = GetOnlineFeaturesRequest.encode(GetOnlineFeaturesRequest.fromPartial({ project, features, entities })).finish();
-      const expected = entities.map(({ keys }) => names.map((name) => (keys as Record<string, string>)[name]));
-      expect(read(bytes, names)).toEqual({ project, features, entities: expected, outcome: 'end' });
-    }
-  });
-
-  it('that asks the same is the same object, so that its plan is found at once', () => {
-    const bytes = (id: string) =>
-      Buffer.from(
-        GetOnlineFeaturesRequest.encode(
-          GetOnlineFeaturesRequest.fromPartial({
-            project: 'p',
-            features: ['v:a'],
-            entities: [{ keys: { id } }],
-          }),
-        ).finish(),
-      );
-    const [one, other] = [bytes('1'), bytes('22')];
-    expect(reader.start(other, 0, other.length)).toBe(reader.start(one, 0, one.length));
-  });
-
-  it('whose entities do not come last is left to the generated code', () => {
-    const parts = [{ entities: [{ keys: { id: '1' } }] }, { features: ['v:a'] }];
-    const bytes = Buffer.concat(parts.map((part) => GetOnlineFeaturesRequest.encode(GetOnlineFeaturesRequest.fromPartial(part)).finish()));
-    expect(read(bytes, ['id']).outcome).toBe('unusual');
-  });
-
-  it('of broken bytes is refused', () => {
-    const good = GetOnlineFeaturesRequest.encode(
-      GetOnlineFeaturesRequest.fromPartial({ features: ['v:a'], entities: [{ keys: { id: '1' } }] }),
-    ).finish();
-    for (let end = 1; end < good.length; end++) {
-      // A cut between two fields is a whole message.
-      const isWhole = end === 5;
-      if (!isWhole) expect(() => read(good.slice(0, end), ['id']), `cut at ${end}`).toThrow(/protobuf/);
-    }
-  });
+it('names of a feature service are what the generated code writes', () => {
+  const names = ['age', 'é', 'x'.repeat(300)];
+  expect(Buffer.from(encodeNames(names)).equals(GetOnlineFeaturesResponse.encode({ vectors: [], names }).finish())).toBe(true);
 });
 
 describe('a vector', () => {
@@ -106,7 +45,7 @@ describe('a vector', () => {
       const found = views.map(({ status, values, eventTimeMs }, v): FoundRow => {
         const blob = encodeBlob(layout, values, { eventTimeMs, ingestTimeMs: 0, tieBreak: 0 });
         const indices = Int32Array.from(wanted, (one) => (one.view === v ? one.feature : -1));
-        return { status, eventTimeMs, layout: status === PRESENT ? layout : undefined, blob, indices };
+        return { status, eventTimeMs, columns: status === PRESENT ? compileColumns(layout, indices) : undefined, blob };
       });
       const counts = new Uint32Array(5);
       const writer = new ProtoWriter(16);

@@ -1,106 +1,15 @@
-import { DELIMITED, ProtoReader } from './reader.js';
-import { isNull, readText, type BlobSchema } from './feature-blob.js';
-import type { ProtoWriter } from './writer.js';
+import { BLOB_HEADER_BYTES, readText, type BlobSchema } from './feature-blob.js';
+import { DELIMITED } from './reader.js';
+import { ProtoWriter } from './writer.js';
 
 /**
- * headrace.features.v1.GetOnlineFeatures on the wire, read and written without an object for each value:
+ * headrace.features.v1.GetOnlineFeaturesResponse on the wire, written without an object for each value:
  *
- *   request  = [0x0a project:string] (0x12 reference:string)* (0x1a entity)*
- *   entity   = len (0x0a entry)*            entry  = len 0x0a name:string 0x12 value:string
- *   response = (0x0a vector)*               vector = len (0x0a value)* 0x12 statuses:packed (0x1a time)*
+ *   response = (0x0a vector)* (0x12 name:string)*
+ *   vector   = len (0x0a value)* 0x12 statuses:packed (0x1a time)*
  *   value    = 0a 02 08 00 (null) | 0a 09 11 f64 (number) | 0a 02 20 bool | 0a len 1a len text
  *   time     = 1a len 08 seconds:varint 10 nanos:varint (of the Unix epoch: 1a 00)
- *
- * A request whose entities do not come last is legal protobuf, but no encoder writes it: it is left to the generated code.
  */
-export interface AskedFeatures {
-  readonly project: string;
-  /** `view:feature` */
-  readonly features: readonly string[];
-}
-
-/** Tags of the request's fields; an entity and its entries have the first two for entries, and for name and value. */
-const FIRST = (1 << 3) | DELIMITED;
-const SECOND = (2 << 3) | DELIMITED;
-const ENTITY = (3 << 3) | DELIMITED;
-/** Different heads that are remembered: callers repeat a handful for ever. */
-const HEADS_MAX = 64;
-/** Longer ones are read anew each time, so that the memory is bounded. */
-const HEAD_BYTES_MAX = 64 * 1024;
-
-interface Head {
-  readonly bytes: Buffer;
-  readonly asked: AskedFeatures;
-}
-
-/** `start`, then `entity` until it says `end`. Reusable. @throws AppError REQUEST_INVALID on malformed bytes. */
-export class OnlineRequestReader {
-  readonly #reader = new ProtoReader();
-  #heads: Head[] = [];
-
-  /** What is asked, the same object for the same bytes. */
-  start(bytes: Buffer, start: number, end: number): AskedFeatures {
-    const reader = this.#reader.reset(bytes, start, end);
-    let headEnd = start;
-    for (let tag = reader.tag(); tag !== 0 && tag !== ENTITY; tag = reader.tag()) {
-      reader.skip(tag);
-      headEnd = reader.pos;
-    }
-    reader.pos = headEnd;
-    for (const { bytes: known, asked } of this.#heads) {
-      if (known.length === headEnd - start && known.compare(bytes, start, headEnd) === 0) return asked;
-    }
-    const asked = readHead(bytes, start, headEnd);
-    if (headEnd - start <= HEAD_BYTES_MAX) {
-      if (this.#heads.length === HEADS_MAX) this.#heads = [];
-      this.#heads.push({ bytes: Buffer.from(bytes.subarray(start, headEnd)), asked });
-    }
-    return asked;
-  }
-
-  /** Reads one entity: the values of the named keys into `values`, undefined where it has none. Other keys are passed over. */
-  entity(names: readonly string[], values: (string | undefined)[]): 'read' | 'end' | 'unusual' {
-    const reader = this.#reader;
-    const tag = reader.tag();
-    if (tag === 0) return 'end';
-    if (tag !== ENTITY) return 'unusual';
-    values.fill(undefined);
-    const outer = reader.enter();
-    for (let field = reader.tag(); field !== 0; field = reader.tag()) {
-      if (field !== FIRST) reader.skip(field);
-      else this.#entry(names, values);
-    }
-    reader.leave(outer);
-    return 'read';
-  }
-
-  #entry(names: readonly string[], values: (string | undefined)[]): void {
-    const reader = this.#reader;
-    let name = '';
-    let value = '';
-    const outer = reader.enter();
-    for (let tag = reader.tag(); tag !== 0; tag = reader.tag()) {
-      if (tag === FIRST) name = reader.string();
-      else if (tag === SECOND) value = reader.string();
-      else reader.skip(tag);
-    }
-    reader.leave(outer);
-    const slot = names.indexOf(name);
-    if (slot >= 0) values[slot] = value;
-  }
-}
-
-function readHead(bytes: Uint8Array, start: number, end: number): AskedFeatures {
-  const reader = new ProtoReader(bytes, start, end);
-  const features: string[] = [];
-  let project = '';
-  for (let tag = reader.tag(); tag !== 0; tag = reader.tag()) {
-    if (tag === FIRST) project = reader.string();
-    else if (tag === SECOND) features.push(reader.string());
-    else reader.skip(tag);
-  }
-  return { project, features };
-}
 
 /** FieldStatus of the contract. */
 export const PRESENT = 1;
@@ -108,19 +17,42 @@ export const NULL_VALUE = 2;
 export const NOT_FOUND = 3;
 export const OUTSIDE_MAX_AGE = 4;
 
+/** Where the wanted features of one view stand in one of its layouts, by their place in the answer; compiled once for many blobs. */
+export interface FoundColumns {
+  readonly layout: BlobSchema;
+  /** -1 = of another view, or newer than the layout, so null. */
+  readonly indices: Int32Array;
+  readonly kinds: Uint8Array;
+  /** Of numbers: from the start of the blob, in bytes. */
+  readonly offsets: Int32Array;
+}
+
+const NUMBER = 0;
+const BOOL = 1;
+const TEXT = 2;
+
+/** No embeddings: the answer would be a list, which is left to the generated code. */
+export function compileColumns(layout: BlobSchema, indices: Int32Array): FoundColumns {
+  const typeOf = (index: number): string | undefined => layout.fields[index]?.type;
+  return {
+    layout,
+    indices,
+    kinds: Uint8Array.from(indices, (index) => (typeOf(index) === 'string' ? TEXT : typeOf(index) === 'bool' ? BOOL : NUMBER)),
+    offsets: Int32Array.from(indices, (index) => (index < 0 ? 0 : layout.numbersAt + 8 * layout.slots[index]!)),
+  };
+}
+
 /** What was found of one view for one entity; reused from entity to entity. */
 export interface FoundRow {
-  /** The blob's layout; undefined = nothing can be shown, and `status` says why. */
-  layout: BlobSchema | undefined;
+  /** undefined = nothing can be shown, and `status` says why. */
+  columns: FoundColumns | undefined;
   blob: Buffer | undefined;
   status: typeof PRESENT | typeof NOT_FOUND | typeof OUTSIDE_MAX_AGE;
   eventTimeMs: number;
-  /** Place in the layout of each wanted feature of this view, by its place in the answer; -1 = newer than the layout, so null. */
-  indices: Int32Array;
 }
 
 /** Room for the statuses of one vector; a longer one grows it. */
-let statuses = new Uint8Array(1024);
+let statuses = Buffer.alloc(1024);
 
 /**
  * Appends one vector. @param viewOf for each wanted feature the index of its view in `found`.
@@ -128,16 +60,15 @@ let statuses = new Uint8Array(1024);
  */
 export function writeOnlineVector(viewOf: Int32Array, found: readonly FoundRow[], writer: ProtoWriter, counts: Uint32Array): void {
   const count = viewOf.length;
-  if (count > statuses.length) statuses = new Uint8Array(2 * count);
+  if (count > statuses.length) statuses = Buffer.alloc(2 * count);
   writer.tag(1, DELIMITED);
   const mark = writer.begin(count * 22);
-  for (let i = 0; i < count; i++) {
-    const row = found[viewOf[i]!]!;
-    const isValue = row.layout !== undefined && writeValue(row.layout, row.blob!, row.indices[i]!, writer);
-    const status = row.status !== PRESENT ? row.status : isValue ? PRESENT : NULL_VALUE;
-    if (!isValue) writeNull(writer);
-    statuses[i] = status;
-    counts[status]!++;
+  for (let from = 0; from < count;) {
+    const view = viewOf[from]!;
+    let to = from + 1;
+    while (to < count && viewOf[to] === view) to++;
+    writeValues(found[view]!, from, to, writer, counts);
+    from = to;
   }
   writer.tag(2, DELIMITED);
   writer.delimited(statuses, 0, count);
@@ -145,45 +76,96 @@ export function writeOnlineVector(viewOf: Int32Array, found: readonly FoundRow[]
   writer.end(mark);
 }
 
-function writeNull(writer: ProtoWriter): void {
-  writer.reserve(4);
-  const { bytes, pos } = writer;
+/** Views of the buffers that were used last: the blobs of one answer of Redis share their memory, and so does all that one writer writes. */
+let source: DataView = new DataView(new ArrayBuffer(8));
+let target = source;
+
+/** The values [from, to) of the answer, all of one row. The fields of `writer` are held in variables: this loop is what an answer costs. */
+function writeValues({ columns, blob, status }: FoundRow, from: number, to: number, writer: ProtoWriter, counts: Uint32Array): void {
+  if (columns === undefined) {
+    writer.reserve(NULL_BYTES * (to - from));
+    for (let i = from; i < to; i++) writer.pos = writeNull(writer.bytes, writer.pos);
+    statuses.fill(status, from, to);
+    counts[status]! += to - from;
+    return;
+  }
+  const { indices, kinds, offsets } = columns;
+  const { buffer, byteOffset: sourceAt } = blob!;
+  if (buffer !== source.buffer) source = new DataView(buffer);
+  const read = source;
+  writer.reserve(NUMBER_BYTES * (to - from));
+  let { bytes, pos } = writer;
+  let write = targetOf(bytes);
+  let targetAt = bytes.byteOffset;
+  let nulls = 0;
+  for (let i = from; i < to; i++) {
+    const index = indices[i]!;
+    if (index < 0 || (blob![BLOB_HEADER_BYTES + (index >> 3)]! & (1 << (index & 7))) !== 0) {
+      pos = writeNull(bytes, pos);
+      statuses[i] = NULL_VALUE;
+      nulls++;
+      continue;
+    }
+    statuses[i] = PRESENT;
+    if (kinds[i] === NUMBER) {
+      bytes[pos] = 0x0a;
+      bytes[pos + 1] = 0x09;
+      bytes[pos + 2] = 0x11;
+      // Both sides hold the double in little endian; no blob holds a NaN, whose bits a copy as a double could lose.
+      write.setFloat64(targetAt + pos + 3, read.getFloat64(sourceAt + offsets[i]!, true), true);
+      pos += NUMBER_BYTES;
+    } else if (kinds[i] === BOOL) {
+      bytes[pos] = 0x0a;
+      bytes[pos + 1] = 0x02;
+      bytes[pos + 2] = 0x20;
+      bytes[pos + 3] = read.getFloat64(sourceAt + offsets[i]!, true) === 0 ? 0 : 1;
+      pos += 4;
+    } else {
+      writer.pos = pos;
+      writeText(readText(columns.layout, blob!, index)!, writer);
+      writer.reserve(NUMBER_BYTES * (to - i));
+      ({ bytes, pos } = writer);
+      write = targetOf(bytes);
+      targetAt = bytes.byteOffset;
+    }
+  }
+  writer.pos = pos;
+  counts[NULL_VALUE]! += nulls;
+  counts[PRESENT]! += to - from - nulls;
+}
+
+function targetOf({ buffer }: Buffer): DataView {
+  if (buffer !== target.buffer) target = new DataView(buffer);
+  return target;
+}
+
+const NULL_BYTES = 4;
+const NUMBER_BYTES = 11;
+
+function writeNull(bytes: Buffer, pos: number): number {
   bytes[pos] = 0x0a;
   bytes[pos + 1] = 0x02;
   bytes[pos + 2] = 0x08;
   bytes[pos + 3] = 0x00;
-  writer.pos = pos + 4;
+  return pos + NULL_BYTES;
 }
 
-/** @returns false when the feature is null, and then nothing is written. */
-function writeValue(layout: BlobSchema, blob: Buffer, index: number, writer: ProtoWriter): boolean {
-  if (index < 0 || isNull(blob, index)) return false;
-  const { type } = layout.fields[index]!;
-  if (type === 'string') {
-    writer.tag(1, DELIMITED);
-    const mark = writer.begin(20);
-    writer.tag(3, DELIMITED);
-    writer.string(readText(layout, blob, index)!);
-    writer.end(mark);
-    return true;
+function writeText(text: string, writer: ProtoWriter): void {
+  writer.tag(1, DELIMITED);
+  const mark = writer.begin(20);
+  writer.tag(3, DELIMITED);
+  writer.string(text);
+  writer.end(mark);
+}
+
+/** Behind the vectors: what a feature service calls its values. */
+export function encodeNames(names: readonly string[]): Uint8Array {
+  const writer = new ProtoWriter();
+  for (const name of names) {
+    writer.tag(2, DELIMITED);
+    writer.string(name);
   }
-  const from = layout.numbersAt + 8 * layout.slots[index]!;
-  writer.reserve(11);
-  const { bytes, pos } = writer;
-  bytes[pos] = 0x0a;
-  if (type === 'bool') {
-    bytes[pos + 1] = 0x02;
-    bytes[pos + 2] = 0x20;
-    bytes[pos + 3] = blob.readDoubleLE(from) === 0 ? 0 : 1;
-    writer.pos = pos + 4;
-    return true;
-  }
-  // Both sides hold the double in little endian.
-  bytes[pos + 1] = 0x09;
-  bytes[pos + 2] = 0x11;
-  for (let i = 0; i < 8; i++) bytes[pos + 3 + i] = blob[from + i]!;
-  writer.pos = pos + 11;
-  return true;
+  return writer.finish();
 }
 
 /** One time for each feature; features of one view share it, so runs of them are copies of the first. */

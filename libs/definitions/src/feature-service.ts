@@ -27,6 +27,8 @@ export const featureServiceSpec = z
     owner: z.string().default(''),
     tags: optionalList(z.string(), 100),
     features: z.array(picked).min(1).max(1000),
+    /** One value in the online store holds all that an entity has of it: a read is one key of an entity, a write makes it anew. */
+    precomputed: z.boolean().default(false),
   })
   .superRefine(({ features }, context) => {
     for (const [i, { feature, as }] of features.entries()) {

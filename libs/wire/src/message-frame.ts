@@ -8,7 +8,7 @@ import type { StreamSender } from './stream-sender.js';
 export const MESSAGE_PREFIX_BYTES = 5;
 
 /**
- * Encodes one message straight into the session's output as a DATA frame. A message larger than one frame or the windows
+ * Encodes one message straight into the session's output as one DATA frame, or as several when it is larger than a frame. A message larger than the windows
  * goes through the sender; then the answer is false, and an `endStream` is still to be sent behind it. What `encode` throws passes through, with nothing written.
  */
 export function sendEncoded<T>(
@@ -44,10 +44,34 @@ export function sendEncoded<T>(
     session.windowUpdates.earn(10);
     return true;
   }
+  if (size <= sender.window) {
+    splitFrame(out, frameAt, session.peer.frameBytesMax, endStream, sender.streamId);
+    sender.count(size);
+    session.windowUpdates.earn(10);
+    return true;
+  }
   const payload = Buffer.from(out.bytes.subarray(payloadAt, out.pos));
   out.pos = frameAt;
   sender.send(payload, 0, size);
   return false;
+}
+
+/** Makes one DATA frame, the last thing in `out`, into as many as the peer's frame size asks for: its parts move apart, the last one first. */
+function splitFrame(out: ProtoWriter, frameAt: number, frameBytesMax: number, endStream: boolean, streamId: number): void {
+  const payloadAt = frameAt + FRAME_HEADER_BYTES;
+  const payloadEnd = out.pos;
+  const frames = Math.ceil((payloadEnd - payloadAt) / frameBytesMax);
+  const end = payloadEnd + (frames - 1) * FRAME_HEADER_BYTES;
+  out.reserve(end - payloadEnd);
+  for (let i = frames - 1; i >= 0; i--) {
+    const from = payloadAt + i * frameBytesMax;
+    const to = Math.min(from + frameBytesMax, payloadEnd);
+    const headerAt = from + i * FRAME_HEADER_BYTES - FRAME_HEADER_BYTES;
+    if (i > 0) out.bytes.copyWithin(headerAt + FRAME_HEADER_BYTES, from, to);
+    out.pos = headerAt;
+    writeFrameHeader(out, to - from, FrameType.DATA, endStream && i === frames - 1 ? Flag.END_STREAM : 0, streamId);
+  }
+  out.pos = end;
 }
 
 function writePrefix(bytes: Uint8Array, at: number, length: number, compressed: number): void {

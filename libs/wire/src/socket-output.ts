@@ -88,9 +88,11 @@ export class SocketOutput implements Flushable {
       this.socket.write(chunk, this.onWritten);
       return;
     }
-    this.socket.write(chunk);
-    // The kernel took all of it: the buffer is free at once, for the next connection of this turn. Otherwise it belongs to the socket.
+    const isDrainDue = !this.socket.write(chunk);
+    // The kernel took all of it: the buffer is free at once, for the next connection of this turn. Otherwise it belongs to the socket until
+    // it drains, or for good when it will not tell.
     if (this.socket.writableLength === 0) releaseOutput(out);
+    else if (isDrainDue) this.inFlight.push(out);
   }
 
   private readonly onWritten = (): void => {
@@ -98,6 +100,7 @@ export class SocketOutput implements Flushable {
   };
 
   private onDrain(): void {
+    if (!this.isTls) while (this.inFlight.length > 0) releaseOutput(this.inFlight.pop()!);
     if (!this.paused) return;
     this.paused = false;
     this.socket.resume();

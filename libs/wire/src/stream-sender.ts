@@ -64,8 +64,12 @@ export class StreamSender {
 
   /** Payload that may leave now in one frame. */
   get room(): number {
-    const session = this.session!;
-    return this.queuedBytes > 0 ? 0 : Math.min(this.sendWindow, session.sendWindow, session.peer.frameBytesMax);
+    return Math.min(this.window, this.session!.peer.frameBytesMax);
+  }
+
+  /** Payload that may leave now. */
+  get window(): number {
+    return this.queuedBytes > 0 ? 0 : Math.min(this.sendWindow, this.session!.sendWindow);
   }
 
   get isConnectionBlocked(): boolean {

@@ -68,3 +68,15 @@ export function joinStateIllegal(id: string, state: string, doing: string): AppE
     details: { join: id, state },
   });
 }
+
+export function entityUnknown(project: string, entity: string): AppError {
+  return new AppError('ENTITY_UNKNOWN', `no view of project ${project} is keyed by entity ${JSON.stringify(entity)}; correct the name`, {
+    details: { project, entity },
+  });
+}
+
+export function erasureUnknown(id: string): AppError {
+  return new AppError('ERASURE_UNKNOWN', `there is no erasure ${JSON.stringify(id)}; list the erasures and correct the id`, {
+    details: { id },
+  });
+}

@@ -1,6 +1,8 @@
 import { BackfillsDefinition, FeatureStoreDefinition } from '@headrace/contracts/features/v1/features';
 import { FeatureCatalogueDefinition } from '@headrace/contracts/features/v1/catalogue';
 import { FeatureHealthDefinition } from '@headrace/contracts/features/v1/health';
+import { ErasuresDefinition } from '@headrace/contracts/features/v1/erasures';
+import { FeatureQualityDefinition } from '@headrace/contracts/features/v1/quality';
 import { PointInTimeJoinsDefinition } from '@headrace/contracts/features/v1/joins';
 import { QuarantineDefinition } from '@headrace/contracts/features/v1/quarantine';
 import { bindGrpc } from '@headrace/platform/grpc/server';
@@ -18,6 +20,8 @@ import { FeatureUsage } from './app/feature-usage.js';
 import { HealthWatch } from './app/health-watch.js';
 import { FrameJoinWorker } from './app/frame-join-worker.js';
 import { OnlineReads } from './app/online-reads.js';
+import { Housekeeping } from './app/housekeeping.js';
+import { QualityWatch } from './app/quality-watch.js';
 import { OnlineRebuilds } from './app/rebuild-online.js';
 import { RunBackfills } from './app/run-backfills.js';
 import { AppModule } from './app.module.js';
@@ -29,6 +33,8 @@ import { BackfillsRpc } from './rpc/backfills-rpc.js';
 import { CatalogueRpc } from './rpc/catalogue-rpc.js';
 import { FeatureStoreRpc } from './rpc/feature-store-rpc.js';
 import { acceptFrames } from './rpc/joins-http.js';
+import { ErasuresRpc } from './rpc/erasures-rpc.js';
+import { QualityRpc } from './rpc/quality-rpc.js';
 import { HealthRpc } from './rpc/health-rpc.js';
 import { JoinsRpc } from './rpc/joins-rpc.js';
 import { QuarantineRpc } from './rpc/quarantine-rpc.js';
@@ -49,6 +55,8 @@ export function start(overrides: Partial<Config> = {}): Promise<RunningService> 
       bindGrpc(FeatureHealthDefinition, app.get(HealthRpc)),
       bindGrpc(FeatureCatalogueDefinition, app.get(CatalogueRpc)),
       bindGrpc(QuarantineDefinition, app.get(QuarantineRpc)),
+      bindGrpc(FeatureQualityDefinition, app.get(QualityRpc)),
+      bindGrpc(ErasuresDefinition, app.get(ErasuresRpc)),
     ],
     background: (app) => [
       app.get(FeatureUsage),
@@ -57,6 +65,8 @@ export function start(overrides: Partial<Config> = {}): Promise<RunningService> 
       app.get(RunBackfills),
       app.get(OutboxRelay),
       app.get(HealthWatch),
+      app.get(QualityWatch),
+      app.get(Housekeeping),
       eventRunner(app, config),
     ],
     configureHttp: acceptFrames,

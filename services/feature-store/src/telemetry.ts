@@ -30,6 +30,8 @@ export class FeatureTelemetry {
   readonly #skew;
   readonly #young;
   readonly #burn;
+  readonly #quality;
+  readonly #retired;
   readonly #trainingSetSeconds;
 
   constructor(
@@ -114,6 +116,16 @@ export class FeatureTelemetry {
       help: 'Share of too old entities over the share that the objective allows',
       labels: ['view', 'window'],
     });
+    this.#quality = telemetry.gauge({
+      name: name('quality'),
+      help: 'Distance of the newest judged window from its reference, over the limit of the view: above 1 the limit is passed',
+      labels: ['view', 'feature', 'metric'],
+    });
+    this.#retired = telemetry.counter({
+      name: name('retired_rows_total'),
+      help: 'Rows of the history that were removed past the retention of their view',
+      labels: ['view'],
+    });
     this.#trainingSetRows = telemetry.counter({ name: name('training_set_rows_total'), help: 'Rows written to training sets' });
     this.#trainingSetSeconds = telemetry.histogram({
       name: name('training_set_seconds'),
@@ -171,6 +183,14 @@ export class FeatureTelemetry {
     if (measured.sampled > 0) this.#young.set({ view }, measured.young / measured.sampled);
     this.#burn.set({ view, window: 'long' }, measured.long);
     this.#burn.set({ view, window: 'short' }, measured.short);
+  }
+
+  quality(view: string, feature: string, metric: string, ofLimit: number): void {
+    this.#quality.set({ view, feature, metric }, ofLimit);
+  }
+
+  retired(view: string, rows: number): void {
+    this.#retired.inc({ view }, rows);
   }
 
   trainingSet(rows: number, seconds: number): void {

@@ -277,7 +277,7 @@ describe('online reads', () => {
       metadata: { feature_names: ['person_id', 'region', 'count'] },
       results: [
         {
-          values: ['1', '2'],
+          values: [1, '2'],
           statuses: ['PRESENT', 'PRESENT'],
           event_timestamps: ['1970-01-01T00:00:00.000Z', '1970-01-01T00:00:00.000Z'],
         },

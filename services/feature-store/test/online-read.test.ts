@@ -60,7 +60,9 @@ async function general(features: readonly string[], entities: readonly Record<st
   const answer = await fetch(`${h.service.httpUrl}/get-online-features`, { method: 'POST', headers, body });
   const { results } = (await answer.json()) as { results: { values: unknown[]; statuses: string[]; event_timestamps: string[] }[] };
   const found = results.slice(2);
-  return entities.map((_, e) => found.map((f): Value => [f.values[e], f.statuses[e]!, f.event_timestamps[e]!]));
+  // Feast's times are in seconds.
+  const value = (feature: string, v: unknown): unknown => (feature === 'person:seen' && v !== null ? Math.round((v as number) * 1000) : v);
+  return entities.map((_, e) => found.map((f, i): Value => [value(features[i]!, f.values[e]), f.statuses[e]!, f.event_timestamps[e]!]));
 }
 
 describe('an online read over wire', () => {

@@ -127,7 +127,8 @@ describe('a feature service', () => {
     const body = (await answer.json()) as { metadata: { feature_names: string[] }; results: { values: unknown[] }[] };
     expect([body.metadata.feature_names, body.results.map((r) => r.values[0])]).toEqual([
       ['id', 'recorded', 'taste'],
-      ['json', RECORDED, STORED],
+      // Feast's times are in seconds.
+      ['json', RECORDED / 1000, STORED],
     ]);
   });
 

@@ -2,12 +2,15 @@ import { Inject, Injectable } from '@nestjs/common';
 import type { Clock } from '@headrace/base/clock';
 import { AppError, type ErrorCode } from '@headrace/base/errors';
 import { joinEntityKey, onlineKey } from '@headrace/codec/feature-key';
+import { splitVector } from '@headrace/codec/feature-vector';
+import type { ValueType } from '@headrace/definitions/feature-field';
 import { featureReference, splitReference } from '@headrace/definitions/reference';
 import { CLOCK } from '@headrace/platform/platform-module';
 import { LIMITS, type Limits } from '../config.js';
 import { referencesOf as serviceReferences } from '../domain/feature-service.js';
 import { isKnownLayout, isUnreadable, readerOf, type OnlinePart } from '../domain/online-part.js';
 import type { OnlineValue } from '../domain/online-vector.js';
+import { vectorKeyOf, type ServiceVector } from '../domain/service-vector.js';
 import type { View } from '../domain/view.js';
 import { windowsKey } from '../domain/window-key.js';
 import { requestInvalid } from '../errors.js';
@@ -28,6 +31,7 @@ export interface OnlineRequest {
 export interface OnlineAnswer {
   /** What each value is called: the reference as it was asked for, or the name that the feature service gives. */
   readonly names: readonly string[];
+  readonly types: readonly ValueType[];
   /** For each entity, its values in the order of the names. */
   readonly vectors: OnlineValue[][];
 }
@@ -56,7 +60,8 @@ export class GetOnlineFeatures {
     const found = (await this.#tryRecent(request)) ?? (await this.#read(await this.catalogue.newest(), request));
     const vectors = this.#decode(found);
     this.telemetry.onlineRead((performance.now() - startedAt) / 1000, countStatuses(vectors));
-    return { names: found.names, vectors };
+    const types = found.wanted.map(({ feature, part }) => typeOf(found.parts[part]!.view, feature));
+    return { names: found.names, types, vectors };
   }
 
   async #tryRecent(request: OnlineRequest): Promise<Found | undefined> {
@@ -71,14 +76,37 @@ export class GetOnlineFeatures {
   }
 
   async #read(all: Views, request: OnlineRequest): Promise<Found> {
-    const { parts, wanted, names } = plan(all, request);
+    const { parts, wanted, names, vector } = plan(all, request);
     const keyCount = parts.length * request.entities.length;
     if (keyCount > this.limits.onlineKeysMax)
       throw requestInvalid(
         `${request.entities.length} entities of ${parts.length} views are ${keyCount} keys; at most ${this.limits.onlineKeysMax} may be read at once`,
       );
-    const blobs = await this.online.read(request.entities.flatMap((entity, i) => parts.map((part) => keyOf(part, entity, i))));
+    const entityKeys = request.entities.map((entity, i) => parts.map((part) => entityKeyOf(part, entity, i)));
+    const rowKeys = (e: number): string[] => parts.map((part, p) => keyOf(part, entityKeys[e]![p]!));
+    const blobs = vector
+      ? await this.#readVectors(
+          vector,
+          entityKeys.map(([entityKey]) => entityKey!),
+          rowKeys,
+        )
+      : await this.online.read(entityKeys.flatMap((_, e) => rowKeys(e)));
     return { parts, wanted, names, blobs };
+  }
+
+  /** One key of an entity; the rows of those that have no vector of this version are read themselves. */
+  async #readVectors(
+    vector: ServiceVector,
+    entityKeys: readonly string[],
+    rowKeys: (entity: number) => readonly string[],
+  ): Promise<(Buffer | null)[]> {
+    const vectors = await this.online.read(entityKeys.map((entityKey) => vectorKeyOf(vector, entityKey)));
+    const views = vector.views.length;
+    const rows = new Array<Buffer | null>(vectors.length * views).fill(null);
+    const without = vectors.flatMap((blob, e) => (splitVector(blob, vector.version, views, rows, e * views) ? [] : [e]));
+    const read = await this.online.read(without.flatMap(rowKeys));
+    for (const [n, e] of without.entries()) for (let v = 0; v < views; v++) rows[e * views + v] = read[n * views + v]!;
+    return rows;
   }
 
   #decode(found: Found): OnlineValue[][] {
@@ -109,8 +137,16 @@ function partOf({ parts }: Found, blobIndex: number): OnlinePart {
   return parts[blobIndex % parts.length]!;
 }
 
+export interface ReadPlan {
+  readonly parts: OnlinePart[];
+  readonly wanted: Wanted[];
+  readonly names: string[];
+  /** Holds all parts of an entity; undefined when they are to be read one by one. */
+  readonly vector: ServiceVector | undefined;
+}
+
 /** Which keys a request needs, and where each value comes from. @throws AppError REQUEST_INVALID, VIEW_UNKNOWN, FEATURE_SERVICE_UNKNOWN */
-export function plan(all: Views, request: OnlineRequest): { parts: OnlinePart[]; wanted: Wanted[]; names: string[] } {
+export function plan(all: Views, request: OnlineRequest): ReadPlan {
   const { project } = request;
   const { references: features, names } = referencesOf(all, request);
   const parts: OnlinePart[] = [];
@@ -125,7 +161,17 @@ export function plan(all: Views, request: OnlineRequest): { parts: OnlinePart[];
     if (part < 0) part = parts.push({ view, kind }) - 1;
     return { feature, part };
   });
-  return { parts, wanted, names };
+  const vector = request.featureService ? all.vector(project, request.featureService) : undefined;
+  return { parts, wanted, names, vector: vector && holdsExactly(vector, parts) ? vector : undefined };
+}
+
+function typeOf({ spec, aggregations }: View, feature: string): ValueType {
+  return [...spec.features, ...aggregations].find(({ name }) => name === feature)!.type;
+}
+
+/** Not so when a view of the service has got windows since: those are read beside its rows. */
+function holdsExactly({ views }: ServiceVector, parts: readonly OnlinePart[]): boolean {
+  return parts.length === views.length && parts.every(({ kind, view }, i) => kind === 'row' && view.name === views[i]);
 }
 
 /** @throws AppError REQUEST_INVALID */
@@ -150,13 +196,16 @@ function referencesOf(
   return { references: serviceReferences(service), names: service.features.map(({ name }) => name) };
 }
 
-function keyOf({ view, kind }: OnlinePart, entity: Readonly<Record<string, string>>, index: number): string {
+function entityKeyOf({ view }: OnlinePart, entity: Readonly<Record<string, string>>, index: number): string {
   const keys = view.joinKeys.map((name) => {
     const value = entity[name];
     if (value === undefined) throw requestInvalid(`entity ${index} lacks the join key ${name} of view ${view.name}`);
     return value;
   });
-  const entityKey = joinEntityKey(keys);
+  return joinEntityKey(keys);
+}
+
+function keyOf({ view, kind }: OnlinePart, entityKey: string): string {
   return kind === 'row' ? onlineKey(view.project, view.entity, entityKey, view.name) : windowsKey(view, entityKey);
 }
 

@@ -10,11 +10,11 @@ import { burnRates, SHORT_WINDOW_SHARE, type BurnRates, type FreshnessCount } fr
 import type { View } from '../domain/view.js';
 import { requestInvalid } from '../errors.js';
 import { HealthStore, type FeatureCounts, type Finding } from '../io/health-store.js';
-import { OnlineStore } from '../io/online-store.js';
 import { FeatureTelemetry } from '../telemetry.js';
 import { FeatureAlerts } from './feature-alerts.js';
 import { InspectView, type Inspected } from './inspect-view.js';
 import { ViewCatalogue } from './view-catalogue.js';
+import { WriteOnline } from './write-online.js';
 
 export interface ViewReport {
   readonly view: View;
@@ -151,7 +151,7 @@ export class HealthWatch implements Background {
   constructor(
     private readonly catalogue: ViewCatalogue,
     private readonly health: FeatureHealth,
-    private readonly online: OnlineStore,
+    private readonly online: WriteOnline,
     @Inject(LIMITS) private readonly limits: Limits,
     private readonly log: Log,
   ) {}

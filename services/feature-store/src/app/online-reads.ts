@@ -2,11 +2,14 @@ import { Inject, Injectable } from '@nestjs/common';
 import type { Clock } from '@headrace/base/clock';
 import { DEFAULT_PROJECT } from '@headrace/base/ids';
 import { AppError } from '@headrace/base/errors';
-import { OnlineRequestReader, writeOnlineVector, type AskedFeatures } from '@headrace/codec/online-features';
+import { onlineKeyBeside } from '@headrace/codec/feature-key';
+import { splitVector } from '@headrace/codec/feature-vector';
+import { writeOnlineVector } from '@headrace/codec/online-features';
+import { OnlineRequestReader, type AskedFeatures } from '@headrace/codec/online-request';
 import { ProtoWriter } from '@headrace/codec/writer';
 import { CLOCK } from '@headrace/platform/platform-module';
 import { LIMITS, type Limits } from '../config.js';
-import { compileRead, findRow, keyOf, type OnlineRead } from '../domain/online-read.js';
+import { compileRead, findRow, keyOf, keyOfVector, type OnlineRead } from '../domain/online-read.js';
 import type { UsageCount } from '../domain/usage.js';
 import { OnlineStore } from '../io/online-store.js';
 import { FeatureTelemetry } from '../telemetry.js';
@@ -24,6 +27,13 @@ interface Submitted {
   readonly read: CountedRead;
   readonly entities: number;
   readonly firstKey: number;
+}
+
+/** A read whose rows are there: for each entity one for each view, from `first` on. */
+interface Found {
+  readonly submitted: Submitted;
+  readonly rows: readonly (Buffer | null)[];
+  readonly first: number;
 }
 
 /** Where answers go. Each submitted read is answered once. */
@@ -88,8 +98,8 @@ export class OnlineReads {
     this.#submitted = [];
     this.#keys = [];
     const startedAt = performance.now();
-    this.#readAll(keys).then(
-      (blobs) => this.#answer(submitted, blobs, replies, startedAt),
+    this.#find(submitted, keys).then(
+      (found) => this.#answer(found, replies, startedAt),
       () => submitted.forEach(({ reply }) => replies.general(reply)),
     );
   }
@@ -98,37 +108,67 @@ export class OnlineReads {
     const known = this.#reads.get(asked);
     if (known?.views === views) return known.read;
     const project = asked.project || DEFAULT_PROJECT;
-    const { parts, wanted } = plan(views, { ...asked, project, entities: [] });
+    const { parts, wanted, names, vector } = plan(views, { ...asked, project, entities: [] });
     // Windows are folded from their blob, the general way.
     const isHot = parts.every(({ kind }) => kind === 'row');
     const hot = isHot
-      ? compileRead(
-          parts.map(({ view }) => view),
-          wanted.map(({ feature, part }) => ({ feature, view: part })),
-        )
+      ? compileRead({
+          views: parts.map(({ view }) => view),
+          wanted: wanted.map(({ feature, part }) => ({ feature, view: part })),
+          vector,
+          names: asked.featureService === '' ? [] : names,
+        })
       : undefined;
-    const names = parts.map(({ view }) => view.name);
-    const read = hot && { ...hot, counts: this.telemetry.usage.of(project, names) };
+    const counts = this.telemetry.usage.of(
+      project,
+      parts.map(({ view }) => view.name),
+    );
+    const read = hot && { ...hot, counts };
     this.#reads.set(asked, { views, read });
     return read;
   }
 
   /** @returns the number of entities, -1 when one of them cannot be read here. */
-  #addKeys({ joinKeys, views }: OnlineRead): number {
+  #addKeys({ joinKeys, views, vector }: OnlineRead): number {
     const values = this.#values;
     const keys = this.#keys;
     values.length = joinKeys.length;
-    const keysMax = keys.length + this.limits.onlineKeysMax;
+    const entitiesMax = this.limits.onlineKeysMax / views.length;
     for (let entities = 0; ; entities++) {
       const outcome = this.#requests.entity(joinKeys, values);
       if (outcome !== 'read') return outcome === 'end' ? entities : -1;
-      for (let v = 0; v < views.length; v++) {
-        const key = keyOf(views[v]!, values);
+      if (entities + 1 > entitiesMax) return -1;
+      const count = vector ? 1 : views.length;
+      for (let v = 0; v < count; v++) {
+        const key = vector ? keyOfVector(vector, views, values) : keyOf(views[v]!, values);
         if (key === undefined) return -1;
         keys.push(key);
       }
-      if (keys.length > keysMax) return -1;
     }
+  }
+
+  async #find(submitted: readonly Submitted[], keys: readonly string[]): Promise<Found[]> {
+    const blobs = await this.#readAll(keys);
+    const missing: { readonly rows: (Buffer | null)[]; readonly at: number; readonly key: string }[] = [];
+    const found = submitted.map((one): Found => {
+      const { read, entities, firstKey } = one;
+      if (!read.vector) return { submitted: one, rows: blobs, first: firstKey };
+      const { service, version, views } = read.vector;
+      const rows = new Array<Buffer | null>(entities * views.length).fill(null);
+      for (let entity = 0; entity < entities; entity++) {
+        const at = entity * views.length;
+        if (splitVector(blobs[firstKey + entity]!, version, views.length, rows, at)) continue;
+        const key = keys[firstKey + entity]!;
+        for (const [v, view] of views.entries()) missing.push({ rows, at: at + v, key: onlineKeyBeside(key, service, view) });
+      }
+      return { submitted: one, rows, first: 0 };
+    });
+    if (missing.length > 0) {
+      // No vector of this version: not made yet, or nothing is known of the entity.
+      const rows = await this.#readAll(missing.map(({ key }) => key));
+      for (const [i, { rows: into, at }] of missing.entries()) into[at] = rows[i]!;
+    }
+    return found;
   }
 
   async #readAll(keys: readonly string[]): Promise<(Buffer | null)[]> {
@@ -138,16 +178,17 @@ export class OnlineReads {
     return (await Promise.all(parts)).flat();
   }
 
-  #answer(submitted: readonly Submitted[], blobs: readonly (Buffer | null)[], replies: OnlineReplies, startedAt: number): void {
+  #answer(found: readonly Found[], replies: OnlineReplies, startedAt: number): void {
     const nowMs = this.clock.nowMs();
     const counts = new Uint32Array(STATUS_NAMES.length);
     const writer = this.#writer;
-    for (const one of submitted) {
-      if (replies.isGone(one.reply)) replies.ok(one.reply, writer.bytes, 0, 0);
-      else if (encode(one, blobs, nowMs, writer.reset(), counts)) {
-        this.telemetry.usage.add(one.read.counts, one.entities);
-        replies.ok(one.reply, writer.bytes, 0, writer.pos);
-      } else replies.general(one.reply);
+    for (const one of found) {
+      const { reply, read, entities } = one.submitted;
+      if (replies.isGone(reply)) replies.ok(reply, writer.bytes, 0, 0);
+      else if (encode(one, nowMs, writer.reset(), counts)) {
+        this.telemetry.usage.add(read.counts, entities);
+        replies.ok(reply, writer.bytes, 0, writer.pos);
+      } else replies.general(reply);
     }
     const statuses = Object.fromEntries(STATUS_NAMES.map((name, i) => [name, counts[i]!]));
     this.telemetry.onlineRead((performance.now() - startedAt) / 1000, statuses);
@@ -155,17 +196,13 @@ export class OnlineReads {
 }
 
 /** @returns false when a blob has a layout that these views do not know, or is corrupt. */
-function encode(
-  { read, entities, firstKey }: Submitted,
-  blobs: readonly (Buffer | null)[],
-  nowMs: number,
-  writer: ProtoWriter,
-  counts: Uint32Array,
-): boolean {
-  const { views, viewOf, found } = read;
-  for (let entity = 0, at = firstKey; entity < entities; entity++) {
-    for (let v = 0; v < views.length; v++) if (!findRow(views[v]!, blobs[at++] ?? null, nowMs)) return false;
+function encode({ submitted, rows, first }: Found, nowMs: number, writer: ProtoWriter, counts: Uint32Array): boolean {
+  const { read, entities } = submitted;
+  const { views, viewOf, found, names } = read;
+  for (let entity = 0, at = first; entity < entities; entity++) {
+    for (let v = 0; v < views.length; v++) if (!findRow(views[v]!, rows[at++] ?? null, nowMs)) return false;
     writeOnlineVector(viewOf, found, writer, counts);
   }
+  if (names.length > 0) writer.raw(names);
   return true;
 }

@@ -49,7 +49,8 @@ export class ReadFeatures {
     const { vectors } =
       plan.base.length > 0 ? await this.online.get({ ...request, featureService: undefined, features: plan.base }) : { vectors: [] };
     const nowMs = this.clock.nowMs();
-    return { names, vectors: request.entities.map((_, i) => derive(plan, vectors[i] ?? [], given[i]!, nowMs)) };
+    const types = plan.columns.map(({ type }) => type);
+    return { names, types, vectors: request.entities.map((_, i) => derive(plan, vectors[i] ?? [], given[i]!, nowMs)) };
   }
 }
 

@@ -7,6 +7,7 @@ import type { View } from '../domain/view.js';
 import { requestInvalid } from '../errors.js';
 import { DefinitionStore } from '../io/definition-store.js';
 import { OfflineStore } from '../io/offline-store.js';
+import { ServiceVectors } from './service-vectors.js';
 import { ViewCatalogue } from './view-catalogue.js';
 import { WriteOnline } from './write-online.js';
 
@@ -59,7 +60,7 @@ export class RebuildOnline {
 /** How often a missed change of layout is looked for, when no apply in this process says so. */
 const CHECK_MS = 30_000;
 
-/** Keeps the blobs of every online view in its newest layout: after an apply, and after a crash in the middle of a rebuild. */
+/** Keeps what is online as the newest definitions say, blobs of views and vectors of services: after an apply, and after a crash in the middle. */
 @Injectable()
 export class OnlineRebuilds implements Background {
   readonly name = 'online-rebuilds';
@@ -69,6 +70,7 @@ export class OnlineRebuilds implements Background {
 
   constructor(
     private readonly rebuild: RebuildOnline,
+    private readonly vectors: ServiceVectors,
     private readonly catalogue: ViewCatalogue,
     private readonly definitions: DefinitionStore,
     private readonly log: Log,
@@ -95,6 +97,7 @@ export class OnlineRebuilds implements Background {
       this.#wake = new AbortController();
       try {
         await this.#rebuildStale(signal);
+        await this.vectors.makeStale(signal);
       } catch (error) {
         if (!signal.aborted)
           this.log.warn('online rebuild failed; it will be tried again', { error: messageOf(error), againInMs: CHECK_MS });

@@ -7,6 +7,7 @@ import type { Transform } from '../domain/transform.js';
 import type { View } from '../domain/view.js';
 import type { ProjectDefinitions } from '../domain/feature-search.js';
 import type { FeatureService } from '../domain/feature-service.js';
+import { vectorOf, type ServiceVector } from '../domain/service-vector.js';
 import { featureServiceUnknown, viewUnknown } from '../errors.js';
 import { DefinitionStore, type Loaded } from '../io/definition-store.js';
 
@@ -22,6 +23,7 @@ export class Views {
   readonly all: readonly View[];
   readonly transforms: readonly Transform[];
   readonly services: readonly FeatureService[];
+  readonly vectors: readonly ServiceVector[];
 
   constructor({ epoch, views, transforms, services }: Loaded) {
     this.epoch = epoch;
@@ -31,6 +33,16 @@ export class Views {
     this.#transforms = new Map(transforms.map((transform) => [`${transform.project}/${transform.name}`, transform]));
     this.#services = new Map(services.map((service) => [`${service.project}/${service.name}`, service]));
     this.#views = new Map(views.map((view) => [`${view.project}/${view.name}`, view]));
+    this.vectors = services.flatMap((service) => vectorOf(service, (view) => this.find(service.project, view)) ?? []);
+  }
+
+  /** Those that rows of the view are part of. */
+  vectorsWith({ project, name }: View): ServiceVector[] {
+    return this.vectors.filter((vector) => vector.project === project && vector.views.includes(name));
+  }
+
+  vector(project: string, service: string): ServiceVector | undefined {
+    return this.vectors.find((vector) => vector.project === project && vector.service === service);
   }
 
   find(project: string, name: string): View | undefined {

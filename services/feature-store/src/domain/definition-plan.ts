@@ -10,6 +10,7 @@ import { resolveService } from '@headrace/definitions/feature-service';
 import { usersOf, userTexts, type FeatureUser, type ModelUse } from './definition-users.js';
 import { featureNames } from './feature-service.js';
 import { RESERVED_COLUMNS } from './identifier.js';
+import { vectorFaults } from './service-vector.js';
 import { compileOnDemand } from './transform.js';
 import type { Field, ViewSpec } from './view.js';
 
@@ -199,9 +200,11 @@ function serviceFaults(
 ): PlanFault[] {
   const { features, faults } = resolveService(spec, (view) => featureNames(views.get(view)?.definition, transforms.get(view)?.definition));
   const labels = [...new Set(features.map(({ view }) => view))].filter((view) => views.get(view)?.definition.spec.labels);
-  return [...faults, ...labels.map((view) => `view ${view} holds labels, and a model must not see the answer; pick other features`)].map(
-    (fault) => invalid(`FeatureService ${name}: ${fault}`),
-  );
+  return [
+    ...faults,
+    ...labels.map((view) => `view ${view} holds labels, and a model must not see the answer; pick other features`),
+    ...(faults.length > 0 ? [] : vectorFaults(spec, (view) => views.get(view)?.definition)),
+  ].map((fault) => invalid(`FeatureService ${name}: ${fault}`));
 }
 
 /** Postgres keeps a row on one page of 8 kB; long texts and lists go elsewhere and leave a pointer, numbers cannot. */

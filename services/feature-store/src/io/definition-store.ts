@@ -89,8 +89,12 @@ export class DefinitionStore {
     ]);
   }
 
-  async insertView(tx: Tx, project: string, name: string): Promise<number> {
-    const [row] = await tx.query<{ id: number }>('INSERT INTO views (project, name) VALUES ($1, $2) RETURNING id', [project, name]);
+  async insertView(tx: Tx, project: string, name: string, partitionMonths: number): Promise<number> {
+    const [row] = await tx.query<{ id: number }>('INSERT INTO views (project, name, partition_months) VALUES ($1, $2, $3) RETURNING id', [
+      project,
+      name,
+      partitionMonths,
+    ]);
     return row!.id;
   }
 

@@ -1,10 +1,11 @@
 import { Injectable } from '@nestjs/common';
-import { encodeBlob } from '@headrace/codec/feature-blob';
+import { encodeBlob, encodeErased, isErased } from '@headrace/codec/feature-blob';
 import { onlineKey, onlineKeyAround } from '@headrace/codec/feature-key';
 import { RedisClient, type Script } from '@headrace/platform/redis/redis';
 import type { MergedRow } from '../domain/row-order.js';
 import { stampOf } from '../domain/row-order.js';
 import type { View } from '../domain/view.js';
+import { windowsKey } from '../domain/window-key.js';
 
 /** Keys of one script call: Redis serves nobody else meanwhile (1 to 2 us a key). Lua unpacks at most some thousands of values. */
 const KEYS_PER_CALL = 500;
@@ -18,11 +19,13 @@ const WALK_CALLS = 20;
 export class OnlineStore {
   readonly #setNewer: Script;
   readonly #removeOlder: Script;
+  readonly #eraseOlder: Script;
   readonly #cursors = new Map<string, string>();
 
   constructor(private readonly redis: RedisClient) {
     this.#setNewer = redis.script('set-newer', SET_NEWER);
     this.#removeOlder = redis.script('remove-older', REMOVE_OLDER);
+    this.#eraseOlder = redis.script('erase-older', ERASE_OLDER);
   }
 
   /**
@@ -61,20 +64,17 @@ export class OnlineStore {
 
   /**
    * Deletes values that have been past their time to live for as long again; until then a reader is told that they are too old. Goes
-   * a bounded way through the keys, and on from there at the next call. @returns how many.
+   * a bounded way through the keys, and on from there at the next call. @returns the entities whose value is gone.
    */
-  async removeExpired(views: readonly View[], nowMs: number): Promise<number> {
-    let removed = 0;
-    for (const view of views) {
-      if (!view.spec.online || view.spec.ttl === 0) continue;
-      const { prefix, suffix } = onlineKeyAround(view.project, view.entity, view.name);
-      for (let call = 0; call < WALK_CALLS; call++) {
-        const keys = await this.#walk(`expired ${view.id}`, `${prefix}*${suffix}`);
-        if (keys.length > 0) removed += Number(await this.#removeOlder(keys, [nowMs - 2 * view.spec.ttl]));
-        if (this.#cursors.get(`expired ${view.id}`) === undefined) break;
-      }
+  async *removeExpired(view: View, nowMs: number): AsyncGenerator<string[]> {
+    if (!view.spec.online || view.spec.ttl === 0) return;
+    const { prefix, suffix } = onlineKeyAround(view.project, view.entity, view.name);
+    for (let call = 0; call < WALK_CALLS; call++) {
+      const keys = await this.#walk(`expired ${view.id}`, `${prefix}*${suffix}`);
+      const removed = keys.length > 0 ? ((await this.#removeOlder(keys, [nowMs - 2 * view.spec.ttl])) as number[]) : [];
+      yield removed.map((i) => keys[i - 1]!.slice(prefix.length, -suffix.length));
+      if (this.#cursors.get(`expired ${view.id}`) === undefined) break;
     }
-    return removed;
   }
 
   /** Keys of one step of a walk, whose place is kept under its name until it is through. */
@@ -87,8 +87,38 @@ export class OnlineStore {
   }
 
   /** One round trip, whatever the number of keys. */
-  read(keys: readonly string[]): Promise<(Buffer | null)[]> {
-    return this.redis.getBuffers(keys);
+  async read(keys: readonly string[]): Promise<(Buffer | null)[]> {
+    const blobs = await this.redis.getBuffers(keys);
+    for (let i = 0; i < blobs.length; i++) if (blobs[i] && isErased(blobs[i]!)) blobs[i] = null;
+    return blobs;
+  }
+
+  /**
+   * Puts a mark in the place of the entities' rows and windows, which goes by itself after `markMs`: till then writers that had read an
+   * older row find that it is not newer. Rows with event times after `untilMs` stay.
+   */
+  async erase(view: View, entityKeys: readonly string[], untilMs: number, markMs: number): Promise<void> {
+    const mark = encodeErased(untilMs);
+    for (let from = 0; from < entityKeys.length; from += KEYS_PER_CALL) {
+      const part = entityKeys.slice(from, from + KEYS_PER_CALL);
+      await this.#eraseOlder(
+        part.map((key) => onlineKey(view.project, view.entity, key, view.name)),
+        [mark, markMs],
+      );
+      if (view.windows)
+        await this.redis.run('SET', () => Promise.all(part.map((key) => this.redis.raw.set(windowsKey(view, key), mark, 'PX', markMs))));
+    }
+  }
+
+  /** Entities of the view that are online, all of them, in batches: walks through all keys of Redis. */
+  async *entities(view: View): AsyncGenerator<string[]> {
+    const { prefix, suffix } = onlineKeyAround(view.project, view.entity, view.name);
+    let cursor = '0';
+    do {
+      const [next, keys] = await this.redis.run('SCAN', () => this.redis.raw.scan(cursor, 'COUNT', WALK_KEYS));
+      cursor = next;
+      yield keys.filter((key) => key.startsWith(prefix) && key.endsWith(suffix)).map((key) => key.slice(prefix.length, -suffix.length));
+    } while (cursor !== '0');
   }
 }
 
@@ -123,11 +153,22 @@ return count / 2`;
 
 /** In one step with the look at the event time, so that a newer value that was set meanwhile stays. */
 const REMOVE_OLDER = `
-local count = 0
+local removed = {}
 for i = 1, #KEYS do
   local head = redis.call('GETRANGE', KEYS[i], 0, 28)
   if #head >= 29 and string.byte(head, 1) == 1 and struct.unpack('<d', head, 6) < tonumber(ARGV[1]) then
-    count = count + redis.call('DEL', KEYS[i])
+    redis.call('DEL', KEYS[i])
+    removed[#removed + 1] = i
   end
 end
-return count`;
+return removed`;
+
+/** What is no blob goes too. */
+const ERASE_OLDER = `
+local untilMs = struct.unpack('<d', ARGV[1], 6)
+for i = 1, #KEYS do
+  local head = redis.call('GETRANGE', KEYS[i], 0, 28)
+  if #head < 29 or string.byte(head, 1) ~= 1 or struct.unpack('<d', head, 6) <= untilMs then
+    redis.call('SET', KEYS[i], ARGV[1], 'PX', ARGV[2])
+  end
+end`;

@@ -1,7 +1,7 @@
 import { AppError } from '@headrace/base/errors';
 import { Body, Controller, HttpCode, Post, Query } from '@nestjs/common';
 import { z } from 'zod';
-import type { Destination } from '../app/ingest-rows.js';
+import type { Destination } from '../app/store-rows.js';
 import { ListViews } from '../app/list-views.js';
 import { PushRows } from '../app/push-rows.js';
 import { viewUnknown } from '../errors.js';
@@ -48,7 +48,7 @@ export class FeastPushHttp {
   async #write(project: string, name: string, df: z.output<typeof frame>, to: Destination): Promise<null> {
     const view = await this.views.find(project, name);
     if (!view) throw viewUnknown(project, name);
-    const { rejected } = await this.rows.push({ project, view: name, rows: rowsOfFrame(view.joinKeys, df), to });
+    const { rejected } = await this.rows.push({ project, view: name, rows: rowsOfFrame(view, df), to });
     if (rejected.length === 0) return null;
     const named = rejected.slice(0, REASONS_SHOWN).map(({ row, reason }) => `row ${row}: ${reason}`);
     throw new AppError('ROW_INVALID', `${rejected.length} rows were refused, the others are stored: ${named.join('; ')}`);

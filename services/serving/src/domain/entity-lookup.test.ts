@@ -1,4 +1,4 @@
-import { compileBlobSchema, encodeBlob, type FeatureValue } from '@headrace/codec/feature-blob';
+import { compileBlobSchema, encodeBlob, encodeErased, type FeatureValue } from '@headrace/codec/feature-blob';
 import { describe, expect, it } from 'vitest';
 import { emptyRowLookup, EntityLookup, mergeViews } from './entity-lookup.js';
 import { FeatureBlock } from '@headrace/executor/feature-block';
@@ -91,6 +91,12 @@ describe('entity lookup', () => {
       [blobOf({ ...account, fields: [{ name: 'other', type: 'int64' }] }, [1]), null],
       5500,
       { missingViews: 2, unknownLayouts: 1 },
+    ],
+    [
+      'the mark of an erased entity',
+      [encodeErased(6_000), encodeErased(6_000)],
+      5500,
+      { missingViews: 2, corruptBlobs: 0, unknownLayouts: 0 },
     ],
     ['a cut blob', [blobOf(account, [1, true]).subarray(0, 35), null], 5500, { missingViews: 2, corruptBlobs: 1 }],
   ])('treats %s as missing and says which', (_name, blobs, nowMs, found) => {

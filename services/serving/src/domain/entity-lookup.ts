@@ -1,5 +1,13 @@
 import { AppError } from '@headrace/base/errors';
-import { blobEventTimeMs, blobFingerprint, checkBlob, compileBlobSchema, decodeNumbersInto, readText } from '@headrace/codec/feature-blob';
+import {
+  blobEventTimeMs,
+  blobFingerprint,
+  checkBlob,
+  compileBlobSchema,
+  decodeNumbersInto,
+  isErased,
+  readText,
+} from '@headrace/codec/feature-blob';
 import { timeFeatureValue } from '@headrace/definitions/time-feature';
 import type { WindowValue } from '@headrace/windows/measure';
 import { readWindows, windowBlobFingerprint, WINDOWS_KEY_SUFFIX } from '@headrace/windows/window-blob';
@@ -114,7 +122,7 @@ interface CompiledLayout {
 function layoutOf(view: CompiledView, blob: Buffer, into: RowLookup): CompiledLayout | undefined {
   const fingerprint = view.keySuffix === '' ? blobFingerprint(blob) : windowBlobFingerprint(blob);
   const layout = view.layouts.find((candidate) => candidate.fingerprint === fingerprint);
-  if (layout) return layout;
+  if (layout || isErased(blob)) return layout;
   if (fingerprint !== 0) into.unknownLayouts++;
   else into.corruptBlobs++;
   return undefined;
