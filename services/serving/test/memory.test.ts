@@ -77,6 +77,10 @@ describe('more models than memory', () => {
       const infer = (modelName: string) => client.modelInfer(ModelInferRequest.fromPartial({ modelName, inputs }));
       expect((await infer(name)).outputs[1]!.contents!.fp32Contents[1]).toEqual(expected(name));
 
+      const described = await asleep();
+      await eventually('it is described', () =>
+        h.admin.describeVersion({ project: '', model: described, version: 0 }).catch(() => undefined),
+      );
       const other = await asleep();
       await client.repositoryModelUnload({ repositoryName: '', modelName: other, parameters: {} });
       await expect(infer(other)).rejects.toMatchObject({ code: 'MODEL_NOT_LOADED' });

@@ -67,7 +67,11 @@ export class ModelHost {
     return [...this.#held.keys()].filter((model) => project === '' || model.project === project);
   }
 
-  /** What a version that answers here was described as, and what its graph gives. @param version 0 = the champion. @throws AppError MODEL_NOT_LOADED, VERSION_UNKNOWN */
+  /**
+   * What a version that answers here was described as, and what its graph gives.
+   * @param version 0 = the champion
+   * @throws AppError MODEL_NOT_LOADED, VERSION_UNKNOWN, DEPENDENCY_UNAVAILABLE while one that slept is loaded again
+   */
   describe(
     project: string,
     model: string,
@@ -77,11 +81,13 @@ export class ModelHost {
     const found = version === 0 ? routes?.champion : routes?.versions.get(version);
     const description = found && this.#held.get(found);
     if (description) return { description, outputs: found.parts.tensors.outputs };
-    throw new AppError(
-      routes && version > 0 ? 'VERSION_UNKNOWN' : 'MODEL_NOT_LOADED',
-      `${version > 0 ? `version ${version}` : 'no champion'} of model ${model} is ${version > 0 ? 'not ' : ''}loaded here (project ${project})`,
-      { details: { model } },
-    );
+    const notThere = (): AppError =>
+      new AppError(
+        routes && version > 0 ? 'VERSION_UNKNOWN' : 'MODEL_NOT_LOADED',
+        `${version > 0 ? `version ${version}` : 'no champion'} of model ${model} is ${version > 0 ? 'not ' : ''}loaded here (project ${project})`,
+        { details: { model } },
+      );
+    throw this.#wake(project, model, version) ?? notThere();
   }
 
   championOf(project: string, model: string): ServedModel | undefined {
