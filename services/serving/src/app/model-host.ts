@@ -13,13 +13,13 @@ import { nameOf, type VersionDescription, type ViewSchema } from '../domain/vers
 import type { SavedRouting } from '../io/routing-file.js';
 import { lookupOf } from './open-version.js';
 import type { RouteFinder } from './route-finder.js';
+import { Sleepers } from './sleepers.js';
+import { Turns } from './turns.js';
 
 /** Versions that one model may have loaded beside the champion and what its route names; the one loaded first goes when another comes. */
 const PINNED_MAX = 4;
 /** Failed loads that are remembered for ListLoaded. */
 const FAILED_MAX = 20;
-/** A sleeping version that could not be loaded is tried again by a request after this time. */
-const WAKE_AGAIN_MS = 1_000;
 
 export interface HostDependencies {
   readonly routes: RouteFinder;
@@ -51,14 +51,14 @@ export class ModelHost {
   readonly #deps: HostDependencies;
   readonly #held = new Map<ServedModel, VersionDescription | undefined>();
   readonly #pinned = new Set<ServedModel>();
-  readonly #turns = new Map<string, Promise<unknown>>();
+  readonly #turns = new Turns();
   readonly #heldOut = new Map<string, { readonly project: string; readonly model: string }>();
   readonly #closing = new AbortController();
-  /** Champions that left for want of memory; in the routing again when they are asked for. */
-  readonly #asleep = new Map<string, Sleeper>();
+  readonly #asleep: Sleepers;
 
   constructor(dependencies: HostDependencies) {
     this.#deps = dependencies;
+    this.#asleep = new Sleepers(dependencies.nowMs);
     dependencies.routes.missing = (project, model, version) => this.#wake(project, model, version);
   }
 
@@ -100,12 +100,12 @@ export class ModelHost {
 
   /** Whether the version is the champion here, be it loaded or asleep. */
   hasChampion(project: string, model: string, version: number): boolean {
-    return (this.championOf(project, model) ?? this.#asleep.get(`${project}/${model}`)?.model)?.version === version;
+    return (this.championOf(project, model) ?? this.#asleep.of(project, model))?.version === version;
   }
 
   /** Whether requests find the model here, or wake it. */
   isServed(project: string, model: string): boolean {
-    return this.#deps.routes.table.routesOf(project, model) !== undefined || this.#asleep.has(`${project}/${model}`);
+    return this.#deps.routes.table.routesOf(project, model) !== undefined || this.#asleep.of(project, model) !== undefined;
   }
 
   /** Of all versions that are loaded, as their trials measured. */
@@ -126,10 +126,9 @@ export class ModelHost {
       const next = this.#deps.routes.table.routesOf(project, model)?.versions.get(version) ?? (await this.#load(description, cause));
       const table = this.#deps.routes.table.withChampion(next);
       if (next.state === 'standby') next.step('routed');
-      const sleeper = this.#asleep.get(`${project}/${model}`);
-      this.#asleep.delete(`${project}/${model}`);
-      if (sleeper) this.#held.delete(sleeper.model);
-      const step = sleeper?.model.version === version ? 'loaded' : 'swapped';
+      const sleeper = this.#asleep.remove(project, model);
+      if (sleeper) this.#held.delete(sleeper);
+      const step = sleeper?.version === version ? 'loaded' : 'swapped';
       // The swap: one assignment. Requests that were routed before it hold their version by a pin.
       this.#deps.routes.table = previous && !this.#pinned.has(previous) ? table.without(previous) : table;
       const seconds = (performance.now() - startedAt) / 1000;
@@ -190,9 +189,8 @@ export class ModelHost {
     return this.#inTurn({ project, model }, async () => {
       const routes = this.#deps.routes.table.routesOf(project, model);
       this.#heldOut.set(`${project}/${model}`, { project, model });
-      const sleeper = this.#asleep.get(`${project}/${model}`);
-      this.#asleep.delete(`${project}/${model}`);
-      if (sleeper) this.#held.delete(sleeper.model);
+      const sleeper = this.#asleep.remove(project, model);
+      if (sleeper) this.#held.delete(sleeper);
       for (const version of routes?.versions.values() ?? []) {
         this.#pinned.delete(version);
         this.#deps.routes.table = this.#deps.routes.table.without(version);
@@ -281,9 +279,9 @@ export class ModelHost {
   }
 
   /** Nothing is loaded any more after it; sessions go when their last request has gone. */
-  close(): Promise<unknown> {
+  close(): Promise<void> {
     this.#closing.abort(new AppError('CANCELLED', 'the process is shutting down'));
-    return Promise.allSettled(this.#turns.values());
+    return this.#turns.allEnded();
   }
 
   /** After the last answer of the process: processes of models that run elsewhere end here. */
@@ -356,29 +354,17 @@ export class ModelHost {
     }));
     for (const model of chooseLeavers(tenants, budgetBytes)) {
       this.#deps.routes.table = this.#deps.routes.table.without(model);
-      this.#asleep.set(`${model.project}/${model.model}`, { model, isWaking: false, notBeforeMs: 0 });
+      this.#asleep.add(model);
       model.retire(() => this.#deps.report({ step: 'unloaded', model, previousVersion: 0, detail: 'memory budget' }, undefined));
     }
   }
 
-  /** A request found no version. One that sleeps is loaded, and the caller is told to come again; it is not made to wait, as it holds a turn of all. */
+  /** A request found no version: perhaps it sleeps. */
   #wake(project: string, name: string, version: number): AppError | undefined {
-    const sleeper = this.#asleep.get(`${project}/${name}`);
-    const description = sleeper && this.#held.get(sleeper.model);
-    if (!sleeper || !description || (version !== 0 && version !== description.version)) return undefined;
-    if (!sleeper.isWaking && this.#deps.nowMs() >= sleeper.notBeforeMs) {
-      sleeper.isWaking = true;
-      this.serveChampion(description).catch((error: unknown) => {
-        ignoreReported(error);
-        sleeper.isWaking = false;
-        sleeper.notBeforeMs = this.#deps.nowMs() + WAKE_AGAIN_MS;
-      });
-    }
-    return new AppError(
-      'DEPENDENCY_UNAVAILABLE',
-      `${nameOf(sleeper.model)} was unloaded for want of memory and is being loaded again; try again in a moment`,
-      { details: { dependency: 'model memory', model: name } },
-    );
+    const sleeper = this.#asleep.of(project, name);
+    const description = sleeper && this.#held.get(sleeper);
+    if (!description || (version !== 0 && version !== description.version)) return undefined;
+    return this.#asleep.wake(sleeper, () => this.serveChampion(description));
   }
 
   #retire(model: ServedModel, cause: Cause | undefined): void {
@@ -418,7 +404,7 @@ export class ModelHost {
     const champions: VersionDescription[] = [];
     const pinned: VersionDescription[] = [];
     for (const [model, description] of this.#held) {
-      const isAsleep = this.#asleep.get(`${model.project}/${model.model}`)?.model === model;
+      const isAsleep = this.#asleep.has(model);
       if (!description || (model.state !== 'loaded' && !isAsleep)) continue;
       if (isAsleep || this.isChampion(model)) champions.push(description);
       else if (this.#pinned.has(model)) pinned.push(description);
@@ -427,23 +413,8 @@ export class ModelHost {
   }
 
   #inTurn<T>(key: Pick<VersionDescription, 'project' | 'model'>, work: () => Promise<T>): Promise<T> {
-    const name = `${key.project}/${key.model}`;
-    const turn = (this.#turns.get(name) ?? Promise.resolve()).then(work, work);
-    const settled = turn
-      .catch(() => undefined)
-      .finally(() => {
-        if (this.#turns.get(name) === settled) this.#turns.delete(name);
-      });
-    this.#turns.set(name, settled);
-    return turn;
+    return this.#turns.run(`${key.project}/${key.model}`, work);
   }
-}
-
-interface Sleeper {
-  readonly model: ServedModel;
-  isWaking: boolean;
-  /** After a load that failed, ms since the epoch. */
-  notBeforeMs: number;
 }
 
 function residentBytesOf(model: ServedModel): number {

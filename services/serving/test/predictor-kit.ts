@@ -1,0 +1,161 @@
+import { encodePredictRequest, type PredictRequestInput } from '@headrace/codec/predict-request';
+import { decodePredictResponse } from '@headrace/codec/predict-response';
+import { ProtoWriter } from '@headrace/codec/writer';
+import { type AppError } from '@headrace/base/errors';
+import { FakeClock } from '@headrace/testkit/fake-clock';
+import { Admission } from '../src/domain/admission.js';
+import { BatchLane } from '../src/domain/batch-lane.js';
+import type { FeatureBlock } from '@headrace/executor/feature-block';
+import { compileInputPlan } from '@headrace/executor/input-plan';
+import type { ModelSession } from '@headrace/executor/model-session';
+import { LoadedModel } from '../src/domain/loaded-model.js';
+import { ModelStatistics } from '../src/domain/model-statistics.js';
+import type { PredictJob, PredictReplies, ServedModel } from '../src/domain/predict-job.js';
+import { PredictionIds } from '../src/domain/prediction-ids.js';
+import { RoutingTable } from '../src/domain/routing-table.js';
+import { ShadowBook } from '../src/domain/shadow-statistics.js';
+import { Predictor } from '../src/app/predictor.js';
+import { RouteFinder } from '../src/app/route-finder.js';
+
+export const plan = compileInputPlan(
+  ['a', 'b', 'c'].map((name) => ({ name, reference: `v:${name}`, type: 'float64' })),
+  [],
+);
+export const LANE_ROWS = 8;
+
+/** Runs are counted; a row with a = 666 makes the runtime throw. */
+export class SumSession implements ModelSession {
+  readonly runs: number[] = [];
+  released = 0;
+  readonly #scores = new Float32Array(1_000);
+
+  run(block: FeatureBlock, firstRow: number, rows: number): Float32Array {
+    this.runs.push(rows);
+    for (let i = 0; i < rows; i++) {
+      const [a, b, c] = block.numbers.subarray((firstRow + i) * 3, (firstRow + i) * 3 + 3);
+      if (a === 666) throw new Error('the runtime refuses this row');
+      this.#scores[i] = a! + b! + c!;
+    }
+    return this.#scores;
+  }
+
+  release(): void {
+    this.released++;
+  }
+}
+
+/** Answers when the test says so, as a model in a process of its own does. */
+export class RemoteSession implements ModelSession {
+  readonly runs: number[] = [];
+  readonly #waiting: { readonly scores: Float32Array; resolve(scores: Float32Array): void; reject(error: Error): void }[] = [];
+
+  run(block: FeatureBlock, firstRow: number, rows: number): Promise<Float32Array> {
+    this.runs.push(rows);
+    const scores = new Float32Array(block.numbers.slice(firstRow * 3, (firstRow + rows) * 3).filter((_, i) => i % 3 === 0));
+    return new Promise((resolve, reject) => this.#waiting.push({ scores, resolve, reject }));
+  }
+
+  async next(failure?: Error): Promise<void> {
+    const { scores, resolve, reject } = this.#waiting.shift()!;
+    if (failure) reject(failure);
+    else resolve(scores);
+    await new Promise((done) => setImmediate(done));
+  }
+
+  release(): void {
+    return undefined;
+  }
+}
+
+export class Replies implements PredictReplies {
+  readonly answers = new Map<number, ReturnType<typeof decodePredictResponse> | AppError>();
+  readonly gone = new Set<number>();
+  /** Of all calls. */
+  headers: Record<string, string> = {};
+
+  ok(reply: number, bytes: Uint8Array, start: number, end: number): void {
+    this.#once(reply, decodePredictResponse(bytes, start, end));
+  }
+
+  fail(reply: number, error: AppError): void {
+    this.#once(reply, error);
+  }
+
+  isGone = (reply: number): boolean => this.gone.has(reply);
+  headerOf = (_: number, name: string): string => this.headers[name] ?? '';
+
+  #once(reply: number, answer: ReturnType<typeof decodePredictResponse> | AppError): void {
+    if (this.answers.has(reply)) throw new Error(`call ${reply} was answered twice`);
+    this.answers.set(reply, answer);
+  }
+}
+
+export function standing(session: ModelSession, name = 'm', version = 1, delayMs = 0): ServedModel {
+  const model: ServedModel = new LoadedModel<PredictJob>('default', name, version, '', new ModelStatistics('default', name, version));
+  model.step('start');
+  model.stand({
+    session,
+    tensors: { inputs: [], outputs: [], isRowWise: false, run: () => [] },
+    isPredictable: true,
+    lane: new BatchLane(plan, LANE_ROWS, delayMs),
+    plan,
+    threshold: 0.5,
+    lookup: undefined,
+    missingFeatures: 'null',
+    defaults: [],
+  });
+  model.step('routed');
+  return model;
+}
+
+export function setUp(session: ModelSession, requestsMax = 100, delayMs = 0) {
+  const clock = new FakeClock(1_000);
+  const timers: { atMs: number; ring: () => void }[] = [];
+  /** Moves the clock and rings what is due. */
+  const advance = (byMs: number): void => {
+    clock.advance(byMs);
+    for (const timer of timers.splice(0)) {
+      if (timer.atMs <= clock.nowMs()) timer.ring();
+      else timers.push(timer);
+    }
+  };
+  const routes = new RouteFinder();
+  const shadows = new ShadowBook();
+  const logged: { id: string; arm: string; version: number; trace: string }[] = [];
+  const model = standing(session, 'm', 1, delayMs);
+  routes.table = RoutingTable.empty<ServedModel>().withChampion(model);
+  const ignore = (): undefined => undefined;
+  const tooSlow: ServedModel[] = [];
+  const predictor = new Predictor({
+    routes,
+    admission: new Admission(requestsMax, 10_000),
+    ids: new PredictionIds(new Uint8Array(5)),
+    store: { getBuffers: () => Promise.reject(new Error('not asked')) },
+    log: {
+      append: ({ predictionId: id, arm, loaded, replies, reply }) =>
+        void logged.push({ id, arm, version: loaded.version, trace: replies.headerOf(reply, 'traceparent') }),
+    },
+    unrouted: new ModelStatistics('', '', 0),
+    shadows,
+    lookedUp: ignore,
+    inlineRunMs: 2,
+    tooSlow: (slow) => tooSlow.push(slow),
+    refreshViews: () => Promise.resolve(false),
+    nowMs: () => clock.nowMs(),
+    after: (delayMs, ring) => void timers.push({ atMs: clock.nowMs() + delayMs, ring }),
+  });
+  const replies = new Replies();
+  const writer = new ProtoWriter();
+  const submit = (reply: number, dense: number[], deadlineMs = Infinity, more: Partial<PredictRequestInput> = {}): void => {
+    encodePredictRequest({ model: 'm', dense: Float32Array.from(dense), ...more }, writer.reset());
+    // As from a socket.
+    const bytes = Buffer.from(writer.finish());
+    predictor.submit(bytes, 0, bytes.length, reply, deadlineMs, replies);
+    // The transport's buffer is not ours after the call.
+    bytes.fill(0xff);
+  };
+  return { predictor, routes, model, replies, submit, shadows, logged, clock, advance, tooSlow };
+}
+
+export const scoresOf = (answer: ReturnType<typeof decodePredictResponse> | AppError | undefined): number[] =>
+  answer && 'scores' in answer ? [...answer.scores] : [];
