@@ -247,7 +247,11 @@ describe('an erasure', () => {
     const flood = Promise.all(
       [0, 1, 2, 3].map(async (writer) => {
         for (let i = 0; going; i++)
-          await push('profile', [profile(gone, 10_000 + i * 10 + writer, writer), profile(`bystander ${i}`, 5_000)]);
+          await push('profile', [
+            profile(gone, 10_000 + i * 10 + writer, writer),
+            profile(gone, 20_000, 300),
+            profile(`bystander ${i}`, 5_000),
+          ]);
       }),
     );
     const rebuilds = (async () => {

@@ -1,9 +1,10 @@
 import { Injectable } from '@nestjs/common';
+import type { Tx } from '@headrace/platform/postgres/postgres';
 import { tombstoneHash } from '../domain/erasure.js';
 import { eventTimeOf, keysOf, type IncomingRow } from '../domain/feature-row.js';
 import type { View } from '../domain/view.js';
 import { ErasureStore } from '../io/erasure-store.js';
-import type { Views } from './view-catalogue.js';
+import { ViewCatalogue, type Views } from './view-catalogue.js';
 
 interface Received {
   readonly project: string;
@@ -18,6 +19,13 @@ export interface Erased {
   readonly rows: readonly ReadonlySet<number>[];
 }
 
+interface Search {
+  readonly view: View | undefined;
+  readonly shapes: readonly (readonly string[])[];
+  readonly secret: string;
+  readonly tx: Tx | undefined;
+}
+
 const NONE: ReadonlySet<number> = new Set();
 
 /**
@@ -28,24 +36,30 @@ const NONE: ReadonlySet<number> = new Set();
 export class ErasedRows {
   #known: { readonly epoch: number; readonly shapes: ReadonlyMap<string, readonly string[][]> } | undefined;
 
-  constructor(private readonly store: ErasureStore) {}
+  constructor(
+    private readonly store: ErasureStore,
+    private readonly catalogue: ViewCatalogue,
+  ) {}
 
-  async among(views: Views, received: readonly Received[]): Promise<Erased> {
-    const { epoch, secret } = await this.store.epoch();
-    if (this.#known?.epoch !== epoch) this.#known = { epoch, shapes: await this.store.shapes() };
+  /** For what is kept of rows elsewhere than in the history: `keep` is told which rows to leave out, and no erasure begins until it is done. */
+  async without(received: readonly Received[], keep: (erased: Erased['rows'], tx: Tx) => Promise<void>): Promise<void> {
+    const views = await this.catalogue.newest();
+    await this.store.holding(async (tx) => keep((await this.among(views, received, tx)).rows, tx));
+  }
+
+  /** @param tx undefined = each look by itself. */
+  async among(views: Views, received: readonly Received[], tx?: Tx): Promise<Erased> {
+    const { epoch, secret } = await this.store.epoch(tx);
+    if (this.#known?.epoch !== epoch) this.#known = { epoch, shapes: await this.store.shapes(tx) };
     const { shapes } = this.#known;
     if (received.every(({ project }) => !shapes.has(project))) return { epoch, rows: received.map(() => NONE) };
     const rows: ReadonlySet<number>[] = [];
-    for (const one of received) rows.push(await this.#find(views.find(one.project, one.view), one, shapes.get(one.project) ?? [], secret));
+    for (const one of received)
+      rows.push(await this.#find({ view: views.find(one.project, one.view), shapes: shapes.get(one.project) ?? [], secret, tx }, one));
     return { epoch, rows };
   }
 
-  async #find(
-    view: View | undefined,
-    { project, rows }: Received,
-    shapes: readonly string[][],
-    secret: string,
-  ): Promise<ReadonlySet<number>> {
+  async #find({ view, shapes, secret, tx }: Search, { project, rows }: Received): Promise<ReadonlySet<number>> {
     const fitting = shapes.filter((names) => view && names.every((name) => view.joinKeys.includes(name)));
     if (!view || fitting.length === 0) return NONE;
     const keys = rows.map((row) => keysOf(view, row));
@@ -62,7 +76,7 @@ export class ErasedRows {
             slots.map((slot) => values[slot]!),
           ),
       );
-      const untilOf = await this.store.tombstones(project, names, [...new Set(hashes.filter((hash) => hash !== undefined))]);
+      const untilOf = await this.store.tombstones(project, names, [...new Set(hashes.filter((hash) => hash !== undefined))], tx);
       for (const [i, hash] of hashes.entries()) {
         const untilMs = hash === undefined ? undefined : untilOf.get(hash);
         // A row without a time is of no later one.

@@ -8,6 +8,7 @@ import { maskContent, type KeptRow, type QuarantinedRow } from '../domain/quaran
 import { quarantinedRowUnknown } from '../errors.js';
 import { QuarantineStore, type QuarantineCount } from '../io/quarantine-store.js';
 import { FeatureTelemetry } from '../telemetry.js';
+import { ErasedRows } from './erased-rows.js';
 import { IngestRows, type RejectedRow } from './ingest-rows.js';
 import { ViewCatalogue } from './view-catalogue.js';
 
@@ -29,6 +30,7 @@ export class QuarantineRows {
 
   constructor(
     private readonly quarantine: QuarantineStore,
+    private readonly erased: ErasedRows,
     private readonly telemetry: FeatureTelemetry,
     @Inject(LIMITS) private readonly limits: Limits,
     @Inject(CLOCK) private readonly clock: Clock,
@@ -36,16 +38,15 @@ export class QuarantineRows {
 
   /** Safe to repeat: a row is known by its origin and place. @throws when Postgres is away: do it again. */
   async keep(refused: readonly Refused[]): Promise<void> {
-    const rows = refused.flatMap(({ project, view, rows, rejected, arrivedUs, origin, firstPosition = 0 }) =>
-      rejected.filter(isKept).map(({ row, code, feature = '', reason }): QuarantinedRow => {
-        const content = JSON.stringify(rowAsJson(rows[row]!)) ?? 'null';
-        return { project, view, origin, position: firstPosition + row, code, feature, reason, content, arrivedUs };
-      }),
-    );
-    if (rows.length === 0) return;
-    await this.quarantine.add(rows);
-    for (const { view, code, feature = '' } of rows) this.telemetry.quarantined(view, code, feature);
-    for (const { project, view } of refused) await this.#trim(project, view);
+    const some = refused.filter(({ rejected }) => rejected.some(isKept));
+    if (some.length === 0) return;
+    let kept: QuarantinedRow[] = [];
+    await this.erased.without(some, async (erased, tx) => {
+      kept = some.flatMap((one, i) => rowsToKeep(one, erased[i]!));
+      await this.quarantine.add(kept, tx);
+    });
+    for (const { view, code, feature = '' } of kept) this.telemetry.quarantined(view, code, feature);
+    for (const { project, view } of some) await this.#trim(project, view);
   }
 
   /** At most once a minute for a view: the bound may be passed by what comes in that time. */
@@ -56,6 +57,18 @@ export class QuarantineRows {
     this.#trimmedMs.set(key, nowMs);
     await this.quarantine.trim(project, view, this.limits.quarantineRowsMax);
   }
+}
+
+function rowsToKeep(
+  { project, view, rows, rejected, arrivedUs, origin, firstPosition = 0 }: Refused,
+  erased: ReadonlySet<number>,
+): QuarantinedRow[] {
+  return rejected
+    .filter((one) => isKept(one) && !erased.has(one.row))
+    .map(({ row, code, feature = '', reason }) => {
+      const content = JSON.stringify(rowAsJson(rows[row]!)) ?? 'null';
+      return { project, view, origin, position: firstPosition + row, code, feature, reason, content, arrivedUs };
+    });
 }
 
 /** Whether a refused row may be kept for review, here or as a dead letter: nothing is kept of an erased entity. */
@@ -75,6 +88,7 @@ export interface Replayed {
 export class ReviewQuarantine {
   constructor(
     private readonly quarantine: QuarantineStore,
+    private readonly erased: ErasedRows,
     private readonly rows: IngestRows,
     private readonly catalogue: ViewCatalogue,
     @Inject(CLOCK) private readonly clock: Clock,
@@ -129,7 +143,11 @@ export class ReviewQuarantine {
         if (fault && isKept(fault)) again.push({ ...kept[i]!, ...fault });
         else done.push(kept[i]!.id);
       }
-      await this.quarantine.add(again);
+      const received = again.map(({ content }) => ({ project, view, rows: [readJsonRow(JSON.parse(content))] }));
+      await this.erased.without(received, async (erased, tx) => {
+        const rest = again.filter((_, i) => erased[i]!.size === 0);
+        await this.quarantine.add(rest, tx);
+      });
       await this.quarantine.remove(done);
       accepted += outcomes.filter((outcome) => outcome.kind === 'stored' && outcome.rejected.length === 0).length;
       refused += again.length;

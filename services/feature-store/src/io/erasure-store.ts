@@ -18,10 +18,14 @@ const LISTED_MAX = 200;
 
 /** In the transaction that stores rows: no erasure begins until it ends. @returns false when one has begun since the epoch. */
 export async function holdErasures(tx: Tx, epoch: number): Promise<boolean> {
-  await tx.query('SELECT pg_advisory_xact_lock_shared(hashtext($1))', [LOCK]);
+  await lockShared(tx);
   // A statement of its own: it must see what was committed while the lock was waited for.
   const [row] = await tx.query<{ epoch: number }>('SELECT epoch FROM erasure_state');
   return row!.epoch === epoch;
+}
+
+async function lockShared(tx: Tx): Promise<void> {
+  await tx.query('SELECT pg_advisory_xact_lock_shared(hashtext($1))', [LOCK]);
 }
 
 /** Erasures and tombstones in Postgres. */
@@ -29,24 +33,35 @@ export async function holdErasures(tx: Tx, epoch: number): Promise<boolean> {
 export class ErasureStore {
   constructor(private readonly postgres: Postgres) {}
 
-  async epoch(): Promise<ErasureEpoch> {
-    const [row] = await this.postgres.query<ErasureEpoch>('SELECT epoch, secret FROM erasure_state');
+  /** A transaction during which no erasure begins. */
+  holding<T>(work: (tx: Tx) => Promise<T>): Promise<T> {
+    return this.postgres.transaction(async (tx) => {
+      await lockShared(tx);
+      return work(tx);
+    });
+  }
+
+  async epoch(tx: Tx = this.postgres): Promise<ErasureEpoch> {
+    const [row] = await tx.query<ErasureEpoch>('SELECT epoch, secret FROM erasure_state');
     return row!;
   }
 
   /** By project the key names that some erased entity has, sorted. */
-  async shapes(): Promise<Map<string, string[][]>> {
-    const rows = await this.postgres.query<{ project: string; key_names: string[] }>(
-      'SELECT DISTINCT project, key_names FROM erasure_tombstones',
-    );
+  async shapes(tx: Tx = this.postgres): Promise<Map<string, string[][]>> {
+    const rows = await tx.query<{ project: string; key_names: string[] }>('SELECT DISTINCT project, key_names FROM erasure_tombstones');
     const shapes = new Map<string, string[][]>();
     for (const { project, key_names: names } of rows) shapes.set(project, [...(shapes.get(project) ?? []), names]);
     return shapes;
   }
 
   /** Of the hashes those that are erased, with the last event time that is. */
-  async tombstones(project: string, names: readonly string[], hashes: readonly string[]): Promise<Map<string, number>> {
-    const rows = await this.postgres.query<{ key_hash: string; until_ms: number }>(
+  async tombstones(
+    project: string,
+    names: readonly string[],
+    hashes: readonly string[],
+    tx: Tx = this.postgres,
+  ): Promise<Map<string, number>> {
+    const rows = await tx.query<{ key_hash: string; until_ms: number }>(
       'SELECT key_hash, until_ms FROM erasure_tombstones WHERE project = $1 AND key_names = $2::text[] AND key_hash = ANY ($3::text[])',
       [project, names, hashes],
     );

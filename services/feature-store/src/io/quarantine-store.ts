@@ -1,5 +1,5 @@
 import { Injectable } from '@nestjs/common';
-import { Postgres } from '@headrace/platform/postgres/postgres';
+import { Postgres, type Tx } from '@headrace/platform/postgres/postgres';
 import type { ErrorCode } from '@headrace/base/errors';
 import type { KeptRow, QuarantinedRow } from '../domain/quarantined-row.js';
 
@@ -16,10 +16,10 @@ export class QuarantineStore {
   constructor(private readonly postgres: Postgres) {}
 
   /** A row that is refused again stays one entry, with the newest reason. @returns entries that are new. */
-  async add(rows: readonly QuarantinedRow[]): Promise<number> {
+  async add(rows: readonly QuarantinedRow[], tx: Tx = this.postgres): Promise<number> {
     if (rows.length === 0) return 0;
     const column = (pick: (row: QuarantinedRow) => unknown): unknown[] => rows.map(pick);
-    const kept = await this.postgres.query<{ is_new: boolean }>(ADD, [
+    const kept = await tx.query<{ is_new: boolean }>(ADD, [
       column((r) => r.project),
       column((r) => r.view),
       column((r) => r.origin),
