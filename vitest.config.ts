@@ -37,7 +37,7 @@ export default defineConfig({
         ...shared,
         test: {
           name: 'unit',
-          include: ['{libs,services,clients,apps,infra}/**/src/**/*.test.ts', 'tests/architecture/**/*.test.ts'],
+          include: ['{libs,services,clients,apps,infra,examples}/**/src/**/*.test.ts', 'tests/architecture/**/*.test.ts'],
           testTimeout: 20_000,
         },
       },

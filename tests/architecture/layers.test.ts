@@ -22,14 +22,28 @@ const MAY_IMPORT: readonly { readonly place: RegExp; readonly packages: readonly
     place: /^services\/serving\//,
     packages: ['base', 'contracts', 'definitions', 'codec', 'wire', 'events', 'executor', 'platform', 'windows'],
   },
-  { place: /^services\/feature-store\//, packages: ['base', 'contracts', 'definitions', 'codec', 'wire', 'events', 'platform', 'windows'] },
+  {
+    place: /^services\/feature-store\//,
+    packages: ['base', 'contracts', 'definitions', 'codec', 'wire', 'events', 'platform', 'stats', 'windows'],
+  },
   { place: /^services\/monitor\//, packages: ['base', 'contracts', 'definitions', 'codec', 'stats', 'events', 'platform'] },
   { place: /^services\//, packages: ['base', 'contracts', 'definitions', 'codec', 'events', 'platform'] },
   { place: /^clients\//, packages: ['base', 'contracts', 'codec', 'wire'] },
   { place: /^examples\//, packages: ['base', 'client', 'contracts', 'definitions', 'events', 'platform'] },
   {
     place: /^apps\//,
-    packages: ['base', 'client', 'contracts', 'definitions', 'engines', 'events', 'platform', 'example-employment', 'trainer'],
+    packages: [
+      'base',
+      'client',
+      'contracts',
+      'definitions',
+      'engines',
+      'events',
+      'platform',
+      'example-employment',
+      'example-flights',
+      'trainer',
+    ],
   },
 ];
 

@@ -4,12 +4,19 @@ import { applyCommand, planCommand } from './commands/apply.js';
 import { backfillCommand } from './commands/backfill.js';
 import { cleanCommand, downCommand } from './commands/down.js';
 import { deadLetterCommand } from './commands/dead-letter.js';
+import { eraseCommand } from './commands/erase.js';
 import { exportCommand } from './commands/export.js';
 import { featureHealthCommand } from './commands/feature-health.js';
+import { featuresCommand } from './commands/features.js';
+import { featureQualityCommand } from './commands/feature-quality.js';
 import { joinCommand } from './commands/join.js';
+import { flightsCommand } from './commands/flights.js';
 import { listCommands } from './commands/lists.js';
 import { predictCommand } from './commands/predict.js';
+import { quarantineCommand } from './commands/quarantine.js';
+import { rebuildCommand } from './commands/rebuild.js';
 import { retrainCommand } from './commands/retrain.js';
+import { routeCommand } from './commands/route.js';
 import { startCommand } from './commands/start.js';
 import { statusCommand } from './commands/status.js';
 import { topCommand } from './commands/top.js';
@@ -36,12 +43,19 @@ for (const command of [
   planCommand(),
   applyCommand(),
   predictCommand(),
+  flightsCommand(),
   retrainCommand(),
+  routeCommand(),
   joinCommand(),
   exportCommand(),
+  eraseCommand(),
+  rebuildCommand(),
   featureHealthCommand(),
+  featuresCommand(),
+  featureQualityCommand(),
   ...listCommands(),
   deadLetterCommand(),
+  quarantineCommand(),
   backfillCommand(),
 ])
   program.addCommand(command);

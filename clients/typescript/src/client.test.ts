@@ -26,6 +26,7 @@ const answers: Record<string, (call: Call, done: sendUnaryData<PredictResponse>)
         scores: [0.75, 0.25],
         featureTimes: [1_000, 0],
         stale: [false, true],
+        outputs: request.outputs.map((name) => ({ name, shape: [2], floats: [1, 2, 3, 4] })),
       }),
     ),
   bad: (_call, done) =>
@@ -95,6 +96,7 @@ describe('client', () => {
             ],
             predictionId: 'mine',
             priority: 'low',
+            outputs: ['pair'],
           },
           { traceparent: '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01', routingKey: 'k' },
         ),
@@ -108,6 +110,7 @@ describe('client', () => {
       dense: [1, 2, 3, 4],
       predictionId: 'mine',
       priority: 'PRIORITY_LOW',
+      outputs: ['pair'],
       columns: [
         { name: 'a', floats: [1.5, Number.NaN], ints: [], strings: [] },
         { name: 't', floats: [], ints: [], strings: ['x', ''] },
@@ -122,6 +125,11 @@ describe('client', () => {
     expect(seen!.deadline.getTime() - Date.now()).toBeLessThanOrEqual(500);
   });
 
+  it('gives further outputs of the graph by their names', async () => {
+    const answer = await withClient((client) => client.predict({ model: 'fine', entities: ['1', '2'], outputs: ['pair', 'other'] }));
+    expect(answer.outputs).toEqual({ pair: { shape: [2], values: [1, 2, 3, 4] }, other: { shape: [2], values: [1, 2, 3, 4] } });
+  });
+
   it('gives rows with the ids that outcomes refer to', async () => {
     const answer = await withClient((client) => client.predict({ model: 'fine', entities: ['1', '2'] }));
     expect(answer).toEqual({
@@ -133,6 +141,7 @@ describe('client', () => {
         { id: 'made/0', label: 1, score: 0.75, featureTime: new Date(1_000), stale: false },
         { id: 'made/1', label: 0, score: 0.25, featureTime: undefined, stale: true },
       ],
+      outputs: {},
     });
   });
 

@@ -1,6 +1,7 @@
 import { Client as GrpcClient, credentials, Metadata, type ServiceError } from '@grpc/grpc-js';
 import { AppError } from '@headrace/base/errors';
 import { encodePredictRequest } from '@headrace/codec/predict-request';
+import type { ReadOutputColumn } from '@headrace/codec/predict-output';
 import { decodePredictResponse } from '@headrace/codec/predict-response';
 import { ProtoWriter } from '@headrace/codec/writer';
 import { fromStatus } from './status.js';
@@ -32,6 +33,8 @@ export interface PredictInput {
   readonly predictionId?: string;
   /** Who is let in when the server has little room; low is refused first. Default: normal. */
   readonly priority?: 'low' | 'normal' | 'high';
+  /** Further outputs of the graph, by name; they come back in `Prediction.outputs`. */
+  readonly outputs?: readonly string[];
 }
 
 export interface CallOptions {
@@ -50,13 +53,23 @@ export interface Prediction {
   readonly arm: string;
   readonly predictionId: string;
   readonly rows: readonly PredictedRow[];
+  /** What `outputs` asked for, by name. */
+  readonly outputs: Readonly<Record<string, OutputValues>>;
+}
+
+/** One output of the graph for all rows. */
+export interface OutputValues {
+  /** Sizes of the values of one row; empty = one value. */
+  readonly shape: readonly number[];
+  /** Row after row. */
+  readonly values: ArrayLike<number> | readonly string[];
 }
 
 export interface PredictedRow {
   /** What outcomes refer to. */
   readonly id: string;
   readonly label: number;
-  /** Probability of the positive class. */
+  /** Probability of the positive class, or the value of a regression. */
   readonly score: number;
   /** Oldest event time among the looked-up features; undefined when nothing was looked up or found. */
   readonly featureTime: Date | undefined;
@@ -122,7 +135,7 @@ export class HeadraceClient {
   }
 
   #encode(input: PredictInput): Uint8Array {
-    const { model, version = 0, entities = [], columns = {}, dense, predictionId = '', priority = 'normal' } = input;
+    const { model, version = 0, entities = [], columns = {}, dense, predictionId = '', priority = 'normal', outputs = [] } = input;
     const writer = this.#writer.reset();
     encodePredictRequest(
       {
@@ -134,6 +147,7 @@ export class HeadraceClient {
         dense: toDense(dense),
         predictionId,
         priority: PRIORITIES[priority],
+        outputs,
       },
       writer,
     );
@@ -159,7 +173,7 @@ function toDense(dense: PredictInput['dense']): Float32Array {
 }
 
 function toPrediction(bytes: Buffer): Prediction {
-  const { model, version, arm, predictionId, labels, scores, featureTimes, stale } = decodePredictResponse(bytes);
+  const { model, version, arm, predictionId, labels, scores, featureTimes, stale, outputs } = decodePredictResponse(bytes);
   const rows = labels.map((label, i): PredictedRow => {
     const featureTime = featureTimes[i];
     return {
@@ -170,7 +184,11 @@ function toPrediction(bytes: Buffer): Prediction {
       stale: stale[i] ?? false,
     };
   });
-  return { model, version, arm, predictionId, rows };
+  return { model, version, arm, predictionId, rows, outputs: Object.fromEntries(outputs.map((output) => [output.name, toValues(output)])) };
+}
+
+function toValues({ shape, floats, doubles, ints, strings }: ReadOutputColumn): OutputValues {
+  return { shape, values: [floats, doubles, ints, strings].find((list) => list.length > 0) ?? [] };
 }
 
 function toBuffer(bytes: Uint8Array): Buffer {

@@ -53,6 +53,11 @@ export const ERROR_CODES = {
     kind: 'INVALID_ARGUMENT',
     fix: 'Event time lies ahead of the clock by more than the allowed skew; correct the producer clock.',
   },
+  ENTITY_ERASED: {
+    kind: 'FAILED_PRECONDITION',
+    fix: 'The entity was erased, and the row is of a time before that; nothing is kept of it. Rows of a later event time are taken.',
+  },
+  ERASURE_UNKNOWN: { kind: 'NOT_FOUND', fix: 'List the erasures and correct the id.' },
   MESSAGE_TOO_LARGE: { kind: 'RESOURCE_EXHAUSTED', fix: 'Split the batch below the limit that the message names.' },
   TRAINING_SET_EMPTY: { kind: 'FAILED_PRECONDITION', fix: 'No label row lies in the window; widen it or publish labels.' },
   JOIN_UNKNOWN: { kind: 'NOT_FOUND', fix: 'List the point-in-time joins and correct the id.' },
@@ -61,6 +66,7 @@ export const ERROR_CODES = {
     fix: 'A join that has ended cannot be cancelled; one that has not cannot be restarted.',
   },
   TRAINING_SET_UNKNOWN: { kind: 'NOT_FOUND', fix: 'Build the training set first, or correct its hash.' },
+  QUARANTINED_ROW_UNKNOWN: { kind: 'NOT_FOUND', fix: 'List the quarantine and correct the id; the row may have been replayed meanwhile.' },
   BACKFILL_UNKNOWN: { kind: 'NOT_FOUND', fix: 'List the backfills and correct the id.' },
   // Models and versions
   MODEL_UNKNOWN: { kind: 'NOT_FOUND', fix: 'Apply the model definition first, or correct its name.' },

@@ -9,6 +9,8 @@ import {
   compileBlobSchema,
   decodeNumbersInto,
   encodeBlob,
+  encodeErased,
+  isErased,
   isNull,
   readText,
   readValue,
@@ -151,4 +153,13 @@ describe('keys', () => {
     expect(onlineKey('default', 'person', joinEntityKey(['42']), 'census')).toBe('hr:{default/person/42}:census');
     expect(joinEntityKey(['a|b', 'c\\'])).toBe('a\\|b|c\\\\');
   });
+});
+
+it('has a mark for an erased entity: newer than every row up to its time, readable by no layout', () => {
+  const mark = encodeErased(5_000);
+  const schema = compileBlobSchema([{ name: 'a', type: 'int64' }]);
+  const row = encodeBlob(schema, [1], { eventTimeMs: 5_000, ingestTimeMs: 9e15, tieBreak: 9e15 });
+  expect([isErased(mark), isErased(row), checkBlob(schema, mark)]).toEqual([true, false, 'fingerprint']);
+  expect(compareStamps(blobStamp(mark), blobStamp(row))).toBeGreaterThan(0);
+  expect(compareStamps(blobStamp(mark), { eventTimeMs: 5_001, ingestTimeMs: 0, tieBreak: 0 })).toBeLessThan(0);
 });

@@ -209,6 +209,23 @@ export function readValue(schema: BlobSchema, blob: Buffer, index: number): Feat
   return type === 'bool' ? number !== 0 : number;
 }
 
+/**
+ * A header alone, of no layout: stands for a while where an erased entity stood, so that no writer that is still under way brings an older
+ * row back. It reads as missing.
+ */
+export function encodeErased(eventTimeMs: number): Buffer {
+  const blob = Buffer.alloc(BLOB_HEADER_BYTES);
+  blob[0] = BLOB_FORMAT;
+  blob.writeDoubleLE(eventTimeMs, 5);
+  blob.writeDoubleLE(Infinity, 13);
+  blob.writeDoubleLE(Infinity, 21);
+  return blob;
+}
+
+export function isErased(blob: Buffer): boolean {
+  return blob.length === BLOB_HEADER_BYTES;
+}
+
 /** Positive when `a` replaces `b`. The Lua of the online store and the ORDER BY of the offline store say the same. */
 export function compareStamps(a: RowStamp, b: RowStamp): number {
   return a.eventTimeMs - b.eventTimeMs || a.ingestTimeMs - b.ingestTimeMs || a.tieBreak - b.tieBreak;

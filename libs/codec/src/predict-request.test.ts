@@ -14,7 +14,8 @@ function viaView(bytes: Uint8Array, start = 0, end = bytes.length): PredictReque
   view.copyDense(dense, 0);
   const columns = view.readColumns().map((c) => ({ name: c.name, floats: [...c.floats], ints: [...c.ints], strings: [...c.strings] }));
   const entities = view.readEntities();
-  expect([columns.length, entities.length]).toEqual([view.columnCount, view.entityCount]);
+  const outputs = view.readOutputs();
+  expect([columns.length, entities.length, outputs.length]).toEqual([view.columnCount, view.entityCount, view.outputCount]);
   return {
     project: view.project,
     model: view.model,
@@ -24,6 +25,7 @@ function viaView(bytes: Uint8Array, start = 0, end = bytes.length): PredictReque
     entities,
     predictionId: view.predictionId,
     priority: priorityFromJSON(view.priority),
+    outputs,
   };
 }
 
@@ -43,6 +45,7 @@ function randomRequest(random: () => number): PredictRequest {
     entities: some(6, text),
     predictionId: text(),
     priority: priorityFromJSON(Math.floor(random() * 3)),
+    outputs: some(3, text),
   };
 }
 

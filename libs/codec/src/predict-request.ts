@@ -11,7 +11,7 @@ import type { ProtoWriter } from './writer.js';
  *   request = { 0x0a project:string | 0x12 model:string | 0x18 version:varint
  *             | 0x22 dense:packed-f32 | 0x25 dense:f32            (pieces add up, in order)
  *             | 0x2a column:NamedColumn | 0x32 entity:string      (repeated)
- *             | 0x3a prediction_id:string | 0x40 priority:varint | unknown }
+ *             | 0x3a prediction_id:string | 0x40 priority:varint | 0x4a output:string (repeated) | unknown }
  *
  * `read` walks the message once, checks every length and remembers where things are; nothing is allocated, and the floats are
  * copied from the receive buffer straight to where the model reads them. The view is valid as long as the buffer's content is.
@@ -24,6 +24,7 @@ export class PredictRequestView {
   denseCount = 0;
   columnCount = 0;
   entityCount = 0;
+  outputCount = 0;
   bytes: Uint8Array = EMPTY;
   /** Byte ranges of the two names, so that a caller can compare them without making strings. */
   projectStart = 0;
@@ -102,6 +103,10 @@ export class PredictRequestView {
         case PRIORITY:
           this.priority = reader.uint32();
           break;
+        case OUTPUT:
+          this.outputCount++;
+          reader.skip(tag);
+          break;
         default:
           reader.skip(tag);
       }
@@ -139,13 +144,11 @@ export class PredictRequestView {
   }
 
   readEntities(): string[] {
-    const entities: string[] = [];
-    const reader = this.#reader.reset(this.bytes, this.start, this.end);
-    for (let tag = reader.tag(); tag !== 0; tag = reader.tag()) {
-      if (tag === ENTITY) entities.push(reader.string());
-      else reader.skip(tag);
-    }
-    return entities;
+    return this.#readTexts(ENTITY);
+  }
+
+  readOutputs(): string[] {
+    return this.#readTexts(OUTPUT);
   }
 
   readColumns(): NamedColumnData[] {
@@ -156,6 +159,16 @@ export class PredictRequestView {
       else reader.skip(tag);
     }
     return columns;
+  }
+
+  #readTexts(field: number): string[] {
+    const texts: string[] = [];
+    const reader = this.#reader.reset(this.bytes, this.start, this.end);
+    for (let tag = reader.tag(); tag !== 0; tag = reader.tag()) {
+      if (tag === field) texts.push(reader.string());
+      else reader.skip(tag);
+    }
+    return texts;
   }
 
   #addPiece(at: number, count: number): void {
@@ -169,7 +182,7 @@ export class PredictRequestView {
     this.start = start;
     this.end = end;
     this.version = this.priority = 0;
-    this.denseCount = this.columnCount = this.entityCount = 0;
+    this.denseCount = this.columnCount = this.entityCount = this.outputCount = 0;
     this.#densePieces = this.#denseAt = 0;
     this.projectStart =
       this.projectEnd =
@@ -194,6 +207,8 @@ export interface PredictRequestInput {
   readonly predictionId?: string;
   /** 0 normal, 1 low, 2 high. */
   readonly priority?: number;
+  /** Names of further outputs of the graph. */
+  readonly outputs?: readonly string[];
 }
 
 export function encodePredictRequest(request: PredictRequestInput, writer: ProtoWriter): void {
@@ -217,6 +232,7 @@ export function encodePredictRequest(request: PredictRequestInput, writer: Proto
     writer.tag(8, VARINT);
     writer.uint32(request.priority);
   }
+  for (const output of request.outputs ?? []) writeText(writer, 9, output);
 }
 
 const PROJECT = (1 << 3) | DELIMITED;
@@ -228,6 +244,7 @@ const COLUMN = (5 << 3) | DELIMITED;
 const ENTITY = (6 << 3) | DELIMITED;
 const PREDICTION_ID = (7 << 3) | DELIMITED;
 const PRIORITY = (8 << 3) | VARINT;
+const OUTPUT = (9 << 3) | DELIMITED;
 const EMPTY = new Uint8Array(0);
 
 function text(bytes: Uint8Array, start: number, end: number, field: string): string {

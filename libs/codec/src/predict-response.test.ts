@@ -3,6 +3,7 @@ import { AppError } from '@headrace/base/errors';
 import { seededRandom } from '@headrace/base/random';
 import { describe, expect, it } from 'vitest';
 import { decodePredictResponse, encodePredictResponse, type PredictResponseFields } from './predict-response.js';
+import type { OutputColumnData } from './predict-output.js';
 import { ProtoWriter } from './writer.js';
 
 function randomFields(random: () => number): PredictResponseFields {
@@ -20,8 +21,31 @@ function randomFields(random: () => number): PredictResponseFields {
     threshold: 0.5,
     featureTimes: isLookup ? Float64Array.from({ length: rows }, () => (random() < 0.2 ? 0 : Math.floor(random() * 2e12))) : undefined,
     stale: isLookup ? Uint8Array.from({ length: rows }, () => (random() < 0.5 ? 1 : 0)) : undefined,
+    outputs: rows > 0 && random() < 0.5 ? Array.from({ length: Math.floor(random() * 4) }, () => randomOutput(random, rows)) : undefined,
   };
 }
+
+function randomOutput(random: () => number, rows: number): OutputColumnData {
+  const list = Math.floor(random() * 4);
+  const some = <T>(at: number, make: () => T): T[] => Array.from({ length: list === at ? rows * 2 : 0 }, make);
+  return {
+    name: random() < 0.1 ? '' : 'ausgäng',
+    shape: random() < 0.5 ? [] : [2, 300],
+    floats: Float32Array.from(some(0, () => random() - 0.5)),
+    doubles: Float64Array.from(some(1, () => random() - 0.5)),
+    ints: BigInt64Array.from(some(2, () => BigInt(Math.floor((random() - 0.5) * 2 ** (1 + Math.floor(random() * 53)))))),
+    strings: some(3, () => (random() < 0.3 ? '' : 'Zürich')),
+  };
+}
+
+const plain = ({ name, shape, floats, doubles, ints, strings }: OutputColumnData) => ({
+  name,
+  shape: [...shape],
+  floats: Array.from(floats),
+  doubles: Array.from(doubles),
+  ints: Array.from(ints, Number),
+  strings: [...strings],
+});
 
 function asMessage(fields: PredictResponseFields): PredictResponse {
   const scores = [...fields.scores.subarray(fields.firstScore, fields.firstScore + fields.rows)];
@@ -36,6 +60,7 @@ function asMessage(fields: PredictResponseFields): PredictResponse {
     featureTimes: [...(fields.featureTimes ?? [])],
     stale: [...(fields.stale ?? [])].map(Boolean),
     error: undefined,
+    outputs: (fields.outputs ?? []).map(plain),
   };
 }
 

@@ -1,5 +1,6 @@
 import { AppError } from '@headrace/base/errors';
 import { DELIMITED, ProtoReader, VARINT } from './reader.js';
+import { readOutputColumn, writeOutputColumn, type OutputColumnData, type ReadOutputColumn } from './predict-output.js';
 import type { ProtoWriter } from './writer.js';
 
 /**
@@ -7,6 +8,7 @@ import type { ProtoWriter } from './writer.js';
  *
  *   response = 0x0a model:string 0x10 version:varint 0x1a arm:string 0x22 prediction_id:string
  *              0x2a labels:packed-varint 0x32 scores:packed-f32 [0x3a feature_times:packed-varint 0x42 stale:packed-bool]
+ *              { 0x52 OutputColumn }
  *
  * Empty texts and lists are left out, as proto3 does. `feature_times` and `stale` stand only in answers to requests by entity
  * key; a reader takes 0 and false where they are absent.
@@ -26,6 +28,8 @@ export interface PredictResponseFields {
   readonly featureTimes: Float64Array | undefined;
   /** 1 = stale, one per row. */
   readonly stale: Uint8Array | undefined;
+  /** Further outputs of the graph; undefined when none were asked for. */
+  readonly outputs: readonly OutputColumnData[] | undefined;
 }
 
 export function encodePredictResponse(fields: PredictResponseFields, writer: ProtoWriter): void {
@@ -55,6 +59,10 @@ export function encodePredictResponse(fields: PredictResponseFields, writer: Pro
     writer.uint32(rows);
     writer.raw(fields.stale, 0, rows);
   }
+  for (const output of fields.outputs ?? NO_OUTPUTS) {
+    writer.tag(10, DELIMITED);
+    writeOutputColumn(writer, output);
+  }
 }
 
 /** An answer as a client reads it; the per-row lists run parallel, or are empty. */
@@ -67,7 +75,10 @@ export interface PredictResponseData {
   scores: Float32Array;
   featureTimes: number[];
   stale: boolean[];
+  outputs: ReadOutputColumn[];
 }
+
+const NO_OUTPUTS: readonly OutputColumnData[] = [];
 
 /** @throws AppError REQUEST_INVALID on malformed bytes. */
 export function decodePredictResponse(bytes: Uint8Array, start = 0, end = bytes.length): PredictResponseData {
@@ -81,6 +92,7 @@ export function decodePredictResponse(bytes: Uint8Array, start = 0, end = bytes.
     scores: new Float32Array(0),
     featureTimes: [],
     stale: [],
+    outputs: [],
   };
   const looseScores: number[] = [];
   for (let tag = reader.tag(); tag !== 0; tag = reader.tag()) {
@@ -120,6 +132,9 @@ export function decodePredictResponse(bytes: Uint8Array, start = 0, end = bytes.
         break;
       case (8 << 3) | VARINT:
         response.stale.push(reader.bool());
+        break;
+      case (10 << 3) | DELIMITED:
+        response.outputs.push(readOutputColumn(reader));
         break;
       default:
         reader.skip(tag);

@@ -191,6 +191,16 @@ export class ProtoReader {
     return this.bytes.subarray(start, this.pos);
   }
 
+  /** The delimited bytes in memory of their own, from its first byte on. */
+  copy(): Uint8Array {
+    const length = this.length();
+    const start = this.pos;
+    this.pos = start + length;
+    const target = new Uint8Array(length);
+    copyBytes(this.bytes, start, this.pos, target, 0);
+    return target;
+  }
+
   /**
    * Copies the floats of a packed field to `target[at...]` and returns how many; `countMax` bounds them before the copy. Little-endian
    * hosts only, like all that Node runs on. The byte view of the last target is kept, so that a reused batch tensor costs nothing.

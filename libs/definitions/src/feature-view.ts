@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { aggregatedFeatures, aggregation, aggregationFault } from './aggregation.js';
 import { featureField } from './feature-field.js';
+import { qualityObjective } from './quality.js';
 import { duration, flag, name, optionalList, positiveDuration } from './scalars.js';
 import { viewSource } from './source.js';
 import { timeFeature, timeFeatureFault } from './time-feature.js';
@@ -22,7 +23,10 @@ export const featureViewSpec = z
     source: viewSource.optional(),
     /** Values older than this are not served and not joined; 0 = they never expire. */
     ttl: duration.default(0),
+    /** How far back joins may ask; older rows go from the history. Unset = nothing goes. */
+    retention: positiveDuration.optional(),
     freshness: freshness.optional(),
+    quality: qualityObjective.optional(),
     /** false = kept in the offline store only (labels). */
     online: z.boolean().default(true),
     /** The view holds labels: its features may be predicted, never picked as inputs. */

@@ -37,3 +37,46 @@ describe('what a model says of its serving', () => {
     expect(faults(more)).toEqual([fault]);
   });
 });
+
+describe('a regression', () => {
+  const regression = (more: object): object => ({ task: 'regression', threshold: 15, ...more });
+
+  it('has errors with a ceiling, skills with a floor, and a threshold in the unit of its label', () => {
+    const gates = {
+      quality: [
+        { metric: 'mae', ceiling: 20 },
+        { metric: 'rmse_skill', floor: 0.01 },
+      ],
+      relative: [{ metric: 'r2', maxDrop: 0.02 }],
+    };
+    expect(faults(regression({ gates, naive: 'person:city' }))).toEqual([]);
+    expect(Object.keys(modelSpec.parse(spec({})))).not.toContain('naive');
+  });
+
+  it.each<[string, object, string]>([
+    [
+      'gates of a classifier',
+      regression({ gates: { quality: [{ metric: 'auc', floor: 0.6 }] } }),
+      'gates.quality.0.metric: auc is not measured for a model with the task regression',
+    ],
+    [
+      'a classifier that gates on an error',
+      { gates: { quality: [{ metric: 'mae', ceiling: 1 }] } },
+      'gates.quality.0.metric: mae is not measured for a model with the task binary_classification',
+    ],
+    [
+      'a learner of classes',
+      regression({ learner: { kind: 'logistic_regression' } }),
+      'learner.kind: logistic_regression does no regression; take lightgbm',
+    ],
+    [
+      'weights of classes',
+      regression({ retrain: { mitigation: 'reweighing' } }),
+      'retrain.mitigation: reweighing weighs classes, and a regression has none; take none',
+    ],
+    ['a probability beyond 1', { threshold: 15 }, 'threshold: a probability lies between 0 and 1'],
+    ['a naive prediction of a class', { naive: 'person:age' }, 'naive: applies to the task regression; remove it'],
+  ])('is not mixed with a classifier: %s', (_, more, fault) => {
+    expect(faults(more)).toEqual([fault]);
+  });
+});

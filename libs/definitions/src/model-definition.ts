@@ -20,11 +20,30 @@ const fairnessRule = z.strictObject({
   ceiling: z.number().positive().max(1),
 });
 
+export const TASKS = ['binary_classification', 'regression'] as const;
+export type Task = (typeof TASKS)[number];
+
+/** Metrics of the training runtime that a gate may look at, and of which task. Of these more is better. */
+const RISING = {
+  ...{ accuracy: 'binary_classification', auc: 'binary_classification', f1: 'binary_classification' },
+  /** A skill is the share of the naive prediction's error that the model takes away: 1 - error / error of the naive one. */
+  ...{ r2: 'regression', mae_skill: 'regression', rmse_skill: 'regression' },
+} as const satisfies Record<string, Task>;
+/** Errors in the unit of the label: less is better. */
+const FALLING = { mae: 'regression', rmse: 'regression' } as const satisfies Record<string, Task>;
+const TASK_OF_METRIC: Readonly<Record<string, Task>> = { ...RISING, ...FALLING };
+
+const risingMetric = z.enum(Object.keys(RISING) as (keyof typeof RISING)[]);
+const qualityRule = z.union([
+  z.strictObject({ metric: risingMetric, floor: z.number() }),
+  z.strictObject({ metric: z.enum(Object.keys(FALLING) as (keyof typeof FALLING)[]), ceiling: z.number().positive() }),
+]);
+
 /** What a version must show before it is blessed; see services/registry/src/domain/blessing-rules.ts. */
 const gates = z.strictObject({
-  quality: z.array(z.strictObject({ metric: z.enum(['accuracy', 'auc', 'f1']), floor: z.number() })).default([]),
+  quality: z.array(qualityRule).default([]),
   /** How far below the champion each metric may fall. */
-  relative: z.array(z.strictObject({ metric: z.enum(['accuracy', 'auc', 'f1']), maxDrop: z.number().nonnegative() })).default([]),
+  relative: z.array(z.strictObject({ metric: risingMetric, maxDrop: z.number().nonnegative() })).default([]),
   fairness: z.array(fairnessRule).default([]),
   /** Ceiling for the attribute that a mitigation names, whatever `fairness` lists. */
   mitigatedCeiling: z.number().positive().max(1).default(0.2),
@@ -75,15 +94,18 @@ export const modelSpec = z
   .strictObject({
     description: z.string().default(''),
     owner: z.string().default(''),
-    task: z.enum(['binary_classification']).default('binary_classification'),
+    task: z.enum(TASKS).default('binary_classification'),
     entity: name,
     /** In the order of the tensor columns. */
     features: z.array(featureReference).min(1).max(1000),
     label: z.strictObject({ view: name, feature: name, positive: z.number().default(1) }),
+    /** Regression: the feature whose value alone is the naive prediction that the model is measured against; unset = the mean label. */
+    naive: featureReference.optional(),
     /** Attributes that predictions are watched by; logged with each prediction even when the model does not see them. */
     protected: z.array(featureReference).default([]),
     trainingWindow: z.strictObject({ from: instant, to: instant }),
-    threshold: z.number().min(0).max(1).default(0.5),
+    /** An answer at or above it is label 1: a probability, or of a regression a value in the unit of the label. */
+    threshold: z.number().default(0.5),
     seed: z.int().default(7),
     holdout: z.number().min(0.05).max(0.5).default(0.2),
     learner: learner.prefault({}),
@@ -115,7 +137,40 @@ export const modelSpec = z
           message: `a fairness rule names ${rule.attribute}, which is not under \`protected\``,
         });
     }
+    for (const { path, message } of taskFaults(spec)) context.addIssue({ code: 'custom', path, message });
     if (Date.parse(spec.trainingWindow.from) >= Date.parse(spec.trainingWindow.to)) {
       context.addIssue({ code: 'custom', path: ['trainingWindow'], message: '`from` must lie before `to`' });
     }
   });
+
+export type ModelSpec = z.output<typeof modelSpec>;
+
+interface TaskParts {
+  readonly task: Task;
+  readonly threshold: number;
+  readonly naive?: string | undefined;
+  readonly learner: { readonly kind: string };
+  readonly gates: { readonly quality: readonly { metric: string }[]; readonly relative: readonly { metric: string }[] };
+  readonly retrain: { readonly mitigation: string };
+}
+
+/** What a definition asks for that its task does not have. */
+function taskFaults({ task, threshold, naive, learner: { kind }, gates: { quality, relative }, retrain }: TaskParts) {
+  const faults: { path: (string | number)[]; message: string }[] = [];
+  for (const [list, rules] of Object.entries({ quality, relative }))
+    for (const [at, { metric }] of rules.entries())
+      if (TASK_OF_METRIC[metric] !== task)
+        faults.push({ path: ['gates', list, at, 'metric'], message: `${metric} is not measured for a model with the task ${task}` });
+  if (task === 'regression') {
+    if (kind !== 'lightgbm') faults.push({ path: ['learner', 'kind'], message: `${kind} does no regression; take lightgbm` });
+    if (retrain.mitigation !== 'none')
+      faults.push({
+        path: ['retrain', 'mitigation'],
+        message: `${retrain.mitigation} weighs classes, and a regression has none; take none`,
+      });
+  } else {
+    if (threshold < 0 || threshold > 1) faults.push({ path: ['threshold'], message: 'a probability lies between 0 and 1' });
+    if (naive !== undefined) faults.push({ path: ['naive'], message: 'applies to the task regression; remove it' });
+  }
+  return faults;
+}

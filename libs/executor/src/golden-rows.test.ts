@@ -30,6 +30,13 @@ describe('golden rows', () => {
     expect(() => compareGoldenRows(rows, Float32Array.of(Number.NaN), 0.5, 'm/1')).toThrow(/NaN/);
   });
 
+  it('of a regression agree within a share of their value', () => {
+    const rows = parseGoldenRows({ rows: [{ features: { b: true, a: 2, t: 'x' }, label: 1, value: 250 }] }, 'm/1');
+    expect(rows[0]!.score).toBe(250);
+    expect(() => compareGoldenRows(rows, Float32Array.of(250.02), 15, 'm/1')).not.toThrow();
+    expect(() => compareGoldenRows(rows, Float32Array.of(250.03), 15, 'm/1')).toThrow(/training got 250/);
+  });
+
   it.each([
     ['none', { rows: [] }, /no usable golden rows/],
     ['another form', { answers: [1] }, /no usable golden rows/],

@@ -4,15 +4,16 @@ import type { FeatureBlock } from './feature-block.js';
 import type { InputPlan } from './input-plan.js';
 
 /** Rows of the training run's holdout with the answers that the exported graph gave there. */
-const goldenRow = z.object({
-  features: z.record(z.string(), z.union([z.number(), z.string(), z.boolean(), z.null()])),
-  label: z.number(),
-  probability: z.number(),
-});
+const common = { features: z.record(z.string(), z.union([z.number(), z.string(), z.boolean(), z.null()])), label: z.number() };
+/** A classifier's answer is a probability, that of a regression a value; here both are the score. */
+const goldenRow = z.union([
+  z.object({ ...common, probability: z.number() }).transform(({ probability, ...row }) => ({ ...row, score: probability })),
+  z.object({ ...common, value: z.number() }).transform(({ value, ...row }) => ({ ...row, score: value })),
+]);
 const golden = z.object({ rows: z.array(goldenRow).min(1).max(1000) });
 export type GoldenRow = z.output<typeof goldenRow>;
 
-/** Another build of the runtime may round differently; a wrong graph, threshold or column order is far outside. */
+/** Another build of the runtime may round differently; a wrong graph, threshold or column order is far outside. Of scores beyond 1 it is a share. */
 export const GOLDEN_TOLERANCE = 1e-4;
 
 /** @throws AppError MODEL_LOAD_FAILED when there are none, or they are not in the form of the training runtime. */
@@ -47,11 +48,12 @@ export function compareGoldenRows(rows: readonly GoldenRow[], scores: Float32Arr
   for (const [row, expected] of rows.entries()) {
     const score = scores[row]!;
     const label = score >= threshold ? 1 : 0;
-    const isNear = Math.abs(score - expected.probability) <= GOLDEN_TOLERANCE;
+    const allowed = GOLDEN_TOLERANCE * Math.max(1, Math.abs(expected.score));
+    const isNear = Math.abs(score - expected.score) <= allowed;
     if (isNear && label === expected.label) continue;
     throw new AppError(
       'MODEL_LOAD_FAILED',
-      `${name} answers golden row ${row} with ${score} (label ${label}) where training got ${expected.probability} (label ${expected.label}); allowed difference ${GOLDEN_TOLERANCE}`,
+      `${name} answers golden row ${row} with ${score} (label ${label}) where training got ${expected.score} (label ${expected.label}); allowed difference ${allowed}`,
     );
   }
 }

@@ -4,27 +4,35 @@ import type { FeatureBlock } from './feature-block.js';
 import type { InputPlan } from './input-plan.js';
 import type { ModelSession } from './model-session.js';
 import type { OnnxSession, OnnxTensorInfo } from './onnx-runtime.js';
+import { OnnxTensors } from './onnx-tensors.js';
 
-/** Input that carries the numeric features, and output that carries the scores; the training runtime names them so. */
-const DENSE_INPUT = 'features';
-const SCORES_OUTPUT = 'probabilities';
+/** Input that carries the numeric features, and outputs that carry the scores; the training runtime names them so. */
+export const DENSE_INPUT = 'features';
+const PROBABILITIES_OUTPUT = 'probabilities';
+const VALUE_OUTPUT = 'value';
 
 /**
  * A session with the contract of our graphs: `features` [N, numeric features] float32, one [N, 1] string input for each string
- * feature, and `probabilities` [N, 2] (or [N, 1], or [N]) whose last column is the positive class.
+ * feature, and either `probabilities` [N, 2] (or [N, 1], or [N]) whose last column is the positive class, or the `value` [N, 1] of a regression.
  */
 export class OnnxModel implements ModelSession {
+  /** The same graph for callers that bring tensors. */
+  readonly tensors: OnnxTensors;
   readonly #session: OnnxSession;
   readonly #plan: InputPlan;
   readonly #feeds: Record<string, Tensor> = {};
+  readonly #output: string;
   #scores = new Float32Array(0);
 
   /** @throws AppError MODEL_LOAD_FAILED when the graph and the signature do not fit each other. */
   constructor(session: OnnxSession, plan: InputPlan, name: string) {
     this.#session = session;
     this.#plan = plan;
+    this.#output = scoresOutput(session.outputs)?.name ?? PROBABILITIES_OUTPUT;
     const fault = misfit(session, plan);
     if (fault !== undefined) throw new AppError('MODEL_LOAD_FAILED', `${name}: the graph does not fit its signature: ${fault}`);
+    const widths: [string, readonly number[]][] = plan.texts.map((slot) => [slot.name, [-1, 1]]);
+    this.tensors = new OnnxTensors(session, name, new Map([...widths, [DENSE_INPUT, [-1, plan.numbers.length]]]));
   }
 
   run(block: FeatureBlock, firstRow: number, rows: number): Float32Array | Promise<Float32Array> {
@@ -34,15 +42,15 @@ export class OnnxModel implements ModelSession {
       this.#feeds[DENSE_INPUT] = new Tensor('float32', block.numbers.subarray(firstRow * width, (firstRow + rows) * width), [rows, width]);
     for (const slot of this.#plan.texts)
       this.#feeds[slot.name] = new Tensor('string', block.texts[slot.at]!.slice(firstRow, firstRow + rows), [rows, 1]);
-    const output = this.#session.run(this.#session.kind === 'direct' ? this.#feeds : { ...this.#feeds }, SCORES_OUTPUT);
-    return output instanceof Promise ? output.then((tensor) => this.#positive(tensor, rows, true)) : this.#positive(output, rows, false);
+    const output = this.#session.run(this.#session.kind === 'direct' ? this.#feeds : { ...this.#feeds }, this.#output);
+    return output instanceof Promise ? output.then((tensor) => this.#scoresOf(tensor, rows, true)) : this.#scoresOf(output, rows, false);
   }
 
   release(): void {
     this.#session.release();
   }
 
-  #positive(tensor: Tensor, rows: number, isShared: boolean): Float32Array {
+  #scoresOf(tensor: Tensor, rows: number, isShared: boolean): Float32Array {
     const data = tensor.data as Float32Array;
     const width = data.length / rows;
     if (isShared || this.#scores.length < rows) this.#scores = new Float32Array(Math.max(rows, this.#scores.length));
@@ -67,12 +75,17 @@ function misfit(session: OnnxSession, plan: InputPlan): string | undefined {
   }
   const extra = session.inputs.filter((input) => !expected.some((want) => want.name === input.name));
   if (extra.length > 0) return `the signature has nothing for its input ${list(extra)}`;
-  const scores = session.outputs.find((output) => output.name === SCORES_OUTPUT);
-  if (!scores) return `it has no output ${SCORES_OUTPUT}; it has ${list(session.outputs)}`;
-  const classes = scores.shape.length === 2 ? scores.shape[1]! : 1;
-  if (scores.type !== 'float32' || scores.shape.length > 2 || classes > 2)
-    return `output ${SCORES_OUTPUT} is ${describe(scores)}, expected float32[-1,2]`;
+  const scores = scoresOutput(session.outputs);
+  if (!scores) return `it has no output ${PROBABILITIES_OUTPUT} or ${VALUE_OUTPUT}; it has ${list(session.outputs)}`;
+  const width = scores.name === VALUE_OUTPUT ? 1 : 2;
+  if (scores.type !== 'float32' || scores.shape.length > 2 || (scores.shape[1] ?? 1) > width)
+    return `output ${scores.name} is ${describe(scores)}, expected float32[-1,${width}]`;
   return undefined;
+}
+
+/** The output that carries the score of each row; undefined = none. */
+export function scoresOutput<T extends { readonly name: string }>(outputs: readonly T[]): T | undefined {
+  return outputs.find(({ name }) => name === PROBABILITIES_OUTPUT) ?? outputs.find(({ name }) => name === VALUE_OUTPUT);
 }
 
 const list = (tensors: readonly OnnxTensorInfo[]): string => tensors.map((t) => t.name).join(', ') || 'none';

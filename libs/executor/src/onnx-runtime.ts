@@ -1,6 +1,7 @@
 import { createRequire } from 'node:module';
-import { InferenceSession, type Tensor } from 'onnxruntime-node';
+import { InferenceSession, Tensor } from 'onnxruntime-node';
 import { messageOf } from '@headrace/base/errors';
+import { DATATYPES } from './tensor.js';
 
 /** What a session needs and gives, whichever way it runs. */
 export interface OnnxSession {
@@ -8,6 +9,8 @@ export interface OnnxSession {
   readonly outputs: readonly OnnxTensorInfo[];
   readonly kind: 'direct' | 'public';
   run(feeds: Record<string, Tensor>, output: string): Tensor | Promise<Tensor>;
+  /** Any outputs; the memory of their tensors is their own. */
+  runAll(feeds: Record<string, Tensor>, outputs: readonly string[]): Record<string, Tensor> | Promise<Record<string, Tensor>>;
   release(): void;
 }
 
@@ -32,7 +35,8 @@ const SESSION_OPTIONS: InferenceSession.SessionOptions = {
   interOpNumThreads: 1,
   executionMode: 'sequential',
   graphOptimizationLevel: 'all',
-  logSeverityLevel: 3,
+  // Fatal only: what fails a run is thrown at us, and a caller must not be able to fill our stderr.
+  logSeverityLevel: 4,
   extra: { session: { intra_op: { allow_spinning: '0' }, inter_op: { allow_spinning: '0' } } },
 };
 
@@ -80,6 +84,7 @@ function openDirect(bytes: Uint8Array, native: NativeBinding): OnnxSession {
       if (!(output in fetches)) fetches[output] = null;
       return session.run(feeds, fetches, NO_OPTIONS)[output]!;
     },
+    runAll: (feeds, outputs) => session.run(feeds, Object.fromEntries(outputs.map((name) => [name, null])), NO_OPTIONS),
     release: () => session.dispose(),
   };
 }
@@ -87,19 +92,27 @@ function openDirect(bytes: Uint8Array, native: NativeBinding): OnnxSession {
 async function openPublic(bytes: Uint8Array): Promise<OnnxSession> {
   const session = await InferenceSession.create(bytes, SESSION_OPTIONS);
   const running = new Set<Promise<unknown>>();
+  const track = <T>(run: Promise<T>): Promise<T> => {
+    running.add(run);
+    const done = (): void => void running.delete(run);
+    run.then(done, done);
+    return run;
+  };
   return {
     kind: 'public',
     inputs: session.inputMetadata.map(fromPublic),
     outputs: session.outputMetadata.map(fromPublic),
-    run: (feeds, output) => {
-      const run = session.run(feeds, [output]).then((outputs) => outputs[output]!);
-      running.add(run);
-      const done = (): void => void running.delete(run);
-      run.then(done, done);
-      return run;
-    },
+    run: (feeds, output) => track(session.run(feeds, [output])).then((outputs) => outputs[output]!),
+    runAll: (feeds, outputs) => track(session.run(feeds, outputs)),
     release: () => void Promise.allSettled(running).then(() => session.release()),
   };
+}
+
+/** @param type as ONNX Runtime names it. Half floats come by their bits. */
+export function makeTensor(type: string, elements: unknown, shape: readonly number[]): Tensor {
+  const tensor = new Tensor(type as 'float32', elements as Float32Array, shape);
+  // The runtime's JavaScript lays a Float16Array over half floats, and its native side does not know that type: it would see no element (1.30.0).
+  return type === 'float16' ? Object.assign(tensor, { cpuData: elements }) : tensor;
 }
 
 function findBinding(): { native: NativeBinding | undefined; reason: string } {
@@ -119,13 +132,12 @@ function findBinding(): { native: NativeBinding | undefined; reason: string } {
 }
 
 const NO_OPTIONS = {};
-/** onnx.proto, TensorProto.DataType. */
-const TYPE_NAMES: Readonly<Record<number, string>> = { 1: 'float32', 6: 'int32', 7: 'int64', 8: 'string', 9: 'bool', 11: 'float64' };
+const TYPE_NAMES: ReadonlyMap<number, string> = new Map(Object.values(DATATYPES).map(({ dataType, onnx }) => [dataType, onnx]));
 
 function fromNative(metadata: NativeMetadata): OnnxTensorInfo {
   return {
     name: metadata.name,
-    type: metadata.isTensor ? (TYPE_NAMES[metadata.type] ?? `type ${metadata.type}`) : 'not a tensor',
+    type: metadata.isTensor ? (TYPE_NAMES.get(metadata.type) ?? `type ${metadata.type}`) : 'not a tensor',
     shape: metadata.shape,
   };
 }

@@ -5,9 +5,8 @@
 import { messageOf } from '@headrace/base/errors';
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
-import { Tensor } from 'onnxruntime-node';
 import { openOnnx, type OnnxSession } from './onnx-runtime.js';
-import type { FromWorker, SentTensor, ToWorker } from './worker-messages.js';
+import { fromSent, toSent, type FromWorker, type ToWorker } from './worker-messages.js';
 
 const [path = '', sha256 = ''] = process.argv.slice(2);
 
@@ -28,14 +27,9 @@ async function open(): Promise<OnnxSession> {
   }
 }
 
-async function run({ id, feeds, output }: ToWorker): Promise<void> {
+async function run({ id, feeds, outputs }: ToWorker): Promise<void> {
   try {
-    const tensors = Object.fromEntries(
-      feeds.map(([name, type, dims, data]) => [name, new Tensor(type as 'float32', data as Float32Array, dims)]),
-    );
-    const { type, dims, data } = await session.run(tensors, output);
-    const sent: SentTensor = [output, type, dims, data];
-    say({ kind: 'ran', id, output: sent });
+    say({ kind: 'ran', id, outputs: toSent(await session.runAll(fromSent(feeds), outputs)) });
   } catch (error) {
     say({ kind: 'failed', id, error: messageOf(error) });
   }

@@ -6,6 +6,7 @@ import type { ModelSession } from './model-session.js';
 import { OnnxModel } from './onnx-model.js';
 import { refuseOnnx } from './onnx-refusal.js';
 import { openOnnx, type OnnxSession } from './onnx-runtime.js';
+import { OnnxTensors } from './onnx-tensors.js';
 
 /** Batch sizes that are run once before the first request: kernels choose their way by shape. */
 const WARM_ROWS = [1, 2, 8, 32];
@@ -21,7 +22,7 @@ export interface ModelToOpen {
   /** Most rows of one run. */
   readonly batchRowsMax: number;
   /** Where it runs; default: in this process. */
-  readonly open?: (bytes: Uint8Array) => Promise<OnnxSession>;
+  readonly open?: ((bytes: Uint8Array) => Promise<OnnxSession>) | undefined;
 }
 
 /** @throws AppError ARTIFACT_REFUSED for what must not even be opened: external data, foreign operators, no ONNX. */
@@ -35,16 +36,15 @@ export function refuseBadOnnx(bytes: Uint8Array, name: string): void {
  * when a step refuses. The one way to a session, online and offline.
  * @throws AppError MODEL_LOAD_FAILED
  */
-export async function openModel({ name, bytes, plan, golden, threshold, batchRowsMax, open = openOnnx }: ModelToOpen): Promise<OnnxModel> {
-  const session = await open(bytes).catch((error: unknown) => {
-    throw new AppError('MODEL_LOAD_FAILED', `ONNX Runtime cannot open ${name}: ${messageOf(error)}`, { cause: error });
-  });
+export async function openModel({ name, bytes, plan, golden, threshold, batchRowsMax, open }: ModelToOpen): Promise<OnnxModel> {
+  const session = await openSession(name, bytes, open);
   try {
     const model = new OnnxModel(session, plan, name);
     const block = new FeatureBlock(plan, Math.max(golden.length, batchRowsMax));
     fillGoldenRows(golden, plan, block, name);
     compareGoldenRows(golden, await model.run(block, 0, golden.length), threshold, name);
     await warm(model, block, batchRowsMax);
+    await model.tensors.proveRowWise();
     return model;
   } catch (error) {
     session.release();
@@ -52,6 +52,32 @@ export async function openModel({ name, bytes, plan, golden, threshold, batchRow
       ? error
       : new AppError('MODEL_LOAD_FAILED', `${name} opens and does not run: ${messageOf(error)}`, { cause: error });
   }
+}
+
+export interface OpenTensors {
+  readonly tensors: OnnxTensors;
+  release(): void;
+}
+
+/**
+ * Bytes -> a session for tensors alone, of a graph without features, scores or golden rows. Inputs are unknown, so nothing is run: the trial in a
+ * child process has run it once.
+ * @throws AppError MODEL_LOAD_FAILED
+ */
+export async function openTensors({ name, bytes, open }: Pick<ModelToOpen, 'name' | 'bytes' | 'open'>): Promise<OpenTensors> {
+  const session = await openSession(name, bytes, open);
+  try {
+    return { tensors: new OnnxTensors(session, name), release: () => session.release() };
+  } catch (error) {
+    session.release();
+    throw error;
+  }
+}
+
+function openSession(name: string, bytes: Uint8Array, open: ModelToOpen['open'] = openOnnx): Promise<OnnxSession> {
+  return open(bytes).catch((error: unknown) => {
+    throw new AppError('MODEL_LOAD_FAILED', `ONNX Runtime cannot open ${name}: ${messageOf(error)}`, { cause: error });
+  });
 }
 
 async function warm(model: ModelSession, block: FeatureBlock, batchRowsMax: number): Promise<void> {

@@ -42,6 +42,18 @@ describe('offline scoring', () => {
     session.release();
   });
 
+  it('gives the values of a regression as they are', async () => {
+    const golden = { rows: [{ features: { a: 40, b: 0, c: 3 }, label: 1, value: 23.123456789 }] };
+    const scorer = await openTableScorer({ ...model, bytes: fixture('value'), signature: { ...model.signature, threshold: 15 }, golden });
+    const scores = await scorer.score({ a: [40, 0, null], b: [0, 400, 4], c: [3, 0, -1] });
+    [23.123456789, -99.876543211, -1.876543211].forEach((value, row) => expect(scores[row]).toBeCloseTo(value, 4));
+    scorer.release();
+    const other = { rows: [{ ...golden.rows[0], value: 23.2 }] };
+    await expect(
+      openTableScorer({ ...model, bytes: fixture('value'), signature: { ...model.signature, threshold: 15 }, golden: other }),
+    ).rejects.toThrow(/training got 23.2/);
+  });
+
   it('takes null as missing, booleans as 0 and 1, and a text column by its own input', async () => {
     const scorer = await openTableScorer(model);
     const [missing, yes] = await scorer.score({ a: [null, 1], b: [2n, 2n], c: [true, true] });

@@ -1,9 +1,9 @@
 import { AppError } from '@headrace/base/errors';
 import { fork, type ChildProcess } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
-import { Tensor } from 'onnxruntime-node';
+import type { Tensor } from 'onnxruntime-node';
 import type { OnnxSession, OnnxTensorInfo } from './onnx-runtime.js';
-import type { FromWorker, SentTensor, ToWorker } from './worker-messages.js';
+import { fromSent, toSent, type FromWorker, type ToWorker } from './worker-messages.js';
 
 /** A worker that opens its model takes no longer; a real model of 100 MB opens in a few seconds. */
 const OPEN_TIMEOUT_MS = 60_000;
@@ -15,7 +15,7 @@ const RESTART = { firstMs: 50, longestMs: 5_000, inARowMax: 4 };
 interface Run {
   readonly message: ToWorker;
   tries: number;
-  readonly resolve: (tensor: Tensor) => void;
+  readonly resolve: (outputs: Record<string, Tensor>) => void;
   readonly reject: (error: Error) => void;
 }
 
@@ -37,7 +37,8 @@ export async function openOnnxInWorker(file: ArtifactFile): Promise<OnnxSession 
     kind: 'public',
     inputs,
     outputs,
-    run: (feeds, output) => worker.run(feeds, output),
+    run: async (feeds, output) => (await worker.run(feeds, [output]))[output]!,
+    runAll: (feeds, outputs) => worker.run(feeds, outputs),
     release: () => worker.release(),
     pid: () => worker.pid,
   };
@@ -91,10 +92,9 @@ class WorkerOnnx {
     });
   }
 
-  run(feeds: Record<string, Tensor>, output: string): Promise<Tensor> {
+  run(feeds: Record<string, Tensor>, outputs: readonly string[]): Promise<Record<string, Tensor>> {
     return new Promise((resolve, reject) => {
-      const sent = Object.entries(feeds).map(([name, { type, dims, data }]): SentTensor => [name, type, dims, data]);
-      const run: Run = { message: { id: ++this.#lastId, feeds: sent, output }, tries: 0, resolve, reject };
+      const run: Run = { message: { id: ++this.#lastId, feeds: toSent(feeds), outputs }, tries: 0, resolve, reject };
       this.#runs.set(run.message.id, run);
       if (this.#isOpen) this.#send(run);
       else if (this.#timer === undefined && this.#child === undefined) this.#restart(0);
@@ -119,8 +119,7 @@ class WorkerOnnx {
     this.#runs.delete(message.id);
     this.#deaths = 0;
     if (message.kind === 'failed') return run?.reject(new Error(message.error));
-    const [, type, dims, data] = message.output;
-    run?.resolve(new Tensor(type as 'float32', data as Float32Array, dims));
+    run?.resolve(fromSent(message.outputs));
   }
 
   #died(how: string): void {

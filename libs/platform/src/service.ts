@@ -40,7 +40,7 @@ export interface ServiceOptions {
   /** Other processes of this service on the same ports, when a supervisor runs several. */
   readonly siblings?: Siblings;
   /** For routes that need more than Nest gives: body parsers, streams. */
-  readonly configureHttp?: (server: FastifyInstance) => void;
+  readonly configureHttp?: (server: FastifyInstance, app: INestApplication) => void | Promise<void>;
 }
 
 export interface RunningService {
@@ -82,7 +82,7 @@ export async function startService(options: ServiceOptions): Promise<RunningServ
     doors.install(server, guard, telemetry, log);
     options.siblings?.answerMetrics(telemetry);
     addHealthRoutes(server, () => state, options.checks?.(app) ?? {}, telemetry, options.siblings);
-    options.configureHttp?.(server);
+    await options.configureHttp?.(server, app);
     app.useGlobalFilters(new ProblemFilter(log));
 
     const services = options.grpc(app);

@@ -47,6 +47,15 @@ export class QuantileSketch {
     return this.valueOf(this.positives.bucketAt(rank - below - this.zeros));
   }
 
+  /** What is counted where, ascending. Cells of equal sketches have equal edges, so two sketches of one error can be compared cell by cell. */
+  cells(): SketchCell[] {
+    const edge = (bucket: number): number => this.gamma ** bucket;
+    const positive = this.positives.ascendingCounts().map(([b, count]): SketchCell => ({ lower: edge(b - 1), upper: edge(b), count }));
+    const negative = this.negatives.ascendingCounts().map(([b, count]): SketchCell => ({ lower: -edge(b), upper: -edge(b - 1), count }));
+    const zero = this.zeros > 0 ? [{ lower: 0, upper: 0, count: this.zeros }] : [];
+    return [...negative.reverse(), ...zero, ...positive];
+  }
+
   /** Small magnitudes have been joined: quantiles that fall there are too large in magnitude, by no known bound. */
   get collapsed(): boolean {
     return this.positives.collapsed || this.negatives.collapsed;
@@ -90,6 +99,13 @@ export class QuantileSketch {
   }
 }
 
+/** Values in (lower, upper], of negative ones in [lower, upper); zeros have a cell of no width. */
+export interface SketchCell {
+  readonly lower: number;
+  readonly upper: number;
+  readonly count: number;
+}
+
 /** e: relative error, b: bucketsMax, z: zeros, p and n: [bucket, count, ...] ascending, c: collapsed. */
 export interface QuantileSketchJson {
   e: number;
@@ -131,7 +147,7 @@ class Buckets {
   /** The bucket of the value with this rank from below. */
   bucketAt(rank: number): number {
     let seen = 0;
-    for (const [bucket, n] of this.ascending()) {
+    for (const [bucket, n] of this.ascendingCounts()) {
       seen += n;
       if (seen > rank) return bucket;
     }
@@ -139,7 +155,7 @@ class Buckets {
   }
 
   entries(): number[] {
-    return this.ascending().flat();
+    return this.ascendingCounts().flat();
   }
 
   load(entries: readonly number[], collapsed: boolean): void {
@@ -147,7 +163,7 @@ class Buckets {
     this.collapsed = collapsed;
   }
 
-  private ascending(): [number, number][] {
+  ascendingCounts(): [number, number][] {
     return [...this.counts].sort(([a], [b]) => a - b);
   }
 

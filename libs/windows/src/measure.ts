@@ -1,7 +1,7 @@
 import { QuantileSketch, type QuantileSketchJson } from '@headrace/stats/quantile-sketch';
 import type { ByteReader, ByteWriter } from './bytes.js';
 import { DistinctSketch } from './distinct-sketch.js';
-import { ExactSum } from './exact-sum.js';
+import { ExactMoments } from './exact-moments.js';
 import type { MeasureSpec, PlannedFeature, WindowPlan } from './window-plan.js';
 
 export type ColumnValue = number | string | boolean | null;
@@ -64,69 +64,27 @@ class Count implements Measure {
   }
 }
 
-/** Beyond it a square, or the sum of many, may leave the range of float64. */
-const SQUARE_MAGNITUDE_MAX = 2 ** 450;
-const SUM_MAGNITUDE_MAX = 2 ** 900;
-
-/**
- * Sum, mean and population standard deviation from exact sums of the values and of their squares. A value of 2^900 and more makes them
- * unknown in every window that holds it, one of 2^450 and more the deviation.
- */
+/** Sum, mean and population standard deviation. */
 class Moments implements Measure {
-  #count = 0;
-  #beyondSum = 0;
-  #beyondSquare = 0;
-  readonly #sum = new ExactSum();
-  readonly #squares = new ExactSum();
+  readonly #moments = new ExactMoments();
   constructor(private readonly column: number) {}
 
   reset(): void {
-    this.#count = this.#beyondSum = this.#beyondSquare = 0;
-    this.#sum.reset();
-    this.#squares.reset();
+    this.#moments.reset();
   }
   add({ values }: EventRow): void {
     const value = values[this.column];
-    if (typeof value !== 'number') return;
-    this.#count++;
-    const magnitude = Math.abs(value);
-    if (magnitude >= SQUARE_MAGNITUDE_MAX) this.#beyondSquare++;
-    else this.#squares.addProduct(value, value);
-    if (magnitude >= SUM_MAGNITUDE_MAX) this.#beyondSum++;
-    else this.#sum.add(value);
+    if (typeof value === 'number') this.#moments.add(value);
   }
   mergeFrom(bytes: ByteReader): void {
-    this.#count += bytes.count();
-    this.#beyondSum += bytes.count();
-    this.#beyondSquare += bytes.count();
-    this.#sum.mergeFrom(bytes);
-    this.#squares.mergeFrom(bytes);
+    this.#moments.mergeFrom(bytes);
   }
   write(out: ByteWriter): void {
-    out.count(this.#count);
-    out.count(this.#beyondSum);
-    out.count(this.#beyondSquare);
-    this.#sum.write(out);
-    this.#squares.write(out);
+    this.#moments.write(out);
   }
   valueOf({ function: of }: PlannedFeature): number | null {
-    if (this.#count === 0 || this.#beyondSum > 0) return null;
-    if (of === 'sum') return this.#sum.rounded();
-    if (of === 'mean') return this.#sum.rounded() / this.#count;
-    return this.#beyondSquare > 0 ? null : this.#deviation();
-  }
-
-  /** sqrt(n Q - S^2) / n, with the difference in exact arithmetic on sums of 106 bits: no cancellation. */
-  #deviation(): number {
-    const [sumHigh = 0, sumLow = 0] = this.#sum.canonical();
-    const [squaresHigh = 0, squaresLow = 0] = this.#squares.canonical();
-    const difference = new ExactSum();
-    difference.addProduct(this.#count, squaresHigh);
-    difference.addProduct(this.#count, squaresLow);
-    difference.addProduct(-sumHigh, sumHigh);
-    difference.addProduct(-2 * sumHigh, sumLow);
-    difference.addProduct(-sumLow, sumLow);
-    return Math.sqrt(Math.max(0, difference.rounded())) / this.#count;
+    if (of === 'sum') return this.#moments.sum();
+    return of === 'mean' ? this.#moments.mean() : this.#moments.deviation();
   }
 }
 

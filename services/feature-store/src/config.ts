@@ -68,6 +68,24 @@ export const configKeys = {
     'entities of each view in one inspection, from each store',
     'entities',
   ),
+  qualityEveryMs: key(
+    'HEADRACE_FEATURES_QUALITY_EVERY',
+    int(100, 86_400_000, 30_000),
+    'pause between two judgements of the quality of views',
+    'ms',
+  ),
+  erasureMarkMs: key(
+    'HEADRACE_FEATURES_ERASURE_MARK',
+    int(100, 86_400_000, 600_000),
+    'how long a mark stays online in the place of an erased entity, for writers that had read its rows before',
+    'ms',
+  ),
+  housekeepingEveryMs: key(
+    'HEADRACE_FEATURES_HOUSEKEEPING_EVERY',
+    int(100, 86_400_000, 30_000),
+    'pause between two turns of housekeeping: erasures that were cut short, rows past their retention',
+    'ms',
+  ),
   frameFolder: key(
     'HEADRACE_FEATURES_FRAME_FOLDER',
     text(''),
@@ -97,6 +115,9 @@ export type Limits = Pick<
   | 'backfillSources'
   | 'inspectEveryMs'
   | 'inspectSample'
+  | 'qualityEveryMs'
+  | 'erasureMarkMs'
+  | 'housekeepingEveryMs'
   | 'frameFolder'
   | 'frameBytesMax'
 >;

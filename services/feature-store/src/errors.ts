@@ -32,6 +32,14 @@ export function trainingSetUnknown(hash: string): AppError {
   );
 }
 
+export function quarantinedRowUnknown(project: string, id: number): AppError {
+  return new AppError(
+    'QUARANTINED_ROW_UNKNOWN',
+    `project ${project} has no quarantined row ${id}; list the quarantine and correct the id, or it was replayed meanwhile`,
+    { details: { project, id: String(id) } },
+  );
+}
+
 export function backfillUnknown(id: string): AppError {
   return new AppError('BACKFILL_UNKNOWN', `there is no backfill ${JSON.stringify(id)}; list the backfills and correct the id`, {
     details: { id },
@@ -58,5 +66,17 @@ export function joinUnknown(project: string, id: string): AppError {
 export function joinStateIllegal(id: string, state: string, doing: string): AppError {
   return new AppError('JOIN_STATE_ILLEGAL', `point-in-time join ${id} is ${state}; it cannot be ${doing}`, {
     details: { join: id, state },
+  });
+}
+
+export function entityUnknown(project: string, entity: string): AppError {
+  return new AppError('ENTITY_UNKNOWN', `no view of project ${project} is keyed by entity ${JSON.stringify(entity)}; correct the name`, {
+    details: { project, entity },
+  });
+}
+
+export function erasureUnknown(id: string): AppError {
+  return new AppError('ERASURE_UNKNOWN', `there is no erasure ${JSON.stringify(id)}; list the erasures and correct the id`, {
+    details: { id },
   });
 }

@@ -2,6 +2,7 @@ import { Inject, Injectable } from '@nestjs/common';
 import type { Clock } from '@headrace/base/clock';
 import { CLOCK } from '@headrace/platform/platform-module';
 import { LATENCY_BUCKETS, Telemetry } from '@headrace/platform/telemetry';
+import { UsageCounts } from './domain/usage.js';
 
 /** A second to half a year: the event time of a row may be long ago. */
 const AGE_BUCKETS = [0.1, 1, 10, 60, 600, 3_600, 21_600, 86_400, 604_800, 2_592_000, 15_552_000];
@@ -10,6 +11,8 @@ const FRESHNESS_BUCKETS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 
 /** The business facts of this service as metrics. Labels: views are few and named by people. */
 @Injectable()
 export class FeatureTelemetry {
+  /** Who is read how often, until app/feature-usage.ts stores it. */
+  readonly usage = new UsageCounts();
   readonly #rows;
   readonly #duplicates;
   readonly #quarantined;
@@ -27,6 +30,8 @@ export class FeatureTelemetry {
   readonly #skew;
   readonly #young;
   readonly #burn;
+  readonly #quality;
+  readonly #retired;
   readonly #trainingSetSeconds;
 
   constructor(
@@ -111,6 +116,16 @@ export class FeatureTelemetry {
       help: 'Share of too old entities over the share that the objective allows',
       labels: ['view', 'window'],
     });
+    this.#quality = telemetry.gauge({
+      name: name('quality'),
+      help: 'Distance of the newest judged window from its reference, over the limit of the view: above 1 the limit is passed',
+      labels: ['view', 'feature', 'metric'],
+    });
+    this.#retired = telemetry.counter({
+      name: name('retired_rows_total'),
+      help: 'Rows of the history that were removed past the retention of their view',
+      labels: ['view'],
+    });
     this.#trainingSetRows = telemetry.counter({ name: name('training_set_rows_total'), help: 'Rows written to training sets' });
     this.#trainingSetSeconds = telemetry.histogram({
       name: name('training_set_seconds'),
@@ -168,6 +183,14 @@ export class FeatureTelemetry {
     if (measured.sampled > 0) this.#young.set({ view }, measured.young / measured.sampled);
     this.#burn.set({ view, window: 'long' }, measured.long);
     this.#burn.set({ view, window: 'short' }, measured.short);
+  }
+
+  quality(view: string, feature: string, metric: string, ofLimit: number): void {
+    this.#quality.set({ view, feature, metric }, ofLimit);
+  }
+
+  retired(view: string, rows: number): void {
+    this.#retired.inc({ view }, rows);
   }
 
   trainingSet(rows: number, seconds: number): void {

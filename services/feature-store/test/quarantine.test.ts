@@ -1,3 +1,5 @@
+import { QuarantineDefinition } from '@headrace/contracts/features/v1/quarantine';
+import { createClient } from '@headrace/platform/grpc/client';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { startHarness, type Harness } from './harness.js';
 
@@ -100,5 +102,40 @@ describe('the quarantine', () => {
     expect(await ageOf('late')).toBe(50);
     expect((await list()).rows).toEqual([]);
     expect(await replay({ view: 'ghost' })).toMatchObject({ code: 'VIEW_UNKNOWN' });
+  });
+
+  it('is listed, shown row by row and replayed over gRPC as over HTTP', async () => {
+    const quarantine = createClient(QuarantineDefinition, h.service.grpcAddress, { defaultTimeoutMs: 30_000 });
+    await h.client.publishRows({
+      view: 'person',
+      rows: [201, 202, 203].map((age) => ({
+        entity: { person_id: `g${age}` },
+        eventTime: new Date('2016-01-01T00:00:00Z'),
+        values: { age, name: 'Mallory' },
+      })),
+    });
+    const { counts, rows } = await quarantine.listQuarantine({ view: 'person' });
+    const overHttp = await list();
+    expect(counts).toEqual(overHttp.counts);
+    expect(rows.map(({ arrivedAt: _arrived, quarantinedAt: _quarantined, ...row }) => row)).toMatchObject(
+      overHttp.rows.map(({ id, origin, position, code, feature, reason, row }) => ({ id, origin, position, code, feature, reason, row })),
+    );
+    expect(rows).toHaveLength(3);
+    expect(JSON.stringify(rows)).not.toContain('Mallory');
+    expect(Math.abs(rows[0]!.arrivedAt!.getTime() - Date.now())).toBeLessThan(60_000);
+    const page = await quarantine.listQuarantine({ view: 'person', limit: 1, before: rows[0]!.id });
+    expect(page.rows).toEqual([rows[1]]);
+    expect(await quarantine.getQuarantinedRow({ id: rows[2]!.id })).toEqual(rows[2]);
+    await expect(quarantine.getQuarantinedRow({ id: 1_000_000 })).rejects.toMatchObject({ code: 'QUARANTINED_ROW_UNKNOWN' });
+    await expect(quarantine.getQuarantinedRow({ project: 'elsewhere', id: rows[2]!.id })).rejects.toMatchObject({
+      code: 'QUARANTINED_ROW_UNKNOWN',
+    });
+    await expect(quarantine.listQuarantine({ limit: 1_001 })).rejects.toMatchObject({ code: 'REQUEST_INVALID' });
+    await h.apply(definitions(202));
+    expect(await quarantine.replayQuarantine({ view: 'person', ids: [rows[0]!.id, rows[1]!.id] })).toEqual({ accepted: 1, refused: 1 });
+    expect(await quarantine.replayQuarantine({ view: 'person' })).toEqual({ accepted: 1, refused: 1 });
+    expect([await ageOf('g201'), await ageOf('g202'), await ageOf('g203')]).toEqual([201, 202, null]);
+    expect((await quarantine.listQuarantine({})).rows.map(({ id }) => id)).toEqual([rows[0]!.id]);
+    quarantine.close();
   });
 });

@@ -15,11 +15,14 @@ import { openVersion } from './app/open-version.js';
 import { Predictor } from './app/predictor.js';
 import { RouteChanges } from './app/set-route.js';
 import { StatisticsReport } from './app/statistics-report.js';
+import { RepositoryOrders } from './app/repository-orders.js';
+import { TensorInference } from './app/tensor-inference.js';
 import { RouteFinder } from './app/route-finder.js';
 import type { Config } from './config.js';
 import { Admission } from './domain/admission.js';
 import { StatisticsBook } from './domain/model-statistics.js';
 import { ShadowBook } from './domain/shadow-statistics.js';
+import type { ServedModel } from './domain/predict-job.js';
 import { PredictionIds } from './domain/prediction-ids.js';
 import { OnModelChanged } from './events/on-model-changed.js';
 import { ArtifactCache, HttpArtifacts } from './io/artifact-cache.js';
@@ -29,6 +32,10 @@ import { PredictionLog } from './io/prediction-log.js';
 import { RegistryClient } from './io/registry.js';
 import { RolloutEvents } from './io/rollout-events.js';
 import { RoutingFile } from './io/routing-file.js';
+import { InferDoor } from './rpc/infer-door.js';
+import { InferenceGrpc } from './rpc/inference-grpc.js';
+import { InferenceHttp } from './rpc/inference-http.js';
+import { InferenceViews } from './rpc/inference-views.js';
 import { PredictionDoor } from './rpc/prediction-door.js';
 import { ServingAdmin } from './rpc/serving-admin.js';
 import { ServingHttp } from './rpc/serving-http.js';
@@ -62,6 +69,10 @@ export class AppModule implements OnModuleInit {
         ...app(config),
         OnModelChanged,
         PredictionDoor,
+        InferDoor,
+        InferenceViews,
+        InferenceGrpc,
+        InferenceHttp,
         ServingAdmin,
         Telemetry,
       ],
@@ -131,6 +142,7 @@ function app(config: Config): Provider[] {
   return [
     { provide: RouteFinder, useFactory: () => new RouteFinder() },
     { provide: ShadowBook, useFactory: () => new ShadowBook() },
+    { provide: PredictionIds, useFactory: () => new PredictionIds(randomBytes(5)) },
     { provide: StatisticsBook, useFactory: () => new StatisticsBook() },
     { provide: Admission, useFactory: () => new Admission(config.requestsMax, config.rowsMax) },
     {
@@ -186,10 +198,17 @@ function app(config: Config): Provider[] {
       useFactory: (follower: RegistryFollower, siblings: Siblings) => new PinnedLoads(follower, siblings),
     },
     {
+      provide: RepositoryOrders,
+      inject: [ModelHost, RegistryFollower, PinnedLoads, Siblings],
+      useFactory: (host: ModelHost, follower: RegistryFollower, pinned: PinnedLoads, siblings: Siblings) =>
+        new RepositoryOrders(host, follower, pinned, siblings),
+    },
+    {
       provide: Predictor,
       inject: [
         RouteFinder,
         Admission,
+        PredictionIds,
         RedisClient,
         PredictionLog,
         Telemetry,
@@ -202,6 +221,7 @@ function app(config: Config): Provider[] {
       useFactory: (
         routes: RouteFinder,
         admission: Admission,
+        ids: PredictionIds,
         store: RedisClient,
         log: PredictionLog,
         telemetry: Telemetry,
@@ -217,7 +237,7 @@ function app(config: Config): Provider[] {
         const predictor = new Predictor({
           routes,
           admission,
-          ids: new PredictionIds(randomBytes(5)),
+          ids,
           store,
           log,
           unrouted: statistics.unrouted,
@@ -233,6 +253,21 @@ function app(config: Config): Provider[] {
         resources.add('models', { close: () => Promise.resolve(host.abandonAll()) });
         resources.add('predictor', { close: () => predictor.drain(config.shutdownTimeoutMs) });
         return predictor;
+      },
+    },
+    {
+      provide: TensorInference,
+      inject: [RouteFinder, Admission, PredictionIds, PredictionLog, StatisticsBook, ModelHost],
+      useFactory: (
+        routes: RouteFinder,
+        admission: Admission,
+        ids: PredictionIds,
+        log: PredictionLog,
+        { unrouted }: StatisticsBook,
+        host: ModelHost,
+      ) => {
+        const tooSlow = (model: ServedModel): void => void host.moveToWorker(model);
+        return new TensorInference({ routes, admission, ids, log, unrouted, inlineRunMs: config.inlineRunMs, tooSlow, nowMs });
       },
     },
   ];

@@ -16,6 +16,8 @@ import { loadConfig, type Config } from './config.js';
 import { OnModelChanged } from './events/on-model-changed.js';
 import { subscriptions } from './events/subscriptions.js';
 import { guard } from './guard.js';
+import { InferenceGrpc } from './rpc/inference-grpc.js';
+import { InferenceHttp } from './rpc/inference-http.js';
 import { PredictionDoor } from './rpc/prediction-door.js';
 import { ServingAdmin } from './rpc/serving-admin.js';
 
@@ -32,7 +34,12 @@ export function start(overrides: Partial<Config> = {}): Promise<RunningService> 
     module: AppModule.forRoot(config, siblings),
     guard,
     siblings,
-    grpc: (app) => [app.get(PredictionDoor).service(), bindGrpc(ServingAdminDefinition, app.get(ServingAdmin))],
+    configureHttp: (server, app) => app.get(InferenceHttp).install(server),
+    grpc: (app) => [
+      app.get(PredictionDoor).service(),
+      app.get(InferenceGrpc).service(),
+      bindGrpc(ServingAdminDefinition, app.get(ServingAdmin)),
+    ],
     background: (app) => [topics(app), eventRunner(app, config), app.get(RegistryFollower)],
     // No checks: predictions by value depend on this process alone, and must not stop because Redis, Kafka or the registry is away.
   });

@@ -1,4 +1,6 @@
 import { ONNXRUNTIME_VERSION } from '@headrace/executor/onnx-runtime';
+import { GRPCInferenceServiceDefinition, ModelInferRequest } from '@headrace/contracts/inference/grpc_service';
+import { createClient } from '@headrace/platform/grpc/client';
 import { eventually } from '@headrace/testkit/eventually';
 import { readFileSync } from 'node:fs';
 import { mkdir, writeFile } from 'node:fs/promises';
@@ -62,6 +64,32 @@ describe('more models than memory', () => {
     for (const name of ['a', 'b', 'c', 'd', 'kept', 'a', 'd', 'b'] as const)
       expect(await eventually(`${name} answers`, () => ask(name))).toEqual(expected(name));
     expect(Object.values(await states()).filter((state) => state === 'LOADED')).toHaveLength(3);
+  });
+
+  it('loads one that sleeps for tensors too, and one that was unloaded by name sleeps no more', async () => {
+    const client = createClient(GRPCInferenceServiceDefinition, h.service.grpcAddress);
+    const asleep = async (): Promise<string> => Object.entries(await states()).find(([, state]) => state === 'UNLOADED')![0];
+    try {
+      const name = (await asleep()) as (typeof NAMES)[number];
+      expect(await client.modelReady({ name, version: '' })).toEqual({ ready: false });
+      await eventually('it is ready', async () => (await client.modelReady({ name, version: '' })).ready);
+      const inputs = [{ name: 'features', datatype: 'FP32', shape: [1, 3], contents: { fp32Contents: [1, 2, 3] } }];
+      const infer = (modelName: string) => client.modelInfer(ModelInferRequest.fromPartial({ modelName, inputs }));
+      expect((await infer(name)).outputs[1]!.contents!.fp32Contents[1]).toEqual(expected(name));
+
+      const described = await asleep();
+      await eventually('it is described', () =>
+        h.admin.describeVersion({ project: '', model: described, version: 0 }).catch(() => undefined),
+      );
+      const other = await asleep();
+      await client.repositoryModelUnload({ repositoryName: '', modelName: other, parameters: {} });
+      await expect(infer(other)).rejects.toMatchObject({ code: 'MODEL_NOT_LOADED' });
+      expect(await states()).not.toHaveProperty(other);
+      await client.repositoryModelLoad({ repositoryName: '', modelName: other, parameters: {} });
+      expect((await infer(other)).outputs[1]!.contents!.fp32Contents[1]).toEqual(expected(other as (typeof NAMES)[number]));
+    } finally {
+      client.close();
+    }
   });
 
   it('keeps those that sleep over a restart, and serves a new champion of one of them', async () => {

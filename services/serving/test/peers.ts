@@ -50,7 +50,7 @@ export function logistic(a: number, b: number, c: number, bias: number): number 
 
 const MARKER = Buffer.from(Float32Array.of(0.123456789).buffer);
 
-export function fixture(name: 'logistic' | 'strict' | 'text' | 'external'): Buffer {
+export function fixture(name: 'logistic' | 'strict' | 'text' | 'value' | 'external'): Buffer {
   return readFileSync(new URL(`./fixtures/${name}.onnx`, import.meta.url));
 }
 

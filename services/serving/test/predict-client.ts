@@ -1,4 +1,10 @@
-import { PredictionDefinition, PredictRequest, PredictResponse, type NamedColumn } from '@headrace/contracts/serving/v1/serving';
+import {
+  PredictionDefinition,
+  PredictRequest,
+  PredictResponse,
+  type NamedColumn,
+  type OutputColumn,
+} from '@headrace/contracts/serving/v1/serving';
 import { createClient, type CallOptions } from '@headrace/platform/grpc/client';
 import { WireClient } from '@headrace/wire/client';
 import { Metadata } from '@headrace/wire/metadata';
@@ -11,6 +17,7 @@ export interface PredictInput {
   readonly columns?: Readonly<Record<string, readonly (number | string)[]>>;
   readonly dense?: Float32Array | readonly (readonly number[])[];
   readonly predictionId?: string;
+  readonly outputs?: readonly string[];
 }
 
 export interface PredictedRow {
@@ -27,6 +34,7 @@ export interface Predicted {
   readonly arm: string;
   readonly predictionId: string;
   readonly rows: readonly PredictedRow[];
+  readonly outputs: readonly OutputColumn[];
 }
 
 /** One way to bring the generated messages to the service and back. */
@@ -65,7 +73,7 @@ export class PredictClient {
   }
 
   async predict(
-    { model, version = 0, entities = [], columns = {}, dense = [], predictionId = '' }: PredictInput,
+    { model, version = 0, entities = [], columns = {}, dense = [], predictionId = '', outputs = [] }: PredictInput,
     options?: CallOptions,
   ): Promise<Predicted> {
     const flat = dense instanceof Float32Array ? [...dense] : dense.flat();
@@ -77,6 +85,7 @@ export class PredictClient {
         columns: Object.entries(columns).map(toColumn),
         dense: flat,
         predictionId,
+        outputs: [...outputs],
       }),
       options,
     );
@@ -87,7 +96,14 @@ export class PredictClient {
       featureTime: answer.featureTimes[i] ? new Date(answer.featureTimes[i]!) : undefined,
       stale: answer.stale[i] ?? false,
     }));
-    return { model: answer.model, version: answer.version, arm: answer.arm, predictionId: answer.predictionId, rows };
+    return {
+      model: answer.model,
+      version: answer.version,
+      arm: answer.arm,
+      predictionId: answer.predictionId,
+      rows,
+      outputs: answer.outputs,
+    };
   }
 
   /** By wire only: the requests of one call, as they come. */

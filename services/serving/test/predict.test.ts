@@ -1,5 +1,6 @@
 import { Signature, VersionState } from '@headrace/contracts/registry/v1/registry';
 import { eventually } from '@headrace/testkit/eventually';
+import { manyOutputsModel } from '@headrace/testkit/onnx-graph';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Harness, TRANSPORTS } from './harness.js';
 import { PredictClient } from './predict-client.js';
@@ -68,6 +69,22 @@ describe.each(TRANSPORTS)('serving over %s', (grpcTransport) => {
       for (const row of [0, 127, 128, 9_999])
         expect(large!.rows[row]!.score).toBeCloseTo(logistic(dense[row * 3]!, dense[row * 3 + 1]!, dense[row * 3 + 2]!, BIAS), 5);
       small.forEach((answer, i) => expect(answer.rows[0]!.score).toBeCloseTo(logistic(i + 1, 0, 0, BIAS), 5));
+    });
+
+    it('answers the values of a regression, with label 1 from its threshold on', async () => {
+      const signature = Signature.fromPartial({ ...LOGISTIC_SIGNATURE, threshold: 15, outputs: ['label', 'value'] });
+      const value = (a: number, b: number, c: number): number => 0.5 * a - 0.25 * b + c + 0.123456789;
+      const rows = [{ features: { a: 40, b: 0, c: 3 }, label: 1, value: value(40, 0, 3) }];
+      h.peers.add({ model: 'delay', version: 1, bytes: fixture('value'), golden: { rows }, signature });
+      await h.serve('delay', 1);
+      const dense = [
+        [40, 0, 3],
+        [0, 400, 0],
+        [30, 1, 0],
+      ];
+      const answer = await h.client.predict({ model: 'delay', dense });
+      dense.forEach(([a, b, c], i) => expect(answer.rows[i]!.score).toBeCloseTo(value(a!, b!, c!), 4));
+      expect(answer.rows.map((row) => row.label)).toEqual([1, 0, 0]);
     });
 
     it('answers a model with a text input', async () => {
@@ -386,6 +403,85 @@ describe.each(TRANSPORTS)('serving over %s', (grpcTransport) => {
     } finally {
       await own.close();
     }
+  });
+
+  describe('further outputs of the graph', () => {
+    const sigmoid = (a: number): number => 1 / (1 + Math.exp(-a));
+    const none = { floats: [], doubles: [], ints: [], strings: [], shape: [1] };
+    beforeAll(async () => {
+      const rows = [-2, 0.5, 3].map((a) => ({ features: { a }, label: a >= 0 ? 1 : 0, probability: sigmoid(a) }));
+      const signature = { ...LOGISTIC_SIGNATURE, features: LOGISTIC_SIGNATURE.features.slice(0, 1), protectedFeatures: [] };
+      h.peers.add({ model: 'many', version: 1, bytes: manyOutputsModel(), golden: { rows }, signature });
+      await h.serve('many', 1);
+    });
+
+    it('come beside label and score, in the order asked for, each in the list of its type', async () => {
+      const outputs = ['exact', 'pair', 'whole', 'positive', 'probabilities'];
+      const answer = await h.client.predict({ model: 'many', dense: [[1.5], [-3]], outputs, predictionId: 'out-1' });
+      expect(answer.rows.map(({ id, label, score }) => [id, label, score])).toEqual([
+        ['out-1/0', 1, expect.closeTo(sigmoid(1.5), 6)],
+        ['out-1/1', 0, expect.closeTo(sigmoid(-3), 6)],
+      ]);
+      expect(answer.outputs).toEqual([
+        { ...none, name: 'exact', doubles: [1.5, -3] },
+        { ...none, name: 'pair', shape: [2], floats: [1.5, 3, -3, -6] },
+        { ...none, name: 'whole', ints: [1, -3] },
+        { ...none, name: 'positive', ints: [1, 1] },
+        { ...none, name: 'probabilities', floats: answer.rows.map(({ score }) => score) },
+      ]);
+      expect((await h.client.predict({ model: 'many', dense: [[1]] })).outputs).toEqual([]);
+    });
+
+    it('are those of the rows, be they columns, entities, or more than one run takes; each row is logged once', async () => {
+      await h.online('person', 'outs', [2.5, 4, 'f']);
+      const asked = { model: 'many', outputs: ['doubled'] };
+      expect((await h.client.predict({ ...asked, columns: { a: [7, 8] } })).outputs[0]!.floats).toEqual([14, 16]);
+      const byEntity = await h.client.predict({ ...asked, entities: ['outs'], predictionId: 'outs-1' });
+      expect([byEntity.outputs[0]!.floats, byEntity.rows[0]!.stale]).toEqual([[5], false]);
+      const many = Array.from({ length: 1000 }, (_, i) => [i]);
+      const answers = await Promise.all(Array.from({ length: 3 }, () => h.client.predict({ ...asked, dense: many })));
+      for (const { outputs } of answers) expect(outputs[0]!.floats).toEqual(many.map(([a]) => 2 * a!));
+      const logged = await eventually('it is logged', () => {
+        const ids = h.logged.flatMap((batch) => batch.predictionIds).filter((id) => id === 'outs-1');
+        return ids.length > 0 && ids;
+      });
+      expect(logged).toHaveLength(1);
+    });
+
+    it('are refused where the graph has them not, twice, or not for each row', async () => {
+      const refused = (outputs: readonly string[]): Promise<unknown> => refusal({ model: 'many', dense: [[1]], outputs });
+      expect(await refused(['nothing'])).toMatch(/^INPUT_INVALID: many\/1 has no output "nothing"; it gives probabilities/);
+      expect(await refused(['pair', 'pair'])).toMatch(/^INPUT_INVALID: .*twice/);
+      expect(await refused(['total'])).toMatch(/^INPUT_INVALID: output total of many\/1 is FP32\[\], which has no value for each row/);
+      expect(await refused(['half'])).toMatch(/^INPUT_INVALID: .*FP16; ask for it by the Open Inference Protocol/);
+    });
+
+    it('are named by the description of the version, and come over HTTP too', async () => {
+      const { outputs } = await h.admin.describeVersion({ project: '', model: 'many', version: 0 });
+      expect(outputs).toContainEqual({ name: 'pair', datatype: 'FP32', shape: [-1, 2] });
+      const response = await fetch(`${h.service.httpUrl}/predict`, {
+        method: 'POST',
+        headers: { 'content-type': 'application/json' },
+        body: JSON.stringify({ model: 'many', rows: [[1.5]], outputs: ['pair', 'whole'] }),
+      });
+      expect(await response.json()).toMatchObject({
+        outputs: [
+          { name: 'pair', shape: [2], floats: [1.5, 3] },
+          { name: 'whole', shape: [1], ints: [1] },
+        ],
+      });
+    });
+  });
+
+  it('lets columns win over dense values, and those over what is looked up', async () => {
+    await h.online('person', 'mixed', [9, 9, 'f']);
+    await h.online('account', 'mixed', [9, 'Bern']);
+    const input = { model: 'm', entities: ['mixed', 'mixed'], predictionId: 'mixed-1' };
+    const { rows } = await h.client.predict({ ...input, dense: Float32Array.of(1, 2, 3, 4, 5, 6), columns: { b: [-1, -2] } });
+    expect(rows.map(({ score }) => score)).toEqual([
+      expect.closeTo(logistic(1, -1, 3, BIAS), 5),
+      expect.closeTo(logistic(4, -2, 6, BIAS), 5),
+    ]);
   });
 
   describe('over HTTP', () => {

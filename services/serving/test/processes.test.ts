@@ -2,7 +2,6 @@ import { ServingAdminDefinition } from '@headrace/contracts/serving/v1/serving';
 import { createClient } from '@headrace/platform/grpc/client';
 import { eventually } from '@headrace/testkit/eventually';
 import { freePort } from '@headrace/testkit/free-port';
-import { readFileSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -66,10 +65,7 @@ describe('two serving processes on one port', () => {
     };
     return result;
   }
-  const pids = (): Set<number> =>
-    new Set(
-      [...readFileSync(`/proc/${two.child.pid}/task/${two.child.pid}/children`, 'utf8').matchAll(/\d+/g)].map(([pid]) => Number(pid)),
-    );
+  const pids = (): Set<number> => new Set(two.childPids());
   const bothAnswer = (): Promise<unknown> =>
     eventually('both answer', async () => {
       const own = load(16);

@@ -1,6 +1,7 @@
 import { eventually } from '@headrace/testkit/eventually';
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { configKeys, type Config } from '../src/config.js';
 
@@ -57,6 +58,13 @@ export class ServingProcess {
     // A connection of its own: one that is kept alive would be closed by the process that drains.
     const response = await fetch(`${this.httpUrl}/metrics`, { headers: { connection: 'close' }, signal: AbortSignal.timeout(10_000) });
     return response.text();
+  }
+
+  /** Its processes, when it is a supervisor. */
+  childPids(): number[] {
+    return [...readFileSync(`/proc/${this.child.pid}/task/${this.child.pid}/children`, 'utf8').matchAll(/\d+/g)].map(([pid]) =>
+      Number(pid),
+    );
   }
 
   signal(name: NodeJS.Signals): void {

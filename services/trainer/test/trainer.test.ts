@@ -98,6 +98,22 @@ describe('a run', () => {
     expect(two!.lineage).toMatchObject({ parentVersion: 1, codeHash: one!.lineage!.codeHash });
   });
 
+  it('of a regression registers values, their errors, and the skill over the naive answer', async () => {
+    const retrain = { on: [] };
+    model('value', { task: 'regression', threshold: 0.5, naive: 'person:member_share', retrain });
+    const refused = await trainer.request('value', 'a naive answer that is not there');
+    expect((await trainer.until(refused.runId, RunState.FAILED)).failure).toMatch(/person:member_share.*has no feature/);
+    model('value', { task: 'regression', threshold: 0.5, naive: 'person:age', retrain });
+    const { runId } = await trainer.request('value', 'a regression');
+    const run = await trainer.until(runId, RunState.SUCCEEDED);
+    expect(run.metrics).toMatchObject({ rmse: expect.any(Number) as number, r2: expect.any(Number) as number });
+    const registered = trainer.registry.registrations.find((r) => r.runId === runId)!;
+    expect(registered.signature).toMatchObject({ outputs: ['label', 'value'], threshold: 0.5 });
+    // Nobody's age lies near 0 or 1, so the model takes nearly all of that error away.
+    expect((registered.evaluation as { metrics: { mae_skill: number } }).metrics.mae_skill).toBeGreaterThan(0.9);
+    expect((registered.golden as { rows: object[] }).rows[0]).toHaveProperty('value');
+  });
+
   it('is one for each request, however often and however concurrently it is asked for', async () => {
     model('once');
     const runs = await Promise.all(Array.from({ length: 10 }, () => trainer.request('once', 'same')));

@@ -1,6 +1,7 @@
 //! Closed-loop gRPC load on one thread: `--c` callers over `--conns` connections, each sends its next request when its answer has come.
 //! `--payload FILE` holds many bodies, each behind its length (u32, little endian); callers cycle through them from their own offsets,
-//! because one repeated row flatters caches and branch prediction. Answers must equal the request (echo) when `--echo 1`.
+//! because one repeated row flatters caches and branch prediction. Answers must equal the request (echo) when `--echo 1`. With
+//! `--timeout MS` each call carries a deadline.
 //! One tab-separated line a run: requests/s, p50 ms, p99 ms, errors, server CPU us a request, server RSS MiB, own CPU us a request.
 use bytes::Bytes;
 use std::{cell::RefCell, rc::Rc, time::*};
@@ -30,8 +31,12 @@ fn usage(pid: i32) -> (f64, f64) {
     ((fields[11] + fields[12]) as f64 / 100.0, fields[21] as f64 * 4096.0 / 1048576.0)
 }
 
-async fn call(sender: &mut h2::client::SendRequest<Bytes>, uri: &str, frame: &Bytes, echo: bool) -> Option<()> {
-    let request = http::Request::post(uri).header("content-type", "application/grpc").header("te", "trailers").body(()).ok()?;
+async fn call(sender: &mut h2::client::SendRequest<Bytes>, uri: &str, frame: &Bytes, echo: bool, timeout: &str) -> Option<()> {
+    let mut request = http::Request::post(uri).header("content-type", "application/grpc").header("te", "trailers");
+    if !timeout.is_empty() {
+        request = request.header("grpc-timeout", timeout);
+    }
+    let request = request.body(()).ok()?;
     let mut sender = sender.clone().ready().await.ok()?;
     let (response, mut stream) = sender.send_request(request, false).ok()?;
     stream.send_data(frame.clone(), true).ok()?;
@@ -63,6 +68,7 @@ async fn main() {
     let (callers, connections) = (number("c", "16") as usize, number("conns", "1") as usize);
     let (warm, seconds, runs, pid) = (number("warm", "1"), number("dur", "2"), number("runs", "3") as usize, number("pid", "0") as i32);
     let (address, path, echo) = (arg("addr", ""), arg("path", "/bench.Echo/Call"), arg("echo", "0") == "1");
+    let timeout = match arg("timeout", "") { t if t.is_empty() => t, t => format!("{t}m") };
     let state = Rc::new(RefCell::new(State { latencies_us: vec![], errors: 0, measuring: false, stopping: false }));
     tokio::task::LocalSet::new().run_until(async move {
         let mut senders = vec![];
@@ -74,13 +80,13 @@ async fn main() {
             senders.push(sender);
         }
         for i in 0..callers {
-            let (mut sender, uri, frames, state) = (senders[i % senders.len()].clone(), format!("http://{address}{path}"), frames.clone(), state.clone());
+            let (mut sender, uri, frames, state, timeout) = (senders[i % senders.len()].clone(), format!("http://{address}{path}"), frames.clone(), state.clone(), timeout.clone());
             tokio::task::spawn_local(async move {
                 let mut k = i * 37;
                 loop {
                     k += 1;
                     let started = Instant::now();
-                    let answer = call(&mut sender, &uri, &frames[k % frames.len()], echo).await;
+                    let answer = call(&mut sender, &uri, &frames[k % frames.len()], echo, &timeout).await;
                     let mut state = state.borrow_mut();
                     if state.stopping { return; }
                     if state.measuring { if answer.is_some() { state.latencies_us.push(started.elapsed().as_micros() as u32) } else { state.errors += 1 } }

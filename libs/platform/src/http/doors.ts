@@ -1,8 +1,13 @@
-import type { FastifyInstance, FastifyRequest } from 'fastify';
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { Guard } from '../guard.js';
 import type { Log } from '../log.js';
 import type { Telemetry } from '../telemetry.js';
 import { sendProblem } from './problem-filter.js';
+
+/** For routes of a protocol that has a form of errors of its own: `config` of the route. */
+export interface RouteConfig {
+  readonly sendError?: (reply: FastifyReply, error: unknown) => void;
+}
 
 /** Every HTTP route of a service passes here: it is listed for the guard check, and each request is admitted, timed and traced. */
 export class HttpDoors {
@@ -24,7 +29,8 @@ export class HttpDoors {
       try {
         guard.admit('http', door(request), request.headers.authorization);
       } catch (error) {
-        return sendProblem(request, reply, error, log);
+        const { sendError } = request.routeOptions.config as RouteConfig;
+        return sendError ? sendError(reply, error) : sendProblem(request, reply, error, log);
       }
       telemetry.runIn(header(request, 'traceparent'), done);
     });

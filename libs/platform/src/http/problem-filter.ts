@@ -67,7 +67,7 @@ export function sendProblem(request: FastifyRequest, reply: FastifyReply, thrown
 }
 
 /** What Nest and Fastify throw by themselves: unknown path, unreadable body, body too large. */
-function fromFramework(thrown: unknown): unknown {
+export function fromFramework(thrown: unknown): unknown {
   if (thrown instanceof AppError) return thrown;
   const status = thrown instanceof HttpException ? thrown.getStatus() : statusOf(thrown);
   if (status === 404) return new AppError('NOT_FOUND', messageOf(thrown));

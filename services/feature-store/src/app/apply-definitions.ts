@@ -6,6 +6,7 @@ import { Log } from '@headrace/platform/log';
 import { Postgres, type Tx } from '@headrace/platform/postgres/postgres';
 import { planDefinitions, takenAway, type PlannedChange, type StoredDefinition } from '../domain/definition-plan.js';
 import type { ModelUse } from '../domain/definition-users.js';
+import { partitionMonthsFor } from '../domain/retention.js';
 import { requestInvalid } from '../errors.js';
 import { DefinitionStore } from '../io/definition-store.js';
 import { ModelUses } from '../io/model-uses.js';
@@ -84,7 +85,7 @@ export class ApplyDefinitions {
     if (change === 'updated') return addColumns(tx, await this.definitions.viewId(tx, project, definition.name), addedFields);
     const { entities } = await this.definitions.newest(tx, project);
     const { joinKeys } = entities.get(definition.spec.entity)!.definition.spec;
-    const id = await this.definitions.insertView(tx, project, definition.name);
+    const id = await this.definitions.insertView(tx, project, definition.name, partitionMonthsFor(definition.spec));
     await createRowTable(tx, id, joinKeys, definition.spec.features);
   }
 

@@ -2,13 +2,14 @@ import { Inject, Injectable } from '@nestjs/common';
 import { AppError } from '@headrace/base/errors';
 import { LIMITS, type Limits } from '../config.js';
 import { isFault, readRow, type IncomingRow, type RowFault } from '../domain/feature-row.js';
-import { mergeDuplicates, type ArrivedRow, type MergedRow } from '../domain/row-order.js';
+import type { ArrivedRow, MergedRow } from '../domain/row-order.js';
 import type { View } from '../domain/view.js';
 import { eventTooLarge, viewUnknown } from '../errors.js';
-import { OfflineStore, type Appended, type ViewRows } from '../io/offline-store.js';
+import type { Appended } from '../io/offline-store.js';
 import { FeatureTelemetry } from '../telemetry.js';
+import { ErasedRows } from './erased-rows.js';
+import { StoreRows, type Destination, type Groups } from './store-rows.js';
 import { ViewCatalogue, type Views } from './view-catalogue.js';
-import { WriteOnline } from './write-online.js';
 
 /** Rows of one view that came together: an event or a push. */
 export interface RowsReceived {
@@ -18,12 +19,6 @@ export interface RowsReceived {
   /** Microseconds; must be the same when the same rows are delivered again. */
   readonly arrivedUs: number;
 }
-
-/**
- * Which stores the rows go to. `online` alone keeps no history: the row is gone with Redis. `offline` alone leaves the online store as it
- * is until its next rebuild.
- */
-export type Destination = 'both' | 'online' | 'offline';
 
 export type IngestOutcome =
   | {
@@ -42,10 +37,20 @@ export interface RejectedRow extends RowFault {
   readonly row: number;
 }
 
-/** Valid rows by view. */
-type Groups = Map<View, ArrivedRow[]>;
+interface Stored {
+  readonly groups: Groups;
+  readonly outcomes: IngestOutcome[];
+  readonly appended: ReadonlyMap<number, Appended>;
+}
 
-const NOTHING_APPENDED: ReadonlyMap<number, Appended> = new Map();
+/** Nothing of such a row is kept anywhere, nor told. */
+const ENTITY_ERASED: RowFault = {
+  code: 'ENTITY_ERASED',
+  reason: 'the entity was erased, and the row is of a time before that; nothing of it is kept',
+};
+
+/** Rows are stored in some milliseconds; more erasures than this will not begin meanwhile, one after the other. */
+const ERASURE_TRIES_MAX = 20;
 
 /** Rows that go through the two stores together; bounds memory and the length of a transaction. */
 const ROWS_PER_TRANSACTION = 50_000;
@@ -58,8 +63,8 @@ const ROWS_PER_TRANSACTION = 50_000;
 export class IngestRows {
   constructor(
     private readonly catalogue: ViewCatalogue,
-    private readonly offline: OfflineStore,
-    private readonly online: WriteOnline,
+    private readonly stores: StoreRows,
+    private readonly erased: ErasedRows,
     private readonly telemetry: FeatureTelemetry,
     @Inject(LIMITS) private readonly limits: Limits,
   ) {}
@@ -86,28 +91,39 @@ export class IngestRows {
 
   /** The same for one caller who waits, and is told which of the rows were stored already. */
   async push(received: RowsReceived, to: Destination): Promise<IngestOutcome> {
-    const startedAt = performance.now();
     const views = await this.catalogue.newest();
-    const groups: Groups = new Map();
-    const outcome = this.#validate(views, received, groups);
-    const appended = await this.#store(groups, to, true);
-    this.#account(views, [received], [outcome], { startedAt, to });
+    const { groups, outcomes, appended } = await this.#store(views, [received], to, true);
+    const [outcome] = outcomes;
     const [group] = groups;
-    if (outcome.kind === 'refused' || !group) return outcome;
+    if (outcome!.kind === 'refused' || !group) return outcome!;
     const [view, arrived] = group;
-    return { ...outcome, duplicates: duplicatesOf(outcome, arrived, appended.get(view.id)?.known ?? []) };
+    return { ...outcome!, duplicates: duplicatesOf(outcome!, arrived, appended.get(view.id)?.known ?? []) };
   }
 
   async #ingestPart(views: Views, received: readonly RowsReceived[], to: Destination): Promise<IngestOutcome[]> {
-    const startedAt = performance.now();
-    const groups: Groups = new Map();
-    const outcomes = received.map((item) => this.#validate(views, item, groups));
-    await this.#store(groups, to, false);
-    this.#account(views, received, outcomes, { startedAt, to });
-    return outcomes;
+    return (await this.#store(views, received, to, false)).outcomes;
   }
 
-  #validate(views: Views, { project, view: name, rows, arrivedUs }: RowsReceived, groups: Groups): IngestOutcome {
+  async #store(views: Views, received: readonly RowsReceived[], to: Destination, tellKnown: boolean): Promise<Stored> {
+    const startedAt = performance.now();
+    for (let tries = 1; tries <= ERASURE_TRIES_MAX; tries++) {
+      const erased = await this.erased.among(views, received);
+      const groups: Groups = new Map();
+      const outcomes = received.map((item, i) => this.#validate(views, item, erased.rows[i]!, groups));
+      const appended = await this.stores.store(groups, { to, tellKnown, epoch: erased.epoch });
+      if (!appended) continue; // an entity is being erased: perhaps one of these
+      this.#account(views, received, outcomes, { startedAt, to });
+      return { groups, outcomes, appended };
+    }
+    throw new AppError('OVERLOADED', 'entities are erased faster than rows can be stored; the rows are tried again');
+  }
+
+  #validate(
+    views: Views,
+    { project, view: name, rows, arrivedUs }: RowsReceived,
+    erased: ReadonlySet<number>,
+    groups: Groups,
+  ): IngestOutcome {
     const view = views.find(project, name);
     if (!view) return { kind: 'refused', error: viewUnknown(project, name) };
     if (rows.length === 0)
@@ -121,7 +137,7 @@ export class IngestRows {
     if (!group) groups.set(view, (group = []));
     const rejected: RejectedRow[] = [];
     for (let i = 0; i < rows.length; i++) {
-      const row = readRow(view, rows[i]!, arrivedUs / 1000, this.limits);
+      const row = erased.has(i) ? ENTITY_ERASED : readRow(view, rows[i]!, arrivedUs / 1000, this.limits);
       if (isFault(row)) rejected.push({ row: i, ...row });
       else {
         const { entityKey, keys, eventTimeMs, values, contentHash } = row;
@@ -129,18 +145,6 @@ export class IngestRows {
       }
     }
     return { kind: 'stored', accepted: rows.length - rejected.length, rejected, duplicates: [] };
-  }
-
-  /** Offline first: what is online can always be made again from it. */
-  async #store(groups: Groups, to: Destination, tellKnown: boolean): Promise<ReadonlyMap<number, Appended>> {
-    const merged = [...groups].map(([view, rows]): ViewRows => ({ view, rows: mergeDuplicates(rows) }));
-    const appended = to === 'online' ? NOTHING_APPENDED : await this.offline.append(merged, { tellKnown });
-    for (const { view, rows } of merged) {
-      if (view.spec.online && to !== 'offline') await this.online.write(view, rows);
-      const offline = appended.get(view.id);
-      if (offline) this.telemetry.duplicates(view.name, groups.get(view)!.length - offline.inserted);
-    }
-    return appended;
   }
 
   #account(

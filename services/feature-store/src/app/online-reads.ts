@@ -10,15 +10,21 @@ import { ProtoWriter } from '@headrace/codec/writer';
 import { CLOCK } from '@headrace/platform/platform-module';
 import { LIMITS, type Limits } from '../config.js';
 import { compileRead, findRow, keyOf, keyOfVector, type OnlineRead } from '../domain/online-read.js';
+import type { UsageCount } from '../domain/usage.js';
 import { OnlineStore } from '../io/online-store.js';
 import { FeatureTelemetry } from '../telemetry.js';
 import { plan } from './get-online-features.js';
 import { ViewCatalogue, type Views } from './view-catalogue.js';
 
+/** Compiled once for the calls that ask the same, with the counts that each of them adds to. */
+interface CountedRead extends OnlineRead {
+  readonly counts: readonly UsageCount[];
+}
+
 /** A read under way: what is asked and for how many entities. */
 interface Submitted {
   readonly reply: number;
-  readonly read: OnlineRead;
+  readonly read: CountedRead;
   readonly entities: number;
   readonly firstKey: number;
 }
@@ -51,7 +57,7 @@ const KEYS_PER_CALL = 20_000;
 @Injectable()
 export class OnlineReads {
   readonly #requests = new OnlineRequestReader();
-  readonly #reads = new WeakMap<AskedFeatures, { readonly views: Views; readonly read: OnlineRead | undefined }>();
+  readonly #reads = new WeakMap<AskedFeatures, { readonly views: Views; readonly read: CountedRead | undefined }>();
   readonly #values: (string | undefined)[] = [];
   readonly #writer = new ProtoWriter(64 * 1024);
   #submitted: Submitted[] = [];
@@ -98,13 +104,14 @@ export class OnlineReads {
     );
   }
 
-  #readOf(asked: AskedFeatures, views: Views): OnlineRead | undefined {
+  #readOf(asked: AskedFeatures, views: Views): CountedRead | undefined {
     const known = this.#reads.get(asked);
     if (known?.views === views) return known.read;
-    const { parts, wanted, names, vector } = plan(views, { ...asked, project: asked.project || DEFAULT_PROJECT, entities: [] });
+    const project = asked.project || DEFAULT_PROJECT;
+    const { parts, wanted, names, vector } = plan(views, { ...asked, project, entities: [] });
     // Windows are folded from their blob, the general way.
     const isHot = parts.every(({ kind }) => kind === 'row');
-    const read = isHot
+    const hot = isHot
       ? compileRead({
           views: parts.map(({ view }) => view),
           wanted: wanted.map(({ feature, part }) => ({ feature, view: part })),
@@ -112,6 +119,11 @@ export class OnlineReads {
           names: asked.featureService === '' ? [] : names,
         })
       : undefined;
+    const counts = this.telemetry.usage.of(
+      project,
+      parts.map(({ view }) => view.name),
+    );
+    const read = hot && { ...hot, counts };
     this.#reads.set(asked, { views, read });
     return read;
   }
@@ -171,10 +183,12 @@ export class OnlineReads {
     const counts = new Uint32Array(STATUS_NAMES.length);
     const writer = this.#writer;
     for (const one of found) {
-      const { reply } = one.submitted;
+      const { reply, read, entities } = one.submitted;
       if (replies.isGone(reply)) replies.ok(reply, writer.bytes, 0, 0);
-      else if (encode(one, nowMs, writer.reset(), counts)) replies.ok(reply, writer.bytes, 0, writer.pos);
-      else replies.general(reply);
+      else if (encode(one, nowMs, writer.reset(), counts)) {
+        this.telemetry.usage.add(read.counts, entities);
+        replies.ok(reply, writer.bytes, 0, writer.pos);
+      } else replies.general(reply);
     }
     const statuses = Object.fromEntries(STATUS_NAMES.map((name, i) => [name, counts[i]!]));
     this.telemetry.onlineRead((performance.now() - startedAt) / 1000, statuses);

@@ -3,8 +3,9 @@ import type { Clock } from '@headrace/base/clock';
 import { CLOCK } from '@headrace/platform/platform-module';
 import { pushArrivals } from '../domain/arrival.js';
 import type { IncomingRow } from '../domain/feature-row.js';
-import { IngestRows, type Destination, type RejectedRow } from './ingest-rows.js';
+import { IngestRows, type RejectedRow } from './ingest-rows.js';
 import { QuarantineRows } from './quarantine-rows.js';
+import type { Destination } from './store-rows.js';
 
 export interface Push {
   readonly project: string;

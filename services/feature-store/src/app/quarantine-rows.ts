@@ -5,6 +5,7 @@ import { LIMITS, type Limits } from '../config.js';
 import type { IncomingRow } from '../domain/feature-row.js';
 import { readJsonRow, rowAsJson } from '../domain/json-row.js';
 import { maskContent, type KeptRow, type QuarantinedRow } from '../domain/quarantined-row.js';
+import { quarantinedRowUnknown } from '../errors.js';
 import { QuarantineStore, type QuarantineCount } from '../io/quarantine-store.js';
 import { FeatureTelemetry } from '../telemetry.js';
 import { IngestRows, type RejectedRow } from './ingest-rows.js';
@@ -36,7 +37,7 @@ export class QuarantineRows {
   /** Safe to repeat: a row is known by its origin and place. @throws when Postgres is away: do it again. */
   async keep(refused: readonly Refused[]): Promise<void> {
     const rows = refused.flatMap(({ project, view, rows, rejected, arrivedUs, origin, firstPosition = 0 }) =>
-      rejected.map(({ row, code, feature = '', reason }): QuarantinedRow => {
+      rejected.filter(isKept).map(({ row, code, feature = '', reason }): QuarantinedRow => {
         const content = JSON.stringify(rowAsJson(rows[row]!)) ?? 'null';
         return { project, view, origin, position: firstPosition + row, code, feature, reason, content, arrivedUs };
       }),
@@ -55,6 +56,11 @@ export class QuarantineRows {
     this.#trimmedMs.set(key, nowMs);
     await this.quarantine.trim(project, view, this.limits.quarantineRowsMax);
   }
+}
+
+/** Whether a refused row may be kept for review, here or as a dead letter: nothing is kept of an erased entity. */
+export function isKept({ code }: Pick<RejectedRow, 'code'>): boolean {
+  return code !== 'ENTITY_ERASED';
 }
 
 const TRIM_EVERY_MS = 60_000;
@@ -76,9 +82,14 @@ export class ReviewQuarantine {
 
   /** Newest first; values of personal features are masked. */
   async list(project: string, view: string, beforeId: number, limit: number): Promise<KeptRow[]> {
-    const views = await this.catalogue.newest();
-    const kept = await this.quarantine.list(project, view, beforeId, limit);
-    return kept.map((row) => ({ ...row, content: maskContent(row.content, views.find(project, row.view)) }));
+    return this.#masked(await this.quarantine.list(project, view, beforeId, limit));
+  }
+
+  /** @throws AppError QUARANTINED_ROW_UNKNOWN */
+  async find(project: string, id: number): Promise<KeptRow> {
+    const [row] = await this.#masked(await this.quarantine.find(project, id));
+    if (!row) throw quarantinedRowUnknown(project, id);
+    return row;
   }
 
   counts(project: string): Promise<QuarantineCount[]> {
@@ -114,14 +125,20 @@ export class ReviewQuarantine {
       const done: number[] = [];
       for (const [i, outcome] of outcomes.entries()) {
         const fault = outcome.kind === 'stored' ? outcome.rejected[0] : { code: outcome.error.code, reason: outcome.error.message };
-        if (fault) again.push({ ...kept[i]!, ...fault });
+        // What is of an erased entity by now leaves the quarantine for good.
+        if (fault && isKept(fault)) again.push({ ...kept[i]!, ...fault });
         else done.push(kept[i]!.id);
       }
       await this.quarantine.add(again);
       await this.quarantine.remove(done);
-      accepted += done.length;
+      accepted += outcomes.filter((outcome) => outcome.kind === 'stored' && outcome.rejected.length === 0).length;
       refused += again.length;
     }
+  }
+
+  async #masked(kept: readonly KeptRow[]): Promise<KeptRow[]> {
+    const views = await this.catalogue.newest();
+    return kept.map((row) => ({ ...row, content: maskContent(row.content, views.find(row.project, row.view)) }));
   }
 }
 

@@ -3,7 +3,7 @@ import type { Clock } from '@headrace/base/clock';
 import { AppError } from '@headrace/base/errors';
 import type { FeatureValue } from '@headrace/codec/feature-blob';
 import { featureField } from '@headrace/definitions/feature-field';
-import { featureReference } from '@headrace/definitions/reference';
+import { featureReference, splitReference } from '@headrace/definitions/reference';
 import { CLOCK } from '@headrace/platform/platform-module';
 import { LIMITS, type Limits } from '../config.js';
 import { planDerived, type DerivedColumn, type DerivedPlan, type DerivedRow } from '../domain/derived-features.js';
@@ -11,6 +11,7 @@ import { referencesOf } from '../domain/feature-service.js';
 import { isValueFault, readField } from '../domain/feature-value.js';
 import type { FieldStatus, OnlineValue } from '../domain/online-vector.js';
 import { requestInvalid } from '../errors.js';
+import { FeatureTelemetry } from '../telemetry.js';
 import { GetOnlineFeatures, type OnlineAnswer, type OnlineRequest } from './get-online-features.js';
 import { ViewCatalogue, type Views } from './view-catalogue.js';
 
@@ -25,6 +26,7 @@ export class ReadFeatures {
   constructor(
     private readonly catalogue: ViewCatalogue,
     private readonly online: GetOnlineFeatures,
+    private readonly telemetry: FeatureTelemetry,
     @Inject(LIMITS) private readonly limits: Limits,
     @Inject(CLOCK) private readonly clock: Clock,
   ) {}
@@ -33,38 +35,55 @@ export class ReadFeatures {
   async get(request: ReadRequest): Promise<OnlineAnswer> {
     const recent = await this.catalogue.recent();
     const asked = planOf(recent, request) ?? planOf(await this.catalogue.newest(), request);
+    const answer = await this.#read(request, asked);
+    const views = [...(asked?.references ?? []), ...(asked?.plan?.base ?? [])].map((reference) => splitReference(reference).view);
+    this.telemetry.usage.add(this.telemetry.usage.of(request.project, views, request.featureService), request.entities.length);
+    return answer;
+  }
+
+  async #read(request: ReadRequest, asked: Asked | undefined): Promise<OnlineAnswer> {
     // What is not known, or is stored whole, is answered or refused by the plain way.
     if (!asked || asked.plan === undefined) return this.online.get(request);
     const { plan, names } = asked;
-    const given = request.entities.map((_, i) => this.#requestValues(plan, request.request[i] ?? {}, i));
+    const given = request.entities.map((_, i) => requestValues(plan, request.request[i] ?? {}, i, this.limits));
     const { vectors } =
       plan.base.length > 0 ? await this.online.get({ ...request, featureService: undefined, features: plan.base }) : { vectors: [] };
     const nowMs = this.clock.nowMs();
     const types = plan.columns.map(({ type }) => type);
     return { names, types, vectors: request.entities.map((_, i) => derive(plan, vectors[i] ?? [], given[i]!, nowMs)) };
   }
-
-  #requestValues({ request }: DerivedPlan, given: Readonly<Record<string, unknown>>, entity: number): Record<string, FeatureValue> {
-    const values: Record<string, FeatureValue> = {};
-    for (const { name, type } of request) {
-      if (!Object.hasOwn(given, name)) throw requestInvalid(`entity ${entity} lacks the request value ${name}; send it, or null`);
-      const value = readField(featureField.parse({ name, type }), given[name], this.limits);
-      if (isValueFault(value)) throw requestInvalid(`entity ${entity}: the request value ${value.fault}`);
-      values[name] = value;
-    }
-    return values;
-  }
 }
 
-/** Undefined when something is not known among these views; without plan when all is stored. */
-function planOf(
-  views: Views,
-  { project, features, featureService }: OnlineRequest,
-): { readonly plan: DerivedPlan | undefined; readonly names: readonly string[] } | undefined {
+/** What on-demand views want from the request. @throws AppError REQUEST_INVALID */
+export function requestValues(
+  { request }: DerivedPlan,
+  given: Readonly<Record<string, unknown>>,
+  entity: number,
+  limits: Limits,
+): Record<string, FeatureValue> {
+  const values: Record<string, FeatureValue> = {};
+  for (const { name, type } of request) {
+    if (!Object.hasOwn(given, name)) throw requestInvalid(`entity ${entity} lacks the request value ${name}; send it, or null`);
+    const value = readField(featureField.parse({ name, type }), given[name], limits);
+    if (isValueFault(value)) throw requestInvalid(`entity ${entity}: the request value ${value.fault}`);
+    values[name] = value;
+  }
+  return values;
+}
+
+/** What a request comes to: without plan when all is stored. */
+interface Asked {
+  readonly plan: DerivedPlan | undefined;
+  readonly names: readonly string[];
+  readonly references: readonly string[];
+}
+
+/** Undefined when something is not known among these views. */
+function planOf(views: Views, { project, features, featureService }: OnlineRequest): Asked | undefined {
   const service = featureService && features.length === 0 ? findService(views, project, featureService) : undefined;
   if (featureService && !service) return undefined;
   const references = service ? referencesOf(service) : features;
-  if (references.some((reference) => !featureReference.safeParse(reference).success)) return { plan: undefined, names: [] };
+  if (references.some((reference) => !featureReference.safeParse(reference).success)) return { plan: undefined, names: [], references: [] };
   const isKnown = (reference: string): boolean => {
     const name = reference.slice(0, reference.indexOf(':'));
     return views.find(project, name) !== undefined || views.transform(project, name) !== undefined;
@@ -74,7 +93,7 @@ function planOf(
     view: (name) => views.find(project, name),
     transform: (name) => views.transform(project, name),
   });
-  return { plan, names: service ? service.features.map((f) => f.name) : references };
+  return { plan, names: service ? service.features.map((f) => f.name) : references, references };
 }
 
 function findService(views: Views, project: string, name: string): ReturnType<Views['service']> | undefined {
@@ -86,7 +105,8 @@ function findService(views: Views, project: string, name: string): ReturnType<Vi
   }
 }
 
-function derive(plan: DerivedPlan, base: readonly OnlineValue[], request: DerivedRow['request'], nowMs: number): OnlineValue[] {
+/** The values asked for, from those that the plan wants of the stores. */
+export function derive(plan: DerivedPlan, base: readonly OnlineValue[], request: DerivedRow['request'], nowMs: number): OnlineValue[] {
   const row: DerivedRow = {
     values: base.map((one) => one.value),
     eventTimesMs: base.map((one) => (one.status === 'present' || one.status === 'null_value' ? one.eventTimeMs : undefined)),

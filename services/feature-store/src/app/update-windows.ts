@@ -45,13 +45,13 @@ export class UpdateWindows {
       await this.#update(view, new Map(entities.slice(from, from + ENTITIES_PER_ROUND)));
   }
 
-  /** Entities with a row in the longest window; the others have none. */
-  async remakeAll(view: View, signal?: AbortSignal): Promise<void> {
+  /** Entities behind that one with a row in the longest window; the others have none. @param done is told how far it is, batch by batch. */
+  async remakeAll(view: View, afterEntity: string, done: (lastEntity: string) => Promise<void>): Promise<void> {
     const sinceMs = windowStart(view.windows!.windows.at(-1)!, this.clock.nowMs() - HORIZON_LAG_MS);
-    for await (const entityKeys of this.rows.entities(view, sinceMs, ENTITIES_PER_FETCH)) {
-      signal?.throwIfAborted();
+    for await (const entityKeys of this.rows.entities(view, sinceMs, afterEntity, ENTITIES_PER_FETCH)) {
       for (let from = 0; from < entityKeys.length; from += ENTITIES_PER_ROUND)
         await this.#update(view, new Map(entityKeys.slice(from, from + ENTITIES_PER_ROUND).map((key) => [key, undefined])));
+      await done(entityKeys.at(-1)!);
     }
   }
 

@@ -5,6 +5,7 @@ import { Log } from '@headrace/platform/log';
 import { CLOCK } from '@headrace/platform/platform-module';
 import type { Transform } from '../domain/transform.js';
 import type { View } from '../domain/view.js';
+import type { ProjectDefinitions } from '../domain/feature-search.js';
 import type { FeatureService } from '../domain/feature-service.js';
 import { vectorOf, type ServiceVector } from '../domain/service-vector.js';
 import { featureServiceUnknown, viewUnknown } from '../errors.js';
@@ -57,6 +58,12 @@ export class Views {
 
   transform(project: string, name: string): Transform | undefined {
     return this.#transforms.get(`${project}/${name}`);
+  }
+
+  /** All that a project has. */
+  ofProject(project: string): ProjectDefinitions {
+    const isOf = (one: { readonly project: string }): boolean => one.project === project;
+    return { views: this.all.filter(isOf), transforms: this.transforms.filter(isOf), services: this.services.filter(isOf) };
   }
 
   /** @throws AppError FEATURE_SERVICE_UNKNOWN, DEFINITION_CONFLICT when a feature that it picks was taken away */

@@ -29,8 +29,13 @@ export class WriteOnline {
     );
   }
 
-  async rewriteWindows(view: View, signal?: AbortSignal): Promise<void> {
-    if (view.windows) await this.windows.remakeAll(view, signal);
+  /** @param done is told the last entity of each batch. */
+  async rewriteWindows(view: View, afterEntity: string, done: (lastEntity: string) => Promise<void>): Promise<void> {
+    if (view.windows) await this.windows.remakeAll(view, afterEntity, done);
+  }
+
+  redisRun(): Promise<string> {
+    return this.online.redisRun();
   }
 
   /** @returns how many rows. */

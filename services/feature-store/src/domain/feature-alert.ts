@@ -5,7 +5,7 @@ export interface FeatureAlert {
   readonly view: string;
   /** Empty = the view as a whole. */
   readonly feature: string;
-  readonly kind: 'skew' | 'freshness';
+  readonly kind: 'skew' | 'freshness' | 'quality';
   readonly state: 'firing' | 'resolved';
   readonly metric: string;
   readonly value: number;

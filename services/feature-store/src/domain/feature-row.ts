@@ -70,6 +70,17 @@ export function isFault(row: FeatureRow | RowFault): row is RowFault {
   return 'code' in row;
 }
 
+/** Join keys in the order of the view, also of a row that is refused for something else; undefined when they are themselves at fault. */
+export function keysOf(view: View, row: IncomingRow): readonly string[] | undefined {
+  const keys = (row instanceof FeatureRowData ? readShapedKeys(view, row.keys) : undefined) ?? readKeys(view, row.entity);
+  return typeof keys === 'string' ? undefined : keys;
+}
+
+/** NaN = none, or no time. */
+export function eventTimeOf(row: IncomingRow): number {
+  return (row instanceof FeatureRowData ? row.eventTimeMs : row.eventTime?.getTime()) ?? Number.NaN;
+}
+
 function readKeys(view: View, entity: IncomingRow['entity']): string[] | string {
   const { joinKeys } = view;
   const keys: string[] = [];

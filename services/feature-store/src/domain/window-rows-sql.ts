@@ -13,9 +13,9 @@ export function windowRowsSql(view: View, knowledge: Knowledge): string {
   ].join('\n');
 }
 
-/** $1 since. */
+/** $1 since, $2 behind which entity. */
 export function windowEntitiesSql(view: View): string {
-  return `SELECT DISTINCT _entity AS entity FROM ${rowTable(view.id)} WHERE _event_time >= $1::timestamptz ORDER BY _entity`;
+  return `SELECT DISTINCT _entity AS entity FROM ${rowTable(view.id)} WHERE _event_time >= $1::timestamptz AND _entity > $2 ORDER BY _entity`;
 }
 
 function columnSql(view: View, name: string): string {

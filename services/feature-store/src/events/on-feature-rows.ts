@@ -4,7 +4,7 @@ import { CLOCK } from '@headrace/platform/platform-module';
 import type { Quarantined, Received, Verdict } from '@headrace/platform/kafka/runner';
 import { Inject, Injectable } from '@nestjs/common';
 import { IngestRows, type RejectedRow } from '../app/ingest-rows.js';
-import { QuarantineRows } from '../app/quarantine-rows.js';
+import { isKept, QuarantineRows } from '../app/quarantine-rows.js';
 import { LIMITS, type Limits } from '../config.js';
 import { arrivalOfRecordUs } from '../domain/arrival.js';
 import { rowAsEvent, type FeatureRowsEvent } from './feature-rows-event.js';
@@ -48,7 +48,7 @@ export class OnFeatureRows {
           reason: `the event has ${received.rawValue.byteLength} bytes; at most ${this.limits.eventBytesMax} are allowed`,
         };
       if (outcome.kind === 'refused') return { kind: 'dead', code: outcome.error.code, reason: outcome.error.message };
-      return { kind: 'done', quarantine: outcome.rejected.map((rejected) => quarantine(received.event, rejected)) };
+      return { kind: 'done', quarantine: outcome.rejected.filter(isKept).map((rejected) => quarantine(received.event, rejected)) };
     });
   }
 

@@ -89,8 +89,12 @@ export class DefinitionStore {
     ]);
   }
 
-  async insertView(tx: Tx, project: string, name: string): Promise<number> {
-    const [row] = await tx.query<{ id: number }>('INSERT INTO views (project, name) VALUES ($1, $2) RETURNING id', [project, name]);
+  async insertView(tx: Tx, project: string, name: string, partitionMonths: number): Promise<number> {
+    const [row] = await tx.query<{ id: number }>('INSERT INTO views (project, name, partition_months) VALUES ($1, $2, $3) RETURNING id', [
+      project,
+      name,
+      partitionMonths,
+    ]);
     return row!.id;
   }
 
@@ -115,10 +119,6 @@ export class DefinitionStore {
   async onlineFingerprints(): Promise<Map<number, number | null>> {
     const rows = await this.postgres.query<{ id: number; online_fingerprint: number | null }>('SELECT id, online_fingerprint FROM views');
     return new Map(rows.map((r) => [r.id, r.online_fingerprint]));
-  }
-
-  async setOnlineFingerprint(viewId: number, fingerprint: number): Promise<void> {
-    await this.postgres.execute('UPDATE views SET online_fingerprint = $2 WHERE id = $1', [viewId, fingerprint]);
   }
 }
 

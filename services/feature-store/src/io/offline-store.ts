@@ -7,6 +7,8 @@ import { partitionOf } from '../domain/partition.js';
 import type { MergedRow } from '../domain/row-order.js';
 import type { View } from '../domain/view.js';
 import { encodeCopy } from './copy-rows.js';
+import { holdErasures } from './erasure-store.js';
+import { addQuality } from './quality-store.js';
 import { copyColumns, ensurePartition } from './row-tables.js';
 
 export interface ViewRows {
@@ -27,6 +29,9 @@ const NONE: ReadonlySet<MergedRow> = new Set();
 /** Spreads the row counts of one view, so that concurrent writers rarely share a counter. */
 const COUNT_SHARDS = 16;
 
+/** Rows of one snapshot of a walk through all entities. */
+const SNAPSHOT_ROWS = 100_000;
+
 /** Each failed straight copy leaves its rows behind as garbage for Postgres, so it must be rare. */
 const BATCHES_STAGED_AFTER_DUPLICATE = 50;
 
@@ -40,18 +45,47 @@ export class OfflineStore {
 
   constructor(private readonly postgres: Postgres) {}
 
-  /** All groups in one transaction. Repeating it changes nothing. @returns what was new, by view id. */
-  async append(groups: readonly ViewRows[], { tellKnown = false } = {}): Promise<Map<number, Appended>> {
+  /**
+   * All groups in one transaction. Repeating it changes nothing.
+   * @param epoch of the erasures that the rows were compared with. @returns what was new, by view id; undefined when there are newer ones.
+   */
+  async append(
+    groups: readonly ViewRows[],
+    { tellKnown, epoch }: { readonly tellKnown: boolean; readonly epoch: number },
+  ): Promise<Map<number, Appended> | undefined> {
     // One order for all writers, of views here and of rows in the statement: no deadlocks.
     const ordered = groups.filter((g) => g.rows.length > 0).sort((a, b) => a.view.id - b.view.id);
     for (const group of ordered) await this.#ensurePartitions(group);
+    try {
+      return await this.#append(ordered, { tellKnown, epoch });
+    } catch (error) {
+      if (!isWithoutPartition(error)) throw error;
+      // Retention took one since: a late row makes it anew, and the next turn of retention sees to it.
+      this.#partitions.clear();
+      for (const group of ordered) await this.#ensurePartitions(group);
+      return this.#append(ordered, { tellKnown, epoch });
+    }
+  }
+
+  #append(
+    ordered: readonly ViewRows[],
+    { tellKnown, epoch }: { readonly tellKnown: boolean; readonly epoch: number },
+  ): Promise<Map<number, Appended> | undefined> {
     return this.postgres.transaction(async (tx) => {
+      if (!(await holdErasures(tx, epoch))) return undefined;
       const appended = new Map<number, Appended>();
       for (const group of ordered) {
         const { id } = group.view;
         const straight = await this.#copyStraight(tx, group);
-        const outcome = straight === undefined ? await appendView(tx, group, tellKnown) : { inserted: straight, known: NONE };
+        const hasQuality = group.view.spec.quality !== undefined;
+        const outcome = straight === undefined ? await appendView(tx, group, tellKnown || hasQuality) : { inserted: straight, known: NONE };
         if (outcome.inserted > 0) await addToCount(tx, id, outcome.inserted);
+        if (outcome.inserted > 0 && hasQuality)
+          await addQuality(
+            tx,
+            group.view,
+            group.rows.filter((row) => !outcome.known.has(row)),
+          );
         appended.set(id, outcome);
       }
       return appended;
@@ -80,10 +114,16 @@ export class OfflineStore {
     }
   }
 
-  /** The newest row of each entity, ordered by entity, in batches. */
-  async *newestRows(view: View, batchRows: number): AsyncIterable<MergedRow[]> {
-    for await (const batch of this.postgres.cursor<StoredRow>(newestRowsSql(view), [], batchRows)) {
-      yield batch.map((row) => toMergedRow(view, row));
+  /** The newest row of each entity behind that one, ordered by entity, in batches. */
+  async *newestRows(view: View, batchRows: number, afterEntity = ''): AsyncIterable<MergedRow[]> {
+    // Snapshot by snapshot, so that no row comes out of one that is older than some seconds: it may have been erased since.
+    for (let after = afterEntity, rows = SNAPSHOT_ROWS; rows === SNAPSHOT_ROWS;) {
+      rows = 0;
+      for await (const batch of this.postgres.cursor<StoredRow>(newestRowsSql(view), [after], batchRows)) {
+        after = batch.at(-1)!.entity;
+        rows += batch.length;
+        yield batch.map((row) => toMergedRow(view, row));
+      }
     }
   }
 
@@ -132,6 +172,8 @@ async function addToCount(tx: Tx, viewId: number, rows: number): Promise<void> {
 }
 
 const isDuplicate = (error: unknown): boolean => codeOf(error) === '23505';
+/** A check violation; the table has no other checks. */
+const isWithoutPartition = (error: unknown): boolean => codeOf(error) === '23514';
 const isDeadlock = (error: unknown): boolean => codeOf(error) === '40P01';
 const codeOf = (error: unknown): unknown => (error as { code?: unknown }).code;
 
@@ -171,7 +213,9 @@ export function newestRowsSql(view: View): string {
   return [
     `SELECT DISTINCT ON (_entity) ${storedColumns(view)}`,
     `FROM ${rowTable(view.id)}`,
+    'WHERE _entity > $1',
     'ORDER BY _entity, _event_time DESC, _last_ingest DESC, _content DESC',
+    `LIMIT ${SNAPSHOT_ROWS}`,
   ].join('\n');
 }
 

@@ -1,10 +1,11 @@
 import { Injectable } from '@nestjs/common';
-import { encodeBlob } from '@headrace/codec/feature-blob';
+import { encodeBlob, encodeErased, isErased } from '@headrace/codec/feature-blob';
 import { onlineKey, onlineKeyAround } from '@headrace/codec/feature-key';
 import { RedisClient, type Script } from '@headrace/platform/redis/redis';
 import type { MergedRow } from '../domain/row-order.js';
 import { stampOf } from '../domain/row-order.js';
 import type { View } from '../domain/view.js';
+import { windowsKey } from '../domain/window-key.js';
 
 /** Keys of one script call: Redis serves nobody else meanwhile (1 to 2 us a key). Lua unpacks at most some thousands of values. */
 const KEYS_PER_CALL = 500;
@@ -18,11 +19,13 @@ const WALK_CALLS = 20;
 export class OnlineStore {
   readonly #setNewer: Script;
   readonly #removeOlder: Script;
+  readonly #eraseOlder: Script;
   readonly #cursors = new Map<string, string>();
 
   constructor(private readonly redis: RedisClient) {
     this.#setNewer = redis.script('set-newer', SET_NEWER);
     this.#removeOlder = redis.script('remove-older', REMOVE_OLDER);
+    this.#eraseOlder = redis.script('erase-older', ERASE_OLDER);
   }
 
   /**
@@ -84,8 +87,44 @@ export class OnlineStore {
   }
 
   /** One round trip, whatever the number of keys. */
-  read(keys: readonly string[]): Promise<(Buffer | null)[]> {
-    return this.redis.getBuffers(keys);
+  async read(keys: readonly string[]): Promise<(Buffer | null)[]> {
+    const blobs = await this.redis.getBuffers(keys);
+    for (let i = 0; i < blobs.length; i++) if (blobs[i] && isErased(blobs[i]!)) blobs[i] = null;
+    return blobs;
+  }
+
+  /**
+   * Puts a mark in the place of the entities' rows and windows, which goes by itself after `markMs`: till then writers that had read an
+   * older row find that it is not newer. Rows with event times after `untilMs` stay.
+   */
+  async erase(view: View, entityKeys: readonly string[], untilMs: number, markMs: number): Promise<void> {
+    const mark = encodeErased(untilMs);
+    for (let from = 0; from < entityKeys.length; from += KEYS_PER_CALL) {
+      const part = entityKeys.slice(from, from + KEYS_PER_CALL);
+      await this.#eraseOlder(
+        part.map((key) => onlineKey(view.project, view.entity, key, view.name)),
+        [mark, markMs],
+      );
+      if (view.windows)
+        await this.redis.run('SET', () => Promise.all(part.map((key) => this.redis.raw.set(windowsKey(view, key), mark, 'PX', markMs))));
+    }
+  }
+
+  /** Names the run of the Redis server: after its restart what was written before may be lost. */
+  async redisRun(): Promise<string> {
+    const info = await this.redis.run('INFO', () => this.redis.raw.info('server'));
+    return /^run_id:(\w+)/m.exec(info)?.[1] ?? '';
+  }
+
+  /** Entities of the view that are online, all of them, in batches: walks through all keys of Redis. */
+  async *entities(view: View): AsyncGenerator<string[]> {
+    const { prefix, suffix } = onlineKeyAround(view.project, view.entity, view.name);
+    let cursor = '0';
+    do {
+      const [next, keys] = await this.redis.run('SCAN', () => this.redis.raw.scan(cursor, 'COUNT', WALK_KEYS));
+      cursor = next;
+      yield keys.filter((key) => key.startsWith(prefix) && key.endsWith(suffix)).map((key) => key.slice(prefix.length, -suffix.length));
+    } while (cursor !== '0');
   }
 }
 
@@ -129,3 +168,13 @@ for i = 1, #KEYS do
   end
 end
 return removed`;
+
+/** What is no blob goes too. */
+const ERASE_OLDER = `
+local untilMs = struct.unpack('<d', ARGV[1], 6)
+for i = 1, #KEYS do
+  local head = redis.call('GETRANGE', KEYS[i], 0, 28)
+  if #head < 29 or string.byte(head, 1) ~= 1 or struct.unpack('<d', head, 6) <= untilMs then
+    redis.call('SET', KEYS[i], ARGV[1], 'PX', ARGV[2])
+  end
+end`;

@@ -38,6 +38,11 @@ export class QuarantineStore {
     return (await this.postgres.query<StoredRow>(LIST, [project, view, beforeId, limit])).map(toKept);
   }
 
+  /** One or none. */
+  async find(project: string, id: number): Promise<KeptRow[]> {
+    return (await this.postgres.query<StoredRow>(FIND, [project, id])).map(toKept);
+  }
+
   /** Oldest first, for a replay. @param ids empty = all. */
   async next(project: string, view: string, ids: readonly number[], afterId: number, limit: number): Promise<KeptRow[]> {
     return (await this.postgres.query<StoredRow>(NEXT, [project, view, ids, afterId, limit])).map(toKept);
@@ -71,6 +76,8 @@ const LIST = `
 SELECT ${COLUMNS} FROM quarantined_rows
 WHERE project = $1 AND ($2 = '' OR view = $2) AND ($3 = 0 OR id < $3)
 ORDER BY id DESC LIMIT $4`;
+
+const FIND = `SELECT ${COLUMNS} FROM quarantined_rows WHERE project = $1 AND id = $2`;
 
 const NEXT = `
 SELECT ${COLUMNS} FROM quarantined_rows

@@ -3,6 +3,7 @@ import { viewOf } from '../../test/views.js';
 import { appendSql, newestRowsSql, straightSql } from './offline-store.js';
 import { windowRowsSql } from '../domain/window-rows-sql.js';
 import { createRowTableSql } from './row-tables.js';
+import { historySql } from './value-history.js';
 
 const view = viewOf({
   id: 7,
@@ -85,6 +86,24 @@ it('reads the newest row of each entity in the order of the online store', () =>
       (extract(epoch FROM _first_ingest) * 1000000)::bigint AS first_us, (extract(epoch FROM _last_ingest) * 1000000)::bigint AS last_us,
       "delay" AS c0, "gate-no" AS c1, (extract(epoch FROM "seen") * 1000000)::bigint / 1000 AS c2
     FROM view_rows_7
-    ORDER BY _entity, _event_time DESC, _last_ingest DESC, _content DESC"
+    WHERE _entity > $1
+    ORDER BY _entity, _event_time DESC, _last_ingest DESC, _content DESC
+    LIMIT 100000"
+  `);
+});
+
+it('reads the rows round a moment in the order of the join, so that the one that counts is the first', () => {
+  const asOf = historySql(view, { untilMs: 0, knowledge: { kind: 'asOf', ms: 1 }, limit: 11 });
+  expect(asOf.split('\n').slice(-4).join('\n')).toMatchInlineSnapshot(`
+    "FROM view_rows_7
+    WHERE _entity = $1 AND _event_time <= timestamptz '1970-01-01T00:00:00.000Z' AND _first_ingest <= timestamptz '1970-01-01T00:00:00.001Z'
+    ORDER BY _event_time DESC, CASE WHEN _last_ingest <= timestamptz '1970-01-01T00:00:00.001Z' THEN _last_ingest ELSE _first_ingest END DESC, _content DESC
+    LIMIT 11"
+  `);
+  const later = historySql(view, { afterMs: 0, knowledge: { kind: 'all' }, limit: 10 });
+  expect(later.split('\n').slice(-3).join('\n')).toMatchInlineSnapshot(`
+    "WHERE _entity = $1 AND _event_time > timestamptz '1970-01-01T00:00:00.000Z'
+    ORDER BY _event_time ASC, _last_ingest ASC, _content ASC
+    LIMIT 10"
   `);
 });

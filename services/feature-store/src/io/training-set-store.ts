@@ -1,10 +1,17 @@
 import { Injectable } from '@nestjs/common';
 import { Postgres } from '@headrace/platform/postgres/postgres';
 import type { PointInTimePlan, TrainingSetRecord } from '../domain/point-in-time-plan.js';
+import { addTrainingSet } from './usage-store.js';
 import { WindowHistory } from './window-history.js';
 
 /** A row of the join as Postgres gives it. */
 export type JoinedRow = Readonly<Record<string, unknown>>;
+
+/** What is kept of the request: whose it is, and the feature service that it named. */
+interface AskedTrainingSet {
+  readonly project: string;
+  readonly featureService?: string | undefined;
+}
 
 /** Rows of one fetch; also the row group of the file, so it bounds the memory of a build. */
 const FETCH_ROWS = 20_000;
@@ -24,22 +31,25 @@ export class TrainingSetStore {
     return windowJoins.length > 0 ? this.windows.fill(rows, windowJoins, knowledge) : rows;
   }
 
-  /** The first record of a snapshot stands: equal bytes were built by an equal request, or might as well have been. */
-  async save(request: { readonly project: string }, record: TrainingSetRecord): Promise<void> {
-    await this.postgres.execute(
-      `INSERT INTO training_sets (project, hash, rows, bytes, columns, query, view_hashes, request) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
-       ON CONFLICT (project, hash) DO NOTHING`,
-      [
-        request.project,
-        record.hash,
-        record.rows,
-        record.bytes,
-        JSON.stringify(record.columns),
-        record.query,
-        JSON.stringify(record.viewHashes),
-        JSON.stringify(request),
-      ],
-    );
+  /** The first record of a snapshot stands: equal bytes were built by an equal request, or might as well have been. Each counts as a read. */
+  async save(request: AskedTrainingSet, record: TrainingSetRecord): Promise<void> {
+    await this.postgres.transaction(async (tx) => {
+      await tx.execute(
+        `INSERT INTO training_sets (project, hash, rows, bytes, columns, query, view_hashes, request) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+         ON CONFLICT (project, hash) DO NOTHING`,
+        [
+          request.project,
+          record.hash,
+          record.rows,
+          record.bytes,
+          JSON.stringify(record.columns),
+          record.query,
+          JSON.stringify(record.viewHashes),
+          JSON.stringify(request),
+        ],
+      );
+      await addTrainingSet(tx, request.project, Object.keys(record.viewHashes), request.featureService ?? '', record.rows);
+    });
   }
 
   async find(project: string, hash: string): Promise<TrainingSetRecord | undefined> {

@@ -1,4 +1,5 @@
 import { Injectable } from '@nestjs/common';
+import { BLOB_HEADER_BYTES } from '@headrace/codec/feature-blob';
 import { onlineKey, onlineKeyAround } from '@headrace/codec/feature-key';
 import { VECTOR_FORMAT } from '@headrace/codec/feature-vector';
 import { RedisClient, type Script } from '@headrace/platform/redis/redis';
@@ -29,7 +30,10 @@ export class VectorStore {
     for (let from = 0; from < entityKeys.length; from += entitiesPerCall) {
       const part = entityKeys.slice(from, from + entitiesPerCall);
       const rows = part.flatMap((entityKey) => views.map((view) => onlineKey(project, entity, entityKey, view)));
-      await this.#refresh([...part.map((entityKey) => vectorKeyOf(vector, entityKey)), ...rows], [views.length, version, VECTOR_FORMAT]);
+      await this.#refresh(
+        [...part.map((entityKey) => vectorKeyOf(vector, entityKey)), ...rows],
+        [views.length, version, VECTOR_FORMAT, BLOB_HEADER_BYTES],
+      );
     }
   }
 
@@ -75,8 +79,9 @@ export class VectorStore {
 }
 
 /**
- * Keys: the vectors, then the rows of each. Arguments: views of a vector, version, format. A vector without any row is none. One MGET and
- * one MSET, because a call out of Lua costs more than the work that it does.
+ * Keys: the vectors, then the rows of each. Arguments: views of a vector, version, format, length of a header. A vector without any row is
+ * none, and a header alone is the mark of an erased entity, which is no row. One MGET and one MSET, because a call out of Lua costs more than
+ * the work that it does.
  */
 const REFRESH = `
 local views = tonumber(ARGV[1])
@@ -90,7 +95,7 @@ for i = 1, count do
   local found = false
   for view = 1, views do
     local row = rows[(i - 1) * views + view] or ''
-    if #row > 0 then found = true end
+    if #row <= tonumber(ARGV[4]) then row = '' else found = true end
     parts[2 * view] = struct.pack('<I4', #row)
     parts[2 * view + 1] = row
   end

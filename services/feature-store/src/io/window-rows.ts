@@ -48,10 +48,10 @@ export class WindowRows {
     }
   }
 
-  /** Every entity with a row since then, in batches. */
-  async *entities(view: View, sinceMs: number, batchRows: number): AsyncGenerator<string[]> {
+  /** Every entity behind that one with a row since then, in order, in batches. */
+  async *entities(view: View, sinceMs: number, afterEntity: string, batchRows: number): AsyncGenerator<string[]> {
     const sql = windowEntitiesSql(view);
-    for await (const batch of this.postgres.cursor<{ entity: string }>(sql, [new Date(sinceMs).toISOString()], batchRows, {
+    for await (const batch of this.postgres.cursor<{ entity: string }>(sql, [new Date(sinceMs).toISOString(), afterEntity], batchRows, {
       statementTimeoutMs: FETCH_TIMEOUT_MS,
     }))
       yield batch.map(({ entity }) => entity);

@@ -1,7 +1,7 @@
 import { AppError } from '@headrace/base/errors';
 import { Body, Controller, HttpCode, Post, Query } from '@nestjs/common';
 import { z } from 'zod';
-import type { Destination } from '../app/ingest-rows.js';
+import type { Destination } from '../app/store-rows.js';
 import { ListViews } from '../app/list-views.js';
 import { PushRows } from '../app/push-rows.js';
 import { viewUnknown } from '../errors.js';

@@ -84,7 +84,7 @@ export class FeatureStoreRpc implements Implementation<typeof FeatureStoreDefini
     return toTrainingSet(await this.trainingSets.find(projectOf(project), hash));
   }
 
-  async rebuildOnline({ project, view }: RebuildOnlineRequest, call: CallContext): Promise<RebuildOnlineResponse> {
-    return { views: await this.rebuild.rebuild(projectOf(project), view, call.signal) };
+  async rebuildOnline({ project, view, resume }: RebuildOnlineRequest, call?: CallContext): Promise<RebuildOnlineResponse> {
+    return { views: await this.rebuild.rebuild(projectOf(project), view, { resume, signal: call?.signal }) };
   }
 }

@@ -5,12 +5,15 @@ import type {
   HealthFinding,
   HealthRequest,
   HealthResponse,
+  ListRebuildsRequest,
+  ListRebuildsResponse,
   ViewHealth,
 } from '@headrace/contracts/features/v1/health';
 import type { Implementation } from '@headrace/platform/grpc/server';
 import { Injectable } from '@nestjs/common';
 import { FeatureAlerts, toAlert } from '../app/feature-alerts.js';
 import { HealthWatch, type ViewReport } from '../app/health-watch.js';
+import { RebuildOnline } from '../app/rebuild-online.js';
 import { projectOf } from './fields.js';
 
 const FINDINGS_MAX = 200;
@@ -21,6 +24,7 @@ export class HealthRpc implements Implementation<typeof FeatureHealthDefinition>
   constructor(
     private readonly health: HealthWatch,
     private readonly alerts: FeatureAlerts,
+    private readonly rebuilds: RebuildOnline,
   ) {}
 
   async listHealth({ project, view }: HealthRequest): Promise<HealthResponse> {
@@ -33,6 +37,11 @@ export class HealthRpc implements Implementation<typeof FeatureHealthDefinition>
 
   async listFeatureAlerts({ project, view }: HealthRequest): Promise<FeatureAlertsMessage> {
     return { alerts: (await this.alerts.list(projectOf(project), view)).map(toAlert) };
+  }
+
+  async listRebuilds({ project }: ListRebuildsRequest): Promise<ListRebuildsResponse> {
+    const rebuilds = await this.rebuilds.list(projectOf(project));
+    return { rebuilds: rebuilds.map(({ afterEntity: _named, finishedAt, ...one }) => ({ ...one, finishedAt: finishedAt ?? undefined })) };
   }
 }
 

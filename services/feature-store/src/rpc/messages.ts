@@ -10,9 +10,9 @@ import {
   type TrainingSet,
   type View,
 } from '@headrace/contracts/features/v1/features';
-import type { Destination as To } from '../app/ingest-rows.js';
 import type { ListedView } from '../app/list-views.js';
 import type { Pushed, RowVerdict as Verdict } from '../app/push-rows.js';
+import type { Destination as To } from '../app/store-rows.js';
 import type { PlannedChange } from '../domain/definition-plan.js';
 import type { FieldStatus as Status, OnlineValue } from '../domain/online-vector.js';
 import type { TrainingSetRecord } from '../domain/point-in-time-plan.js';

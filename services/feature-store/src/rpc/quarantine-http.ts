@@ -2,17 +2,18 @@ import { Body, Controller, Get, HttpCode, Post, Query } from '@nestjs/common';
 import { z } from 'zod';
 import { ReviewQuarantine, type Replayed } from '../app/quarantine-rows.js';
 import { parseBody, projectOf } from './fields.js';
+import { LISTED_MAX, REPLAYED_MAX } from './quarantine-rpc.js';
 
 const listQuery = z.object({
   project: z.string().optional(),
   view: z.string().default(''),
   before: z.coerce.number().int().nonnegative().default(0),
-  limit: z.coerce.number().int().min(1).max(1_000).default(100),
+  limit: z.coerce.number().int().min(1).max(LISTED_MAX).default(100),
 });
 const replayRequest = z.object({
   project: z.string().default(''),
   view: z.string(),
-  ids: z.array(z.int().positive()).max(10_000).default([]),
+  ids: z.array(z.int().positive()).max(REPLAYED_MAX).default([]),
 });
 
 /** Refused rows: which there are and why, and once more after a fix. */

@@ -4,7 +4,7 @@ import { CLOCK } from '@headrace/platform/platform-module';
 import { Postgres, type Tx } from '@headrace/platform/postgres/postgres';
 import { Inject, Injectable } from '@nestjs/common';
 import { GroupCounts, splitGroups } from '../domain/group-counts.js';
-import { labelStep, mergeLabels, type ObservedLabel } from '../domain/outcomes.js';
+import { isPositive, labelStep, mergeLabels, type ObservedLabel } from '../domain/outcomes.js';
 import { addToGroups } from '../io/panes.js';
 import { hasPending, keepPending, takeArrived } from '../io/pending-outcomes.js';
 import { confirmLabels, conflicting, correctLabels, labelUnlabelled, unknownPredictions, type Relabelled } from '../io/predictions.js';
@@ -114,13 +114,12 @@ export class IngestOutcomes {
       if (!version) versions.set(row.version_id, (version = { panes: new Map(), rows: 0 }));
       let counts = version.panes.get(row.pane_start_ms);
       if (!counts) version.panes.set(row.pane_start_ms, (counts = new GroupCounts()));
-      const { positive } = spec.label;
       counts.relabel(
         attributes,
         splitGroups(row.groups),
         row.selected,
-        row.old_label === null ? undefined : row.old_label === positive,
-        row.label === positive,
+        row.old_label === null ? undefined : isPositive(spec, row.old_label),
+        isPositive(spec, row.label),
         row.n,
       );
       version.rows += row.n;

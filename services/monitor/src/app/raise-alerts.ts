@@ -116,7 +116,8 @@ async function numbersOf(tx: Tx, { spec }: ModelRow, { finding, described }: See
   const where = {
     versionId: described.id,
     attributeAt: described.attributes.indexOf(subject),
-    positive: spec.label.positive,
+    positive: spec.task === 'regression' ? spec.threshold : spec.label.positive,
+    isRegression: spec.task === 'regression',
     span,
     limit: EXAMPLES,
   };

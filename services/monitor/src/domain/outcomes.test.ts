@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { seededRandom } from '@headrace/base/random';
-import { isOutcomeFault, labelStep, mergeLabels, readOutcome, type ObservedLabel } from './outcomes.js';
+import { isOutcomeFault, isPositive, labelStep, mergeLabels, readOutcome, type ObservedLabel } from './outcomes.js';
 
 const NOW = 1_000_000_000;
 
@@ -28,6 +28,21 @@ describe('reading an outcome', () => {
       observedMs: 77,
     });
   });
+});
+
+it('is positive when it is the class, or of a regression when it reaches the threshold', () => {
+  const label = { view: 'v', feature: 'f', positive: 2 };
+  expect([1, 2, 3].map((observed) => isPositive({ task: 'binary_classification', threshold: 0.5, label }, observed))).toEqual([
+    false,
+    true,
+    false,
+  ]);
+  expect([-4, 14, 15, 90].map((observed) => isPositive({ task: 'regression', threshold: 15, label }, observed))).toEqual([
+    false,
+    false,
+    true,
+    true,
+  ]);
 });
 
 describe('labels that come again', () => {

@@ -1,11 +1,12 @@
 import type { ErrorCode } from '@headrace/base/errors';
+import type { ModelSpec } from '@headrace/definitions/model-definition';
 import { PREDICTION_ID_LENGTH_MAX } from './prediction-batch.js';
 import { FUTURE_SKEW_MS } from './windows.js';
 
 /** A label that became known for one prediction. */
 export interface ObservedLabel {
   readonly predictionId: string;
-  /** Code of a class: a whole number. */
+  /** Code of a class, or the value that a regression predicted: a whole number. */
   readonly label: number;
   readonly observedMs: number;
 }
@@ -45,6 +46,11 @@ export function readOutcome(
 
 export function isOutcomeFault(outcome: ObservedLabel | OutcomeFault): outcome is OutcomeFault {
   return 'code' in outcome;
+}
+
+/** Of a regression: the label reaches the threshold at which an answer counts as 1. */
+export function isPositive({ task, threshold, label }: Pick<ModelSpec, 'task' | 'threshold' | 'label'>, observed: number): boolean {
+  return task === 'regression' ? observed >= threshold : observed === label.positive;
 }
 
 export type LabelStep = 'first' | 'repeated' | 'corrected' | 'outdated';

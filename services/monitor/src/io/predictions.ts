@@ -127,7 +127,9 @@ export async function examplesOf(
   query: {
     readonly versionId: number;
     readonly attributeAt: number;
+    /** The positive label, or the least one of a regression. */
     readonly positive: number;
+    readonly isRegression: boolean;
     readonly span: Span;
     readonly limit: number;
   },
@@ -136,7 +138,7 @@ export async function examplesOf(
   const rows = await tx.query<{ prediction_id: string }>(
     `SELECT prediction_id FROM prediction
      WHERE version_id = $1 AND predicted_ms >= $2 AND predicted_ms < $3 AND selected = $4
-       AND split_part(groups, E'\\x1f', $5) = $6 AND ($7::boolean IS NULL OR (label IS NOT NULL AND (label = $8) = $7))
+       AND split_part(groups, E'\\x1f', $5) = $6 AND ($7::boolean IS NULL OR (label IS NOT NULL AND (CASE WHEN $10::boolean THEN label >= $8::float8 ELSE label = $8::float8 END) = $7))
      ORDER BY predicted_ms DESC, prediction_id LIMIT $9`,
     [
       query.versionId,
@@ -148,6 +150,7 @@ export async function examplesOf(
       evidence.label ?? null,
       query.positive,
       query.limit,
+      query.isRegression,
     ],
   );
   return rows.map((row) => row.prediction_id);

@@ -92,6 +92,39 @@ describe('blessing rules', () => {
     expect(judge(candidate(over)).blessed).toBe(refused.length === 0);
   });
 
+  it('bless a regression whose errors stay under their ceilings and whose skill reaches its floor', () => {
+    const parsed = parseDefinition(
+      {
+        ...{ kind: 'Model', name: 'delay', task: 'regression', threshold: 15, entity: 'flight', features: ['flight:hour'] },
+        ...{ label: { view: 'delay', feature: 'minutes' }, trainingWindow: spec.trainingWindow },
+        gates: {
+          quality: [
+            { metric: 'rmse', ceiling: 40 },
+            { metric: 'rmse_skill', floor: 0.02 },
+          ],
+          relative: [{ metric: 'r2', maxDrop: 0.05 }],
+        },
+      },
+      'test',
+    );
+    if (!isDefinitionOf(parsed, 'Model')) throw new Error('a Model definition parses as a Model');
+    const verdicts = (rmse: number | null, skill: number): [string, boolean][] =>
+      judge(candidate({ spec: parsed.spec, evaluation: readEvaluation({ metrics: { rmse, rmse_skill: skill }, groups: [] }) })).gates.map(
+        ({ gate, passed }) => [gate, passed],
+      );
+    expect(verdicts(40, 0.02)).toEqual([
+      ['servability', true],
+      ['quality:rmse', true],
+      ['quality:rmse_skill', true],
+    ]);
+    expect(
+      verdicts(40.1, 0.01)
+        .slice(1)
+        .map(([, passed]) => passed),
+    ).toEqual([false, false]);
+    expect(verdicts(null, 0.5)[1]).toEqual(['quality:rmse', false]);
+  });
+
   it.each([
     ['null', evaluation(null, null)],
     ['NaN', evaluation(Number.NaN, Number.NaN)],

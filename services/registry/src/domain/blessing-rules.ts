@@ -31,7 +31,7 @@ export interface Judgement {
 /** Every rule looks at the candidate and gives one verdict a gate. A version is blessed when all of them pass; there is no override. */
 export const BLESSING_RULES: readonly ((candidate: Candidate) => readonly GateVerdict[])[] = [
   servability,
-  qualityFloors,
+  qualityBounds,
   relativeToChampion,
   fairnessCeilings,
   mitigatedCeiling,
@@ -51,10 +51,11 @@ export function servability({ servabilityFaults: faults }: Candidate): readonly 
   return [{ gate: 'servability', value: faults.length, threshold: 0, passed, sentence }];
 }
 
-export function qualityFloors({ spec, evaluation }: Candidate): readonly GateVerdict[] {
-  return spec.gates.quality.map(({ metric, floor }) =>
-    atLeast(`quality:${metric}`, metricOf(evaluation, metric), floor, `${metric} on the holdout`, 'the floor'),
-  );
+export function qualityBounds({ spec, evaluation }: Candidate): readonly GateVerdict[] {
+  return spec.gates.quality.map((rule) => {
+    const [gate, value, what] = [`quality:${rule.metric}`, metricOf(evaluation, rule.metric), `${rule.metric} on the holdout`];
+    return 'floor' in rule ? atLeast(gate, value, rule.floor, what, 'the floor') : atMost(gate, value, rule.ceiling, what);
+  });
 }
 
 export function relativeToChampion({ spec, evaluation, champion }: Candidate): readonly GateVerdict[] {

@@ -1,4 +1,5 @@
 import type { ModelDefinition } from '@headrace/definitions/definition';
+import type { Task } from '@headrace/definitions/model-definition';
 import { splitReference } from '@headrace/definitions/reference';
 import type { Signature } from '@headrace/contracts/registry/v1/registry';
 import type { OnnxReport, OnnxTensor } from './onnx-inspection.js';
@@ -7,6 +8,8 @@ import type { OnnxReport, OnnxTensor } from './onnx-inspection.js';
 const DENSE_INPUT = 'features';
 const FLOAT = 1;
 const STRING = 8;
+/** Output with the answers of a task. */
+const SCORES_OUTPUT = { binary_classification: 'probabilities', regression: 'value' } as const satisfies Record<Task, string>;
 
 /** Why serving could not load the version: each fault a plain phrase. Empty = it can. */
 export function servabilityFaults(
@@ -16,7 +19,7 @@ export function servabilityFaults(
   golden: unknown,
 ): string[] {
   if (!signature) return ['the signature is missing'];
-  return [...signatureFaults(spec, signature), ...graphFaults(signature, onnx), ...goldenFaults(signature, golden)];
+  return [...signatureFaults(spec, signature), ...graphFaults(signature, onnx), ...goldenFaults(spec, signature, golden)];
 }
 
 /** A definition that changed while the run was on its way shows here: the signature is then that of another model. */
@@ -33,8 +36,12 @@ function signatureFaults(spec: ModelDefinition['spec'], signature: Signature): s
     if (f.name !== splitReference(f.reference).feature) faults.push(`${f.name} is read from ${f.reference}, whose column has another name`);
   }
   if (signature.entityKeys.length === 0) faults.push('the signature names no entity key');
-  if (!(signature.threshold >= 0 && signature.threshold <= 1)) faults.push(`the threshold ${signature.threshold} is not between 0 and 1`);
-  if (signature.outputs.length === 0) faults.push('the signature names no output');
+  const { threshold } = signature;
+  if (spec.task === 'regression' ? !Number.isFinite(threshold) : !(threshold >= 0 && threshold <= 1))
+    faults.push(`the threshold ${threshold} is not ${spec.task === 'regression' ? 'a number' : 'between 0 and 1'}`);
+  const wanted = SCORES_OUTPUT[spec.task];
+  if (!signature.outputs.includes(wanted))
+    faults.push(`the signature names no output ${wanted}, which a model with the task ${spec.task} answers by`);
   return faults;
 }
 
@@ -61,18 +68,22 @@ function inputFaults(name: string, tensor: OnnxTensor | undefined, type: number,
   return [];
 }
 
-function goldenFaults(signature: Signature, golden: unknown): string[] {
+function goldenFaults({ task }: ModelDefinition['spec'], signature: Signature, golden: unknown): string[] {
   const rows = (golden as { rows?: unknown } | undefined)?.rows;
   if (!Array.isArray(rows) || rows.length === 0) return ['there are no golden rows to verify a loaded copy with'];
   const names = signature.features.map((f) => f.name);
-  const bad = rows.findIndex((row: unknown) => !isGoldenRow(row, names));
-  return bad === -1 ? [] : [`golden row ${bad} does not hold a probability and a value (or null) for each feature`];
+  const bad = rows.findIndex((row: unknown) => !isGoldenRow(row, names, task));
+  return bad === -1
+    ? []
+    : [`golden row ${bad} does not hold ${task === 'regression' ? 'a value' : 'a probability'} and one value (or null) for each feature`];
 }
 
-function isGoldenRow(row: unknown, names: readonly string[]): boolean {
+function isGoldenRow(row: unknown, names: readonly string[], task: Task): boolean {
   if (row === null || typeof row !== 'object') return false;
-  const { features, probability } = row as { features?: unknown; probability?: unknown };
-  if (typeof probability !== 'number' || !(probability >= 0 && probability <= 1)) return false;
+  const { features, probability, value } = row as { features?: unknown; probability?: unknown; value?: unknown };
+  const answer = task === 'regression' ? value : probability;
+  if (typeof answer !== 'number' || !Number.isFinite(answer)) return false;
+  if (task === 'binary_classification' && (answer < 0 || answer > 1)) return false;
   return features !== null && typeof features === 'object' && names.every((name) => Object.hasOwn(features, name));
 }
 

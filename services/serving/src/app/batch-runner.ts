@@ -2,6 +2,7 @@ import { AppError } from '@headrace/base/errors';
 import type { Batch } from '../domain/batch-lane.js';
 import type { FeatureBlock } from '@headrace/executor/feature-block';
 import type { PredictJob, ServedModel } from '../domain/predict-job.js';
+import { runOutputs } from '../domain/predict-outputs.js';
 import { nameOf } from '../domain/version-description.js';
 
 /** What becomes of a job; each is given to exactly one of `answer`, `refuse` and (when it returns true) `isLate`. */
@@ -50,7 +51,7 @@ export class BatchRunner {
     this.#busy.add(job.loaded);
   }
 
-  /** The job has more rows than a lane takes, in a block of its own. */
+  /** The job has more rows than a lane takes, or asks for more than scores; its rows are in a block of its own. */
   addLarge(job: PredictJob): void {
     job.scores = new Float32Array(job.rows);
     this.#sliced.push(job);
@@ -112,18 +113,21 @@ export class BatchRunner {
         }, rethrowLater);
     } else {
       this.#finish(model, batch, scores, startedAt);
-      model.meanRunMs += (performance.now() - startedAt - model.meanRunMs) / 32;
-      if (parts.inWorker && model.meanRunMs > this.inlineRunMs) this.#calls.tooSlow(model);
+      const meanRunMs = model.ranHere(performance.now() - startedAt);
+      if (parts.inWorker && meanRunMs > this.inlineRunMs) this.#calls.tooSlow(model);
     }
   }
 
   #finish(model: ServedModel, batch: Batch<PredictJob>, scores: Float32Array, startedAt: number): void {
     const { lane } = model.parts;
-    model.statistics.ran(batch.rows, (performance.now() - startedAt) / 1000);
+    const ranAt = performance.now();
+    model.statistics.ran(batch.rows, (ranAt - startedAt) / 1000);
     for (const job of batch.jobs) {
       model.statistics.queue.observe((startedAt - job.startedAtMs) / 1000);
       this.#calls.answer(job, batch.block, job.firstRow, scores, job.firstRow);
     }
+    // Rows were copied into the batch when they came: a run has no input of its own to prepare.
+    model.statistics.ranFor(batch.jobs.length, 0, (ranAt - startedAt) / 1000, (performance.now() - ranAt) / 1000);
     lane.recycle(batch);
   }
 
@@ -138,7 +142,9 @@ export class BatchRunner {
         const answer = session.run(batch.block, job.firstRow, job.rows);
         // Not awaited when it is there: the session's memory is good only until its next run.
         const scores = answer instanceof Promise ? await answer : answer;
-        model.statistics.ran(job.rows, (performance.now() - startedAt) / 1000);
+        const seconds = (performance.now() - startedAt) / 1000;
+        model.statistics.ran(job.rows, seconds);
+        model.statistics.ranFor(1, 0, seconds, 0);
         model.statistics.queue.observe((startedAt - job.startedAtMs) / 1000);
         this.#calls.answer(job, batch.block, job.firstRow, scores, 0);
       } catch (error) {
@@ -167,7 +173,7 @@ export class BatchRunner {
     const rows = Math.min(lane.rowsMax, job.rows - job.rowsDone);
     const startedAt = performance.now();
     try {
-      const answer = session.run(job.block!, job.rowsDone, rows);
+      const answer = job.outputs.length > 0 ? runOutputs(job, rows) : session.run(job.block!, job.rowsDone, rows);
       if (answer instanceof Promise) {
         // Its next slice stands behind those of others, which need not wait for a slow model.
         answer
@@ -188,7 +194,9 @@ export class BatchRunner {
   #sliceRan(job: PredictJob, rows: number, scores: Float32Array, startedAt: number): boolean {
     const { statistics } = job.loaded;
     job.scores!.set(scores.subarray(0, rows), job.rowsDone);
-    statistics.ran(rows, (performance.now() - startedAt) / 1000);
+    const seconds = (performance.now() - startedAt) / 1000;
+    statistics.ran(rows, seconds);
+    statistics.ranFor(job.rowsDone === 0 ? 1 : 0, 0, seconds, 0);
     if (job.rowsDone === 0) statistics.queue.observe((startedAt - job.startedAtMs) / 1000);
     job.rowsDone += rows;
     if (job.rowsDone < job.rows) return !this.#calls.isLate(job);

@@ -92,6 +92,23 @@ export class RegistryFollower implements Background {
     return this.#host.loadPinned(await this.#describe(definition, registered));
   }
 
+  /**
+   * For the repository door: the registry's champion answers from now on, also when the model had been unloaded.
+   * @throws AppError MODEL_NOT_LOADED when it has none, and what the registry and a load throw
+   */
+  async loadChampion(project: string, model: string): Promise<void> {
+    const definition = await this.#registry.getModel(project, model);
+    const { champion } = definition;
+    if (champion === 0)
+      throw new AppError('MODEL_NOT_LOADED', `model ${model} has no champion in the registry; promote a version, or name one`);
+    const registered = await this.#registry.getVersion(project, model, champion);
+    refuseUnblessed(registered);
+    this.#projects.add(project);
+    this.#failures.delete(`${project}/${model}`);
+    this.#host.readmit(project, model);
+    await this.#host.serveChampion(await this.#describe(definition, registered));
+  }
+
   /** Asks for the views of the projects again, bounded in time. @returns whether anything is known now that was not. */
   async refreshViews(projects: ReadonlySet<string>): Promise<boolean> {
     let isChanged = false;
@@ -141,7 +158,7 @@ export class RegistryFollower implements Background {
 
   async #serve(definition: RegisteredModel, version: number, cause: Cause | undefined): Promise<void> {
     const { project, name } = definition;
-    if (this.#host.hasChampion(project, name, version)) return;
+    if (this.#host.isHeldOut(project, name) || this.#host.hasChampion(project, name, version)) return;
     try {
       const registered = await this.#registry.getVersion(project, name, version);
       refuseUnblessed(registered);

@@ -1,9 +1,9 @@
 import { AppError, toAppError } from '@headrace/base/errors';
-import type { ModelSession } from '@headrace/executor/model-session';
+import type { TensorInfo } from '@headrace/executor/tensor';
 import type { Cause } from '@headrace/platform/kafka/cause';
 import { mergeViews } from '../domain/entity-lookup.js';
 import type { LoadState } from '../domain/load-state.js';
-import { LoadedModel, type LoadedParts } from '../domain/loaded-model.js';
+import { LoadedModel, type LoadedParts, type OpenSession } from '../domain/loaded-model.js';
 import { ModelStatistics, type StatisticsBook } from '../domain/model-statistics.js';
 import type { PredictJob, ServedModel } from '../domain/predict-job.js';
 import { chooseLeavers } from '../domain/memory-budget.js';
@@ -52,6 +52,7 @@ export class ModelHost {
   readonly #held = new Map<ServedModel, VersionDescription | undefined>();
   readonly #pinned = new Set<ServedModel>();
   readonly #turns = new Map<string, Promise<unknown>>();
+  readonly #heldOut = new Map<string, { readonly project: string; readonly model: string }>();
   readonly #closing = new AbortController();
   /** Champions that left for want of memory; in the routing again when they are asked for. */
   readonly #asleep = new Map<string, Sleeper>();
@@ -66,17 +67,27 @@ export class ModelHost {
     return [...this.#held.keys()].filter((model) => project === '' || model.project === project);
   }
 
-  /** What a version that answers here was described as. @param version 0 = the champion. @throws AppError MODEL_NOT_LOADED, VERSION_UNKNOWN */
-  describe(project: string, model: string, version: number): VersionDescription {
+  /**
+   * What a version that answers here was described as, and what its graph gives.
+   * @param version 0 = the champion
+   * @throws AppError MODEL_NOT_LOADED, VERSION_UNKNOWN, DEPENDENCY_UNAVAILABLE while one that slept is loaded again
+   */
+  describe(
+    project: string,
+    model: string,
+    version: number,
+  ): { readonly description: VersionDescription; readonly outputs: readonly TensorInfo[] } {
     const routes = this.#deps.routes.table.routesOf(project, model);
     const found = version === 0 ? routes?.champion : routes?.versions.get(version);
     const description = found && this.#held.get(found);
-    if (description) return description;
-    throw new AppError(
-      routes && version > 0 ? 'VERSION_UNKNOWN' : 'MODEL_NOT_LOADED',
-      `${version > 0 ? `version ${version}` : 'no champion'} of model ${model} is ${version > 0 ? 'not ' : ''}loaded here (project ${project})`,
-      { details: { model } },
-    );
+    if (description) return { description, outputs: found.parts.tensors.outputs };
+    const notThere = (): AppError =>
+      new AppError(
+        routes && version > 0 ? 'VERSION_UNKNOWN' : 'MODEL_NOT_LOADED',
+        `${version > 0 ? `version ${version}` : 'no champion'} of model ${model} is ${version > 0 ? 'not ' : ''}loaded here (project ${project})`,
+        { details: { model } },
+      );
+    throw this.#wake(project, model, version) ?? notThere();
   }
 
   championOf(project: string, model: string): ServedModel | undefined {
@@ -92,6 +103,11 @@ export class ModelHost {
     return (this.championOf(project, model) ?? this.#asleep.get(`${project}/${model}`)?.model)?.version === version;
   }
 
+  /** Whether requests find the model here, or wake it. */
+  isServed(project: string, model: string): boolean {
+    return this.#deps.routes.table.routesOf(project, model) !== undefined || this.#asleep.has(`${project}/${model}`);
+  }
+
   /** Of all versions that are loaded, as their trials measured. */
   get residentBytes(): number {
     return [...this.#held.keys()].reduce((sum, model) => sum + residentBytesOf(model), 0);
@@ -102,6 +118,7 @@ export class ModelHost {
     return this.#inTurn(description, async () => {
       const startedAt = performance.now();
       const { project, model, version } = description;
+      if (this.isHeldOut(project, model)) return;
       const previous = this.championOf(project, model);
       if (previous?.version === version) return;
       // An arm of a split goes on answering its share.
@@ -165,11 +182,56 @@ export class ModelHost {
     throw new AppError('MODEL_NOT_LOADED', `no version of model ${model} is loaded here (project ${project})`, { details: { model } });
   }
 
+  /**
+   * Takes every version of the model out of the routing; each ends with its last request. The model stays out, over a restart too and whatever the
+   * registry says, until `readmit`.
+   */
+  unload(project: string, model: string): Promise<void> {
+    return this.#inTurn({ project, model }, async () => {
+      const routes = this.#deps.routes.table.routesOf(project, model);
+      this.#heldOut.set(`${project}/${model}`, { project, model });
+      const sleeper = this.#asleep.get(`${project}/${model}`);
+      this.#asleep.delete(`${project}/${model}`);
+      if (sleeper) this.#held.delete(sleeper.model);
+      for (const version of routes?.versions.values() ?? []) {
+        this.#pinned.delete(version);
+        this.#deps.routes.table = this.#deps.routes.table.without(version);
+        this.#retire(version, undefined);
+      }
+      await this.#save();
+    });
+  }
+
+  /** The model may be served again. */
+  readmit(project: string, model: string): void {
+    this.#heldOut.delete(`${project}/${model}`);
+  }
+
+  isHeldOut(project: string, model: string): boolean {
+    return this.#heldOut.has(`${project}/${model}`);
+  }
+
+  /** '' = of all projects. */
+  heldOut(project: string): { readonly project: string; readonly model: string }[] {
+    return [...this.#heldOut.values()].filter((one) => project === '' || one.project === project);
+  }
+
+  /** Every version that answers here, for a model; its champion first. @throws AppError MODEL_NOT_LOADED */
+  routed(project: string, model: string): ServedModel[] {
+    const { champion, versions } = this.routesOf(project, model);
+    return [...(champion ? [champion] : []), ...[...versions.values()].filter((version) => version !== champion)];
+  }
+
+  get isClosing(): boolean {
+    return this.#closing.signal.aborted;
+  }
+
   /** Starts from what was saved, before any door opens. What cannot be loaded is left to the registry's answer. */
   async restore(saved: SavedRouting): Promise<void> {
     // First and as they are: the share of a version that cannot be loaded now is the champion's until it is there.
     for (const { project, model, policy } of saved.routes)
       this.#deps.routes.table = this.#deps.routes.table.withPolicy(project, model, policy);
+    for (const one of saved.heldOut) this.#heldOut.set(`${one.project}/${one.model}`, one);
     for (const description of saved.champions) await this.serveChampion(description).catch(ignoreReported);
     for (const description of saved.pinned) await this.loadPinned(description).catch(ignoreReported);
   }
@@ -179,7 +241,7 @@ export class ModelHost {
     if (model.state !== 'loaded' || !model.parts.inWorker) return;
     const open = model.parts.inWorker;
     model.parts.inWorker = undefined;
-    let session: ModelSession;
+    let session: OpenSession;
     try {
       session = await open();
     } catch (thrown) {
@@ -188,6 +250,7 @@ export class ModelHost {
     if (this.#closing.signal.aborted || (model.state as LoadState) !== 'loaded') return session.release();
     const old = model.parts.session;
     model.parts.session = session;
+    model.parts.tensors = session.tensors;
     old.release();
     this.#deps.moved(model, undefined);
   }
@@ -360,7 +423,7 @@ export class ModelHost {
       if (isAsleep || this.isChampion(model)) champions.push(description);
       else if (this.#pinned.has(model)) pinned.push(description);
     }
-    return this.#deps.save({ champions, pinned, routes: this.#deps.routes.table.listPolicies() });
+    return this.#deps.save({ champions, pinned, routes: this.#deps.routes.table.listPolicies(), heldOut: [...this.#heldOut.values()] });
   }
 
   #inTurn<T>(key: Pick<VersionDescription, 'project' | 'model'>, work: () => Promise<T>): Promise<T> {

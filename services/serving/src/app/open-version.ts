@@ -1,13 +1,12 @@
 import { AppError } from '@headrace/base/errors';
 import { parseGoldenRows } from '@headrace/executor/golden-rows';
 import { compileInputPlan, type InputPlan } from '@headrace/executor/input-plan';
-import { ONNXRUNTIME_VERSION } from '@headrace/executor/onnx-runtime';
-import type { OnnxModel } from '@headrace/executor/onnx-model';
-import { openModel, refuseBadOnnx } from '@headrace/executor/open-model';
+import { ONNXRUNTIME_VERSION, type OnnxSession } from '@headrace/executor/onnx-runtime';
+import { openModel, openTensors, refuseBadOnnx } from '@headrace/executor/open-model';
 import { openOnnxInWorker } from '@headrace/executor/worker-onnx';
 import { BatchLane } from '../domain/batch-lane.js';
 import { EntityLookup } from '../domain/entity-lookup.js';
-import type { FeatureDefault, LoadedParts } from '../domain/loaded-model.js';
+import type { FeatureDefault, LoadedParts, OpenSession } from '../domain/loaded-model.js';
 import type { PredictJob } from '../domain/predict-job.js';
 import { nameOf, type VersionDescription } from '../domain/version-description.js';
 import type { ArtifactCache } from '../io/artifact-cache.js';
@@ -33,8 +32,9 @@ export async function openVersion(
 ): Promise<LoadedParts<PredictJob>> {
   const name = nameOf(description);
   const { artifactSha256, signature } = description;
-  const plan = compileInputPlan(signature.features, signature.protectedFeatures);
-  const golden = parseGoldenRows(description.golden, name);
+  const isPredictable = hasFeatures(description);
+  const plan = isPredictable ? compileInputPlan(signature.features, signature.protectedFeatures) : NO_FEATURES;
+  const golden = isPredictable ? parseGoldenRows(description.golden, name) : [];
   const bytes = await artifacts.read(description.project, artifactSha256, signal);
   refuseBadOnnx(bytes, name);
   const file = { path: artifacts.pathOf(artifactSha256), sha256: artifactSha256 };
@@ -46,22 +46,26 @@ export async function openVersion(
   signal.throwIfAborted();
   // float32, as the graph compares.
   const threshold = Math.fround(signature.threshold);
-  const inWorker = (): Promise<OnnxModel> =>
-    openModel({ name, bytes, plan, golden, threshold, batchRowsMax, open: () => openOnnxInWorker(file) });
+  const toOpen = { name, bytes, plan, golden, threshold, batchRowsMax };
+  const open = (where?: () => Promise<OnnxSession>): Promise<OpenSession> =>
+    isPredictable ? openModel({ ...toOpen, open: where }) : openTensorsAlone({ name, bytes, open: where });
+  const inWorker = (): Promise<OpenSession> => open(() => openOnnxInWorker(file));
   const isSlow = trial.rowMs > inlineRunMsMax;
-  const session = isSlow ? await inWorker() : await openModel({ name, bytes, plan, golden, threshold, batchRowsMax });
+  const session = isSlow ? await inWorker() : await open();
   try {
-    const lookup = lookupOf(description, plan);
+    const lookup = isPredictable ? lookupOf(description, plan) : undefined;
     const { missingFeatures, batchDelayMs } = description;
     return {
       session,
+      tensors: session.tensors,
       inWorker: isSlow ? undefined : inWorker,
-      lane: new BatchLane(plan, batchRowsMax, batchDelayMs),
+      isPredictable,
+      lane: isPredictable ? new BatchLane(plan, batchRowsMax, batchDelayMs) : new BatchLane(plan, 1),
       plan,
       threshold,
       lookup,
       missingFeatures,
-      defaults: defaultsOf(description, plan),
+      defaults: isPredictable ? defaultsOf(description, plan) : [],
       residentBytes: trial.residentBytes,
     };
   } catch (error) {
@@ -83,6 +87,23 @@ function defaultsOf(description: VersionDescription, plan: InputPlan): FeatureDe
       `the default of ${column} is ${JSON.stringify(value)}; ${nameOf(description)} has ${slot ? `it as ${slot.type}` : 'no such feature'}`,
     );
   });
+}
+
+/** false = a graph of any inputs and outputs, which answers tensors and nothing else. */
+export function hasFeatures({ signature }: Pick<VersionDescription, 'signature'>): boolean {
+  return signature.features.length + signature.protectedFeatures.length + signature.entityKeys.length > 0;
+}
+
+const NO_FEATURES: InputPlan = { numbers: [], texts: [], extraNumbers: [], extraTexts: [], byName: new Map(), lookups: [] };
+
+async function openTensorsAlone(toOpen: Parameters<typeof openTensors>[0]): Promise<OpenSession> {
+  const { tensors, release } = await openTensors(toOpen);
+  return { run: neverAsked, release, tensors };
+}
+
+/** Predict refuses such a version before it has rows to run. */
+function neverAsked(): never {
+  throw new Error('a version without features has no rows to run');
 }
 
 export function lookupOf(description: VersionDescription, plan: InputPlan): EntityLookup | undefined {

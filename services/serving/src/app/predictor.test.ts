@@ -100,6 +100,8 @@ function standing(session: ModelSession, name = 'm', version = 1, delayMs = 0): 
   model.step('start');
   model.stand({
     session,
+    tensors: { inputs: [], outputs: [], isRowWise: false, run: () => [] },
+    isPredictable: true,
     lane: new BatchLane(plan, LANE_ROWS, delayMs),
     plan,
     threshold: 0.5,
@@ -300,7 +302,7 @@ describe('predictor', () => {
     };
     ask(0);
     expect(tooSlow).toEqual([]);
-    model.parts.inWorker = () => Promise.resolve(session);
+    model.parts.inWorker = () => Promise.resolve(Object.assign(session, { tensors: model.parts.tensors }));
     submit(100, [1, 0, 0]);
     predictor.tick();
     expect(tooSlow).toEqual([model]);

@@ -5,6 +5,7 @@ import { ProtoWriter } from '@headrace/codec/writer';
 import type { Admission, Priority } from '../domain/admission.js';
 import type { FeatureBlock } from '@headrace/executor/feature-block';
 import type { ModelStatistics } from '../domain/model-statistics.js';
+import { outputColumns } from '../domain/predict-outputs.js';
 import type { PredictionIds } from '../domain/prediction-ids.js';
 import type { ShadowBook } from '../domain/shadow-statistics.js';
 import { nameOf } from '../domain/version-description.js';
@@ -62,11 +63,11 @@ export class Predictor {
     threshold: 0,
     featureTimes: undefined,
     stale: undefined,
+    outputs: undefined,
   };
   #waiting: PredictJob[] = [];
   readonly #runner: BatchRunner;
   readonly #shadows: ShadowTraffic;
-  #idle: (() => void)[] = [];
 
   constructor(dependencies: PredictorDependencies) {
     this.#deps = dependencies;
@@ -120,10 +121,9 @@ export class Predictor {
   /** Resolves when every request that is inside has its answer, or after `timeoutMs`. */
   drain(timeoutMs: number): Promise<void> {
     this.#shadows.stop();
-    if (this.inFlight === 0) return Promise.resolve();
     return new Promise((resolve) => {
       const timer = setTimeout(resolve, timeoutMs);
-      this.#idle.push(() => {
+      this.#deps.admission.whenIdle(() => {
         clearTimeout(timer);
         resolve();
       });
@@ -144,7 +144,7 @@ export class Predictor {
     const { lane, plan } = model.parts;
     try {
       const rows = countRows(view, model);
-      const isPlain = rows > 0 && view.columnCount === 0 && view.entityCount === 0 && plan.texts.length === 0;
+      const isPlain = rows > 0 && view.columnCount === 0 && view.entityCount === 0 && view.outputCount === 0 && plan.texts.length === 0;
       job.rows = rows;
       if (!isPlain) readIntoBlock(view, model, job);
       if (!this.#deps.admission.tryEnter(job.rows, job.isShadow ? 'shadow' : (PRIORITIES[view.priority] ?? 'normal')))
@@ -155,7 +155,7 @@ export class Predictor {
         if (isDirect) this.#intoLane(view, model, job);
         else if (isPlain) readIntoBlock(view, model, job);
       } catch (error) {
-        this.#leave(job.rows);
+        this.#deps.admission.leave(job.rows);
         throw error;
       }
     } catch (error) {
@@ -200,7 +200,7 @@ export class Predictor {
   #ready(job: PredictJob): void {
     overlay(job);
     const { lane } = job.loaded.parts;
-    if (job.rows > lane.rowsMax) return this.#runner.addLarge(job);
+    if (job.rows > lane.rowsMax || job.outputs.length > 0) return this.#runner.addLarge(job);
     if (!lane.hasRoom(job.rows)) this.#runner.runLane(job.loaded);
     lane.block.copyFrom(job.block!, 0, lane.waitingRows, job.rows);
     this.#runner.add(job);
@@ -254,6 +254,7 @@ export class Predictor {
     fields.threshold = job.loaded.parts.threshold;
     fields.featureTimes = job.featureTimes;
     fields.stale = job.stale;
+    fields.outputs = job.outputs.length > 0 ? outputColumns(job) : undefined;
     const writer = this.#writer.reset();
     encodePredictResponse(fields, writer);
     job.replies.ok(job.reply, writer.bytes, 0, writer.pos);
@@ -280,13 +281,8 @@ export class Predictor {
   #end(job: PredictJob): void {
     const { loaded, rows } = job;
     this.#recycle(job);
-    this.#leave(rows);
-    loaded.unpin();
-  }
-
-  #leave(rows: number): void {
     this.#deps.admission.leave(rows);
-    if (this.inFlight === 0) for (const resolve of this.#idle.splice(0)) resolve();
+    loaded.unpin();
   }
 
   #recycle(job: PredictJob): void {

@@ -3,6 +3,7 @@ import type { PredictRequestView } from '@headrace/codec/predict-request';
 import type { NamedColumnData } from '@headrace/codec/predict-column';
 import { FeatureBlock } from '@headrace/executor/feature-block';
 import type { InputPlan } from '@headrace/executor/input-plan';
+import { checkOutputs } from '../domain/predict-outputs.js';
 import { nameOf } from '../domain/version-description.js';
 import type { ColumnValues, PredictJob, ServedModel } from '../domain/predict-job.js';
 
@@ -14,7 +15,9 @@ export const REQUEST_ROWS_MAX = 10_000;
  * that does not fit the signature.
  */
 export function countRows(view: PredictRequestView, model: ServedModel): number {
-  const { plan } = model.parts;
+  const { plan, isPredictable } = model.parts;
+  if (!isPredictable)
+    throw new AppError('INPUT_INVALID', `${nameOf(model)} has no features, it takes tensors: ask it by the Open Inference Protocol`);
   const width = plan.numbers.length;
   let rows = view.entityCount;
   if (view.denseCount > 0) {
@@ -69,6 +72,8 @@ export function readIntoBlock(view: PredictRequestView, model: ServedModel, job:
     copyDense(view, model, job.dense, 0);
   }
   if (isAsked) job.entities = view.readEntities();
+  // A shadow's scores are compared, and nothing else of it.
+  if (view.outputCount > 0 && !job.isShadow) job.outputs = checkOutputs(view.readOutputs(), model.parts.tensors.outputs, nameOf(model));
   clearBlock(job);
 }
 

@@ -45,6 +45,28 @@ export class RouteFinder {
     this.#lastRoutes = undefined;
   }
 
+  /** A version that answers here; 0 = the champion, whatever the policy. @throws AppError MODEL_NOT_LOADED, VERSION_UNKNOWN */
+  versionOf(project: string, model: string, version: number): ServedModel {
+    const named = { project, model, version };
+    const routes = this.#routesOf(named);
+    return this.#is(version === 0 ? routes.champion : routes.versions.get(version), '', named, version).model;
+  }
+
+  /**
+   * For requests whose names are texts already; `version` 0 = whom the policy says. Headers as in `find`; without a routing key the caller's id
+   * is the key, and without an id the request takes its turn. Such requests are not copied to a shadow. @throws as `find`
+   */
+  findNamed(project: string, model: string, version: number, id: string, headerOf: (name: string) => string): Omit<FoundRoute, 'shadow'> {
+    const asked = version > 0 ? version : versionIn(headerOf(VERSION_HEADER));
+    const named = { project, model, version: asked };
+    const routes = this.#routesOf(named);
+    if (asked > 0) return { ...this.#is(routes.versions.get(asked), 'pinned', named, asked) };
+    const armName = headerOf(ARM_HEADER);
+    if (armName !== '') return { ...this.#byName(routes, armName, named) };
+    const arm = routes.arms.length > 0 ? armOf(routes, this.#shareOfText(routes.seed, headerOf(KEY_HEADER) || id)) : undefined;
+    return { ...this.#is(arm?.version ?? routes.champion, arm?.name ?? 'champion', named, 0) };
+  }
+
   /** The answer is overwritten by the next call. @throws AppError MODEL_NOT_LOADED, VERSION_UNKNOWN, REQUEST_INVALID */
   find(view: PredictRequestView, replies: PredictReplies, reply: number): FoundRoute {
     const routes = this.#isSameAsLast(view) ? this.#lastRoutes! : this.#lookUp(view);
@@ -64,11 +86,8 @@ export class RouteFinder {
     return found;
   }
 
-  #byName(routes: ModelRoutes<ServedModel>, name: string, view: PredictRequestView): void {
-    if (name === 'champion') {
-      this.#is(routes.champion, name, view, 0);
-      return;
-    }
+  #byName(routes: ModelRoutes<ServedModel>, name: string, view: Named): FoundRoute {
+    if (name === 'champion') return this.#is(routes.champion, name, view, 0);
     const arm = routes.arms.find((one) => one.name === name);
     if (!arm?.version)
       throw new AppError(
@@ -76,10 +95,10 @@ export class RouteFinder {
         `${ARM_HEADER} is ${JSON.stringify(name)}; model ${view.model} has ${['champion', ...routes.arms.map((one) => one.name)].join(', ')}`,
         { details: { model: view.model } },
       );
-    this.#is(arm.version, arm.name, view, 0);
+    return this.#is(arm.version, arm.name, view, 0);
   }
 
-  #is(model: ServedModel | undefined, arm: string, view: PredictRequestView, version: number): FoundRoute {
+  #is(model: ServedModel | undefined, arm: string, view: Named, version: number): FoundRoute {
     if (!model) throw this.missing(view.project || DEFAULT_PROJECT, view.model, version) ?? notThere(view, version);
     this.#found.model = model;
     this.#found.arm = arm;
@@ -88,28 +107,39 @@ export class RouteFinder {
 
   #share(seed: number, view: PredictRequestView, replies: PredictReplies, reply: number): number {
     const key = replies.headerOf(reply, KEY_HEADER);
-    if (key !== '') return shareOf(seed, this.#keyBytes, 0, ENCODER.encodeInto(key, this.#keyBytes).written);
+    if (key !== '') return this.#shareOfText(seed, key);
     if (view.entityCount > 0) return shareOf(seed, view.bytes, view.entityStart, view.entityEnd);
     if (view.idEnd > view.idStart) return shareOf(seed, view.bytes, view.idStart, view.idEnd);
+    return this.#shareOfTurn(seed);
+  }
+
+  #shareOfText(seed: number, key: string): number {
+    if (key === '') return this.#shareOfTurn(seed);
+    return shareOf(seed, this.#keyBytes, 0, ENCODER.encodeInto(key, this.#keyBytes).written);
+  }
+
+  #shareOfTurn(seed: number): number {
     const turn = this.#turn++;
     for (let i = 0; i < 4; i++) this.#keyBytes[i] = turn >>> (8 * i);
     return shareOf(seed, this.#keyBytes, 0, 4);
   }
 
   #lookUp(view: PredictRequestView): ModelRoutes<ServedModel> {
-    if (view.model === '') throw new AppError('REQUEST_INVALID', '`model` is empty; name the model');
-    const routes = this.#table.routesOf(view.project || DEFAULT_PROJECT, view.model);
-    if (!routes)
-      throw (
-        this.missing(view.project || DEFAULT_PROJECT, view.model, view.version) ??
-        new AppError('MODEL_NOT_LOADED', `no version of model ${view.model} is served here (project ${view.project || DEFAULT_PROJECT})`, {
-          details: { model: view.model },
-        })
-      );
+    const routes = this.#routesOf(view);
     this.#lastRoutes = routes;
     this.#lastProject = copyOf(view.bytes, view.projectStart, view.projectEnd);
     this.#lastModel = copyOf(view.bytes, view.modelStart, view.modelEnd);
     return routes;
+  }
+
+  #routesOf({ project, model, version }: Named): ModelRoutes<ServedModel> {
+    if (model === '') throw new AppError('REQUEST_INVALID', '`model` is empty; name the model');
+    const tenant = project || DEFAULT_PROJECT;
+    const routes = this.#table.routesOf(tenant, model);
+    if (routes) return routes;
+    const notServed = (): AppError =>
+      new AppError('MODEL_NOT_LOADED', `no version of model ${model} is served here (project ${tenant})`, { details: { model } });
+    throw this.missing(tenant, model, version) ?? notServed();
   }
 
   #isSameAsLast(view: PredictRequestView): boolean {
@@ -135,8 +165,7 @@ function versionIn(header: string): number {
   throw new AppError('REQUEST_INVALID', `${VERSION_HEADER} is ${JSON.stringify(header.slice(0, 40))}; it is a whole number from 1`);
 }
 
-function notThere(view: PredictRequestView, version: number): AppError {
-  const { model } = view;
+function notThere({ model }: { readonly model: string }, version: number): AppError {
   if (version === 0)
     return new AppError('MODEL_NOT_LOADED', `model ${model} has no champion here; name a version, or promote one`, { details: { model } });
   return new AppError(
@@ -151,5 +180,8 @@ function equal(bytes: Uint8Array, start: number, end: number, other: Uint8Array)
   for (let i = 0; i < other.length; i++) if (bytes[start + i] !== other[i]) return false;
   return true;
 }
+
+/** '' is the default project, 0 no version. */
+type Named = Pick<PredictRequestView, 'project' | 'model' | 'version'>;
 
 type Mutable<T> = { -readonly [P in keyof T]: T[P] };

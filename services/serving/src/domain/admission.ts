@@ -12,6 +12,7 @@ export class Admission {
   requests = 0;
   rows = 0;
   refused = 0;
+  #onIdle: (() => void)[] = [];
 
   constructor(
     readonly requestsMax: number,
@@ -34,5 +35,12 @@ export class Admission {
   leave(rows: number): void {
     this.requests--;
     this.rows -= rows;
+    if (this.requests === 0) for (const callback of this.#onIdle.splice(0)) callback();
+  }
+
+  /** Calls back once, when nothing is inside. */
+  whenIdle(callback: () => void): void {
+    if (this.requests === 0) callback();
+    else this.#onIdle.push(callback);
   }
 }

@@ -1,4 +1,4 @@
-import { compileBlobSchema, encodeBlob, type FeatureValue } from '@headrace/codec/feature-blob';
+import { compileBlobSchema, encodeBlob, encodeErased, type FeatureValue } from '@headrace/codec/feature-blob';
 import { describe, expect, it } from 'vitest';
 import { emptyRowLookup, EntityLookup, mergeViews } from './entity-lookup.js';
 import { FeatureBlock } from '@headrace/executor/feature-block';
@@ -92,6 +92,12 @@ describe('entity lookup', () => {
       5500,
       { missingViews: 2, unknownLayouts: 1 },
     ],
+    [
+      'the mark of an erased entity',
+      [encodeErased(6_000), encodeErased(6_000)],
+      5500,
+      { missingViews: 2, corruptBlobs: 0, unknownLayouts: 0 },
+    ],
     ['a cut blob', [blobOf(account, [1, true]).subarray(0, 35), null], 5500, { missingViews: 2, corruptBlobs: 1 }],
   ])('treats %s as missing and says which', (_name, blobs, nowMs, found) => {
     const result = lookUp(blobs, nowMs);
@@ -128,6 +134,50 @@ describe('entity lookup', () => {
     expect(() => new EntityLookup('p', ['id'], plan, [person, { ...account, fields: [{ name: 'open', type: 'bool' }] }])).toThrow(
       /account:balance; the view has no such feature/,
     );
+  });
+});
+
+describe('features made of time', () => {
+  const DAY_MS = 86_400_000;
+  const independenceDay = Date.UTC(2001, 6, 4, 17, 30);
+  const flight: ViewSchema = {
+    ...{ name: 'schedule', entity: 'flight', ttlMs: 0 },
+    fields: [
+      { name: 'distance', type: 'int64' },
+      { name: 'departs', type: 'timestamp' },
+    ],
+    timeFeatures: [
+      { kind: 'calendar', name: 'hour', part: 'hour', of: 'departs', timeZone: 'UTC' },
+      { kind: 'calendar', name: 'holiday', part: 'is_holiday', of: 'departs', timeZone: 'UTC', country: 'US' },
+      { kind: 'calendar', name: 'asked_on', part: 'day_of_week', of: 'now', timeZone: 'UTC' },
+      { kind: 'recency', name: 'age', of: 'event_time' },
+    ],
+  };
+  const names = ['hour', 'holiday', 'asked_on', 'age', 'distance'];
+  const inputs = compileInputPlan(
+    names.map((name) => ({ name, reference: `schedule:${name}`, type: name === 'holiday' ? 'bool' : 'float64' })),
+    [],
+  );
+  const read = (views: ViewSchema[], layout: ViewSchema, values: FeatureValue[], nowMs: number): number[] => {
+    const lookup = new EntityLookup('p', ['flight'], inputs, views);
+    expect(lookup.keysPerRow).toBe(1);
+    const block = new FeatureBlock(inputs, 1);
+    block.clear(0, 1);
+    lookup.fill([blobOf(layout, values, nowMs - DAY_MS)], 0, block, 0, nowMs, emptyRowLookup());
+    return [...block.numbers];
+  };
+  // A Thursday.
+  const nowMs = Date.UTC(2026, 0, 1, 12);
+
+  it('are computed at the request from the row, beside what is stored', () => {
+    expect(read([flight], flight, [2176, independenceDay], nowMs)).toEqual([17, 1, 4, 86_400, 2176]);
+    expect(read([flight], flight, [2176, independenceDay + DAY_MS], nowMs)).toEqual([17, 0, 4, 86_400, 2176]);
+    expect(read([flight], flight, [null, null], nowMs)).toEqual([NaN, NaN, 4, 86_400, NaN]);
+  });
+
+  it('follow the newest definition for rows in a former layout', () => {
+    const former: ViewSchema = { ...flight, fields: [...flight.fields].reverse(), timeFeatures: [] };
+    expect(read([flight, former], former, [independenceDay, 7], nowMs)).toEqual([17, 1, 4, 86_400, 7]);
   });
 });
 

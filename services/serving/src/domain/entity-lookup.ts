@@ -1,5 +1,14 @@
 import { AppError } from '@headrace/base/errors';
-import { blobEventTimeMs, blobFingerprint, checkBlob, compileBlobSchema, decodeNumbersInto, readText } from '@headrace/codec/feature-blob';
+import {
+  blobEventTimeMs,
+  blobFingerprint,
+  checkBlob,
+  compileBlobSchema,
+  decodeNumbersInto,
+  isErased,
+  readText,
+} from '@headrace/codec/feature-blob';
+import { timeFeatureValue } from '@headrace/definitions/time-feature';
 import type { WindowValue } from '@headrace/windows/measure';
 import { readWindows, windowBlobFingerprint, WINDOWS_KEY_SUFFIX } from '@headrace/windows/window-blob';
 import { WindowFold } from '@headrace/windows/window-fold';
@@ -7,7 +16,7 @@ import { compileWindowPlan } from '@headrace/windows/window-plan';
 import { joinEntityKey, onlineKey, splitEntityKey } from '@headrace/codec/feature-key';
 import type { FeatureBlock } from '@headrace/executor/feature-block';
 import type { ColumnSlot, InputPlan } from '@headrace/executor/input-plan';
-import type { ViewSchema } from './version-description.js';
+import type { ComputedTimeFeature, ViewSchema } from './version-description.js';
 
 /**
  * How the features of an entity are found for one version: which keys to read, and where each value of a blob goes. Compiled
@@ -60,7 +69,7 @@ export class EntityLookup {
         continue;
       }
       if (into.oldestEventTimeMs === 0 || eventTimeMs < into.oldestEventTimeMs) into.oldestEventTimeMs = eventTimeMs;
-      layout.write(blob!, block, row);
+      layout.write(blob!, block, row, nowMs);
     }
   }
 
@@ -107,13 +116,13 @@ interface CompiledLayout {
   /** @returns the event time of the values; NaN when there are none, and a corrupt blob is counted. */
   readonly open: (blob: Buffer, nowMs: number, into: RowLookup) => number;
   /** After `open` of the same blob. */
-  readonly write: (blob: Buffer, block: FeatureBlock, row: number) => void;
+  readonly write: (blob: Buffer, block: FeatureBlock, row: number, nowMs: number) => void;
 }
 
 function layoutOf(view: CompiledView, blob: Buffer, into: RowLookup): CompiledLayout | undefined {
   const fingerprint = view.keySuffix === '' ? blobFingerprint(blob) : windowBlobFingerprint(blob);
   const layout = view.layouts.find((candidate) => candidate.fingerprint === fingerprint);
-  if (layout) return layout;
+  if (layout || isErased(blob)) return layout;
   if (fingerprint !== 0) into.unknownLayouts++;
   else into.corruptBlobs++;
   return undefined;
@@ -130,13 +139,16 @@ function compileView(
   if (!schema) throw new AppError('MODEL_LOAD_FAILED', `the signature reads view ${name}, which is not served online`);
   const isStored = (feature: string): boolean => ofView.some(({ fields }) => fields.some((field) => field.name === feature));
   const isWindow = (feature: string): boolean => ofView.some(({ windows }) => windows?.some((window) => window.name === feature));
-  const stored = slots.filter(({ feature }) => isStored(feature));
-  const windows = slots.filter(({ feature }) => !isStored(feature) && isWindow(feature));
+  // The newest definition holds for rows in a former layout as well: nothing of a time feature is stored.
+  const timeOf = new Map(ofView.toReversed().flatMap(({ timeFeatures = [] }) => timeFeatures.map((feature) => [feature.name, feature])));
+  const stored = slots.filter(({ feature }) => isStored(feature) || timeOf.has(feature));
+  const windows = slots.filter((slot) => !stored.includes(slot) && isWindow(slot.feature));
   const unknown = slots.find((slot) => !stored.includes(slot) && !windows.includes(slot));
   if (unknown) throw new AppError('MODEL_LOAD_FAILED', `the signature reads ${name}:${unknown.feature}; the view has no such feature`);
   const keyParts = keyPartsOf(schema, joinKeys);
   const parts: CompiledView[] = [];
-  if (stored.length > 0) parts.push({ schema, keyParts, keySuffix: '', layouts: ofView.map((layout) => compileLayout(layout, stored)) });
+  if (stored.length > 0)
+    parts.push({ schema, keyParts, keySuffix: '', layouts: ofView.map((layout) => compileLayout(layout, stored, timeOf)) });
   if (windows.length > 0)
     parts.push({ schema, keyParts, keySuffix: WINDOWS_KEY_SUFFIX, layouts: ofView.flatMap((layout) => compileWindows(layout, windows)) });
   return parts;
@@ -194,9 +206,20 @@ function writeValue(block: FeatureBlock, row: number, slot: ColumnSlot, value: W
   }
 }
 
-/** A feature that this layout does not have stays missing. */
-function compileLayout(schema: ViewSchema, allSlots: readonly ColumnSlot[]): CompiledLayout {
+/** A feature that this layout does not have stays missing. Features made of time are computed from the row that holds the stored ones. */
+function compileLayout(
+  schema: ViewSchema,
+  allSlots: readonly ColumnSlot[],
+  timeOf: ReadonlyMap<string, ComputedTimeFeature>,
+): CompiledLayout {
   const blob = compileBlobSchema(schema.fields);
+  const times = allSlots.flatMap((slot) => {
+    const feature = blob.indexOf.has(slot.feature) ? undefined : timeOf.get(slot.feature);
+    if (!feature) return [];
+    const column = feature.of === 'event_time' || feature.of === 'now' ? undefined : blob.indexOf.get(feature.of);
+    return [{ slot, feature, column: column === undefined ? undefined : Int32Array.of(column) }];
+  });
+  const moment = new Float64Array(1);
   const indexOf = (slot: ColumnSlot): number => blob.indexOf.get(slot.feature)!;
   const slots = allSlots.filter((slot) => blob.indexOf.has(slot.feature));
   const numeric = slots.filter((slot) => slot.kind === 'number' || slot.kind === 'extraNumber');
@@ -212,7 +235,12 @@ function compileLayout(schema: ViewSchema, allSlots: readonly ColumnSlot[]): Com
       into.corruptBlobs++;
       return Number.NaN;
     },
-    write: (bytes, block, row) => {
+    write: (bytes, block, row, nowMs) => {
+      for (const { slot, feature, column } of times) {
+        if (column) decodeNumbersInto(blob, bytes, column, moment, 0);
+        const columnMs = column && !Number.isNaN(moment[0]!) ? moment[0]! : null;
+        writeValue(block, row, slot, timeFeatureValue(feature, { eventTimeMs: blobEventTimeMs(bytes), nowMs, columnMs }));
+      }
       decodeNumbersInto(blob, bytes, indices, scratch, 0);
       for (let i = 0; i < scratch.length; i++) {
         if (isExtra[i]) block.extraNumbers[row * block.extraWidth + places[i]!] = scratch[i]!;

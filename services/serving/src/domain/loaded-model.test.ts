@@ -12,6 +12,8 @@ function standing(): { model: LoadedModel<never>; released: () => number } {
   model.step('start');
   model.stand({
     session: { run: () => new Float32Array(), release: () => void released++ },
+    tensors: { inputs: [], outputs: [], isRowWise: false, run: () => [] },
+    isPredictable: true,
     lane: new BatchLane(plan, 4),
     plan,
     threshold: 0.5,

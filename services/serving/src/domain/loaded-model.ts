@@ -4,6 +4,7 @@ import type { EntityLookup } from './entity-lookup.js';
 import type { ModelSession } from '@headrace/executor/model-session';
 import type { ColumnSlot, InputPlan } from '@headrace/executor/input-plan';
 import type { ModelStatistics } from './model-statistics.js';
+import type { TensorSession } from '@headrace/executor/tensor';
 import { stepLoad, type LoadEvent, type LoadState } from './load-state.js';
 import type { RoutedVersion } from './routing-table.js';
 
@@ -12,12 +13,21 @@ export interface FeatureDefault {
   readonly value: number | string;
 }
 
+/** What runs a version, in this process or in one of its own. */
+export interface OpenSession extends ModelSession {
+  readonly tensors: TensorSession;
+}
+
 /** The parts of a version that can answer; present from `standby` to `draining`. */
 export interface LoadedParts<J extends LaneJob> {
   /** Replaced while it serves when its runs prove too slow for the event loop. */
   session: ModelSession;
+  /** The same graph for requests that bring tensors; replaced with the session. */
+  tensors: TensorSession;
   /** Opens the same session in a process of its own; undefined when it is there already, or being opened. */
-  inWorker?: (() => Promise<ModelSession>) | undefined;
+  inWorker?: (() => Promise<OpenSession>) | undefined;
+  /** false = the version has no features: it answers tensors and nothing else. */
+  readonly isPredictable: boolean;
   readonly lane: BatchLane<J>;
   readonly plan: InputPlan;
   /** A score at or above it is label 1. */
@@ -56,6 +66,12 @@ export class LoadedModel<J extends LaneJob> implements RoutedVersion {
   get parts(): LoadedParts<J> {
     assert(this.#parts !== undefined, `${this.model}/${this.version} has no session while ${this.state}`);
     return this.#parts;
+  }
+
+  /** A run held the event loop up. @returns the mean of the last runs, ms. */
+  ranHere(ms: number): number {
+    this.meanRunMs += (ms - this.meanRunMs) / 32;
+    return this.meanRunMs;
   }
 
   step(event: LoadEvent): void {

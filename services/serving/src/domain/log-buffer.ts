@@ -1,6 +1,6 @@
 import type { PredictionBatch, PredictionColumn } from '@headrace/codec/predictions-logged';
 import { FeatureBlock } from '@headrace/executor/feature-block';
-import type { PredictJob } from './predict-job.js';
+import type { LoggedJob } from './predict-job.js';
 
 /**
  * Rows of one version and arm on their way to the log, in memory that is reused: filled by copying what the model saw, read once
@@ -27,7 +27,7 @@ export class LogBuffer {
   readonly #threshold: number;
 
   constructor(
-    job: PredictJob,
+    job: LoggedJob,
     readonly capacity: number,
   ) {
     const { project, model, version, parts } = job.loaded;
@@ -44,7 +44,7 @@ export class LogBuffer {
 
   /** Takes as many of the job's rows, from `from` on, as there is room for, and returns how many. */
   append(
-    job: PredictJob,
+    job: LoggedJob,
     block: FeatureBlock,
     firstRow: number,
     scores: Float32Array,

@@ -28,6 +28,8 @@ export class ModelStatistics {
   /** Runs and their seconds by the exact number of rows; index = rows. Grows to the largest run and no further. */
   runsOfRows = new Float64Array(2);
   secondsOfRows = new Float64Array(2);
+  /** Runs as their requests see them: the time of a run counts once for each request that shares it. Seconds. */
+  readonly shared = { requests: 0, inputSeconds: 0, computeSeconds: 0, outputSeconds: 0 };
 
   constructor(
     readonly project: string,
@@ -57,6 +59,16 @@ export class ModelStatistics {
     }
     this.runsOfRows[rows]!++;
     this.secondsOfRows[rows]! += seconds;
+  }
+
+  /** A run that `requests` requests shared; a later slice of a large request is 0 requests, and adds its time alone. */
+  ranFor(requests: number, inputSeconds: number, computeSeconds: number, outputSeconds: number): void {
+    const { shared } = this;
+    const times = Math.max(requests, 1);
+    shared.requests += requests;
+    shared.inputSeconds += inputSeconds * times;
+    shared.computeSeconds += computeSeconds * times;
+    shared.outputSeconds += outputSeconds * times;
   }
 }
 

@@ -2,6 +2,7 @@ import type { AppError } from '@headrace/base/errors';
 import type { LaneJob } from './batch-lane.js';
 import type { FeatureBlock } from '@headrace/executor/feature-block';
 import type { ColumnSlot } from '@headrace/executor/input-plan';
+import type { Tensor } from '@headrace/executor/tensor';
 import type { LoadedModel } from './loaded-model.js';
 import type { ShadowPair } from './shadow-pair.js';
 
@@ -53,6 +54,10 @@ export class PredictJob implements LaneJob {
   /** Scores so far of a request that runs in slices. */
   scores: Float32Array | undefined;
   rowsDone = 0;
+  /** Further outputs of the graph that the request asked for. */
+  outputs: readonly string[] = NO_NAMES;
+  /** What its runs gave of them so far. */
+  slices: (readonly Tensor[])[] = [];
 
   /** Drops what only this request held, so that the pool keeps no memory alive. */
   reset(): void {
@@ -60,6 +65,8 @@ export class PredictJob implements LaneJob {
     this.loaded = undefined as unknown as LoadedModel<PredictJob>;
     this.block = this.dense = this.entities = this.featureTimes = this.stale = this.scores = undefined;
     this.columns = NO_COLUMNS;
+    if (this.outputs.length > 0) this.slices = [];
+    this.outputs = NO_NAMES;
     this.pair = undefined;
     this.isShadow = false;
     this.predictionId = '';
@@ -67,6 +74,12 @@ export class PredictJob implements LaneJob {
   }
 }
 
+/** What the prediction log asks of an answered request, whichever door it came by. */
+export type LoggedJob = Pick<PredictJob, 'loaded' | 'arm' | 'rows' | 'predictionId' | 'entities' | 'stale' | 'reply'> & {
+  readonly replies: Pick<PredictReplies, 'headerOf'>;
+};
+
 const NO_COLUMNS: readonly ColumnValues[] = [];
+const NO_NAMES: readonly string[] = [];
 
 export type ServedModel = LoadedModel<PredictJob>;

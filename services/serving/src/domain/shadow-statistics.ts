@@ -1,7 +1,7 @@
 import type { ErrorCode } from '@headrace/base/errors';
 import { Histogram } from './histogram.js';
 
-/** Scores lie in 0..1; a difference below the first bound is rounding. */
+/** Probabilities lie in 0..1; a difference below the first bound is rounding. Of values of a regression the last bucket holds what differs by more. */
 const DIFFERENCES = [0.0001, 0.001, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1];
 /** Seconds. */
 const SECONDS = [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1];

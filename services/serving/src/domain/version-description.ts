@@ -1,6 +1,9 @@
 import type { Signature } from '@headrace/contracts/registry/v1/registry';
+import type { TimeFeature } from '@headrace/definitions/time-feature';
 import type { WindowFeature } from '@headrace/windows/window-plan';
 import type { BlobField } from '@headrace/codec/feature-blob';
+
+export type ComputedTimeFeature = Exclude<TimeFeature, { kind: 'frequency' }>;
 
 /** A feature view as serving needs it: where its values lie in a blob, and how long they are good. */
 export interface ViewSchema {
@@ -13,6 +16,8 @@ export interface ViewSchema {
   readonly joinKeys?: readonly string[];
   /** Features that are computed from windows at reading. */
   readonly windows?: readonly WindowFeature[];
+  /** Features made of time alone: of the row's, or of the request's. Frequencies are windows. */
+  readonly timeFeatures?: readonly ComputedTimeFeature[];
 }
 
 /** What the definition of the model says about its serving. */

@@ -19,10 +19,14 @@ export class FeatureViews {
     return views.flatMap((view) => {
       const definition = parseDefinition({ ...view.spec, kind: 'FeatureView', name: view.name }, `view ${view.name}`);
       if (!isDefinitionOf(definition, 'FeatureView') || !definition.spec.online) return [];
-      const { entity, ttl, features } = definition.spec;
+      const { entity, ttl, features, timeFeatures = [] } = definition.spec;
       const { joinKeys } = view;
       return [
-        { name: view.name, entity, ttlMs: ttl, fields: features.map(toBlobField), joinKeys, windows: aggregationsOf(definition.spec) },
+        {
+          ...{ name: view.name, entity, ttlMs: ttl, fields: features.map(toBlobField), joinKeys },
+          windows: aggregationsOf(definition.spec),
+          timeFeatures: timeFeatures.filter((feature) => feature.kind !== 'frequency'),
+        },
       ];
     });
   }

@@ -21,6 +21,8 @@ function job(id: string, rows: number): PredictJob {
   model.step('start');
   model.stand({
     session: { run: () => scores, release: () => undefined },
+    tensors: { inputs: [], outputs: [], isRowWise: false, run: () => [] },
+    isPredictable: true,
     lane: new BatchLane(plan, 4),
     plan,
     threshold: 0.5,

@@ -7,7 +7,7 @@ import { toRecord, type OutgoingRecord } from '@headrace/events/envelope';
 import type { EventProducer } from '@headrace/platform/kafka/client';
 import type { Log } from '@headrace/platform/log';
 import { LogBuffer } from '../domain/log-buffer.js';
-import type { PredictJob } from '../domain/predict-job.js';
+import type { LoggedJob } from '../domain/predict-job.js';
 import type { FeatureBlock } from '@headrace/executor/feature-block';
 import { LogAccount } from '../domain/log-account.js';
 
@@ -78,7 +78,7 @@ export class PredictionLog {
     return this.account.pending;
   }
 
-  append(job: PredictJob, block: FeatureBlock, firstRow: number, scores: Float32Array, firstScore: number): void {
+  append(job: LoggedJob, block: FeatureBlock, firstRow: number, scores: Float32Array, firstScore: number): void {
     this.account.answer(job.rows);
     // By chance, not by turns: periodic traffic would meet the turns and be logged one-sidedly.
     if (this.#options.sampleRate < 1 && Math.random() >= this.#options.sampleRate) return this.account.sampleOut(job.rows);
@@ -113,7 +113,7 @@ export class PredictionLog {
     this.#log.info('prediction log closed', { answered, logged, sampledOut, dropped });
   }
 
-  #bufferOf(key: string, job: PredictJob): LogBuffer {
+  #bufferOf(key: string, job: LoggedJob): LogBuffer {
     let buffer = this.#buffers.get(key);
     if (!buffer) {
       const { plan } = job.loaded.parts;

@@ -44,6 +44,8 @@ const file = z.object({
   champions: z.array(description),
   pinned: z.array(description),
   routes: z.array(route).default([]),
+  // Files of the time before it have none.
+  heldOut: z.array(z.object({ project: z.string(), model: z.string() })).default([]),
 });
 
 export interface SavedRouting {
@@ -51,6 +53,8 @@ export interface SavedRouting {
   readonly pinned: readonly VersionDescription[];
   /** Of models whose champion does not answer alone. */
   readonly routes: readonly { readonly project: string; readonly model: string; readonly policy: RoutePolicy }[];
+  /** Models that were unloaded by request, and stay out until they are asked for again. */
+  readonly heldOut: readonly { readonly project: string; readonly model: string }[];
 }
 
 /** The routing of this process on disk, so that a restart needs nobody. Written whole after each change, one write at a time. */
@@ -69,14 +73,14 @@ export class RoutingFile {
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code !== 'ENOENT')
         this.log.warn('saved routing is not usable; starting without it', { path: this.path, error: messageOf(error) });
-      return { champions: [], pinned: [], routes: [] };
+      return { champions: [], pinned: [], routes: [], heldOut: [] };
     }
   }
 
   /** Resolves when the file is on disk. A full disk must not stop the serving: it is logged, and the next change tries again. */
   write(routing: SavedRouting): Promise<void> {
-    const { champions, pinned, routes } = routing;
-    const text = JSON.stringify({ format: 1, champions: champions.map(toJson), pinned: pinned.map(toJson), routes });
+    const { champions, pinned, routes, heldOut } = routing;
+    const text = JSON.stringify({ format: 1, champions: champions.map(toJson), pinned: pinned.map(toJson), routes, heldOut });
     this.#writing = this.#writing
       .then(() => writeAtomically(this.path, text))
       .catch((error: unknown) =>

@@ -1,3 +1,4 @@
+import type { TensorInfo } from '@headrace/executor/tensor';
 import type { InputColumn, Route, VersionDescription as DescriptionMessage } from '@headrace/contracts/serving/v1/serving';
 import { parseGoldenRows } from '@headrace/executor/golden-rows';
 import type { RoutePolicy } from '../domain/route-policy.js';
@@ -42,7 +43,7 @@ function trafficOf(traffic: Route['traffic']): RoutePolicy['traffic'] {
   }
 }
 
-export function descriptionMessage(description: VersionDescription): DescriptionMessage {
+export function descriptionMessage(description: VersionDescription, outputs: readonly TensorInfo[]): DescriptionMessage {
   const { project, model, version, signature, golden } = description;
   return {
     project,
@@ -52,9 +53,11 @@ export function descriptionMessage(description: VersionDescription): Description
     protectedAttributes: signature.protectedFeatures.map(columnMessage),
     entityKeys: signature.entityKeys,
     threshold: signature.threshold,
-    examples: parseGoldenRows(golden, nameOf(description))
+    // A version without features has none.
+    examples: (signature.features.length > 0 ? parseGoldenRows(golden, nameOf(description)) : [])
       .slice(0, EXAMPLES_MAX)
-      .map(({ features, label, probability }) => ({ features, label, score: probability })),
+      .map(({ features, label, score }) => ({ features, label, score })),
+    outputs: outputs.map(({ name, datatype, shape }) => ({ name, datatype, shape: [...shape] })),
   };
 }
 

@@ -75,7 +75,8 @@ export class ServingAdmin implements Implementation<typeof ServingAdminDefinitio
 
   async describeVersion({ project, model, version }: DescribeVersionRequest): Promise<VersionDescription> {
     if (model === '') throw requestInvalid('model', 'is empty; name the model');
-    return Promise.resolve(descriptionMessage(this.host.describe(project || DEFAULT_PROJECT, model, version)));
+    const { description, outputs } = this.host.describe(project || DEFAULT_PROJECT, model, version);
+    return Promise.resolve(descriptionMessage(description, outputs));
   }
 
   #message(model: ServedModel): LoadedVersion {

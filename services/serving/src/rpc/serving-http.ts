@@ -1,5 +1,12 @@
-import { GetStatisticsResponse, LoadedVersion, PredictResponse, VersionDescription } from '@headrace/contracts/serving/v1/serving';
+import {
+  GetStatisticsResponse,
+  LoadedVersion,
+  PredictResponse,
+  VersionDescription,
+  type OutputColumn,
+} from '@headrace/contracts/serving/v1/serving';
 import { encodePredictRequest } from '@headrace/codec/predict-request';
+import type { ReadOutputColumn } from '@headrace/codec/predict-output';
 import { decodePredictResponse } from '@headrace/codec/predict-response';
 import { ProtoWriter } from '@headrace/codec/writer';
 import { Body, Controller, Get, Headers, HttpCode, Param, Post, Query } from '@nestjs/common';
@@ -39,6 +46,8 @@ const body = z.strictObject({
   entities: z.array(z.string()).default([]),
   predictionId: z.string().default(''),
   priority: z.enum(['normal', 'low', 'high']).default('normal'),
+  /** Names of further outputs of the graph. */
+  outputs: z.array(z.string()).default([]),
 });
 
 /** Serving for curl: JSON in front of the very path that gRPC takes. */
@@ -90,8 +99,13 @@ export class ServingHttp {
       metadata: new Map(Object.entries(headers).map(([name, value]) => [name, String(value)])),
     });
     const response = decodePredictResponse(answer);
-    return PredictResponse.toJSON({ ...response, scores: [...response.scores], error: undefined });
+    const outputs = response.outputs.map((output) => ({ ...output, shape: [...output.shape], ...listsOf(output) }));
+    return PredictResponse.toJSON({ ...response, scores: [...response.scores], outputs, error: undefined });
   }
+}
+
+function listsOf({ floats, doubles, ints, strings }: ReadOutputColumn): Pick<OutputColumn, 'floats' | 'doubles' | 'ints' | 'strings'> {
+  return { floats: Array.from(floats), doubles: Array.from(doubles), ints: [...ints], strings: [...strings] };
 }
 
 function dense(rows: readonly number[][]): Float32Array {

@@ -43,7 +43,7 @@ def run(tmp_path: Path) -> Runner:
         count += 1
         out = tmp_path / f"out{count}"
         path = tmp_path / f"set{count}.parquet"
-        sha256 = write_parquet(path, {**small_columns(rows), **(columns or {})})
+        sha256 = write_parquet(path, {**small_columns(rows, task=changes.get("task", "binary_classification")), **(columns or {})})
         stream = io.StringIO()
         result = train(parse_spec(small_spec(path, sha256, **changes)), out, Progress(stream))
         return Run(out, result, [json.loads(line) for line in stream.getvalue().splitlines()])

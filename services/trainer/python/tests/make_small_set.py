@@ -1,10 +1,10 @@
 """Writes a small, valid training set and its spec: for these tests and for those of the TypeScript worker.
 
-    python make_small_set.py --out FOLDER [--rows 400] [--seed 7] [--learner lightgbm] [--mitigation reweighing]
+    python make_small_set.py --out FOLDER [--rows 400] [--seed 7] [--learner lightgbm] [--mitigation reweighing] [--task regression]
 
 FOLDER gets training-set.parquet and spec.json; both are the same bytes for the same arguments (but for the folder's path).
 It needs numpy and pyarrow only. The columns: age (int64, complete), income (float64, gaps), member (bool, gaps),
-sector (int64 category), town (string, gaps), group (int64, protected, not a feature).
+sector (int64 category), town (string, gaps), group (int64, protected, not a feature). The label of a regression is float64.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ FEATURES = [
 ]
 
 
-def small_columns(rows: int = 400, seed: int = 7) -> dict[str, pa.Array]:
+def small_columns(rows: int = 400, seed: int = 7, task: str = "binary_classification") -> dict[str, pa.Array]:
     """Columns of a learnable set in which group 1 is at a disadvantage; every third row repeats a person."""
     random = np.random.default_rng(seed)
     age = random.integers(18, 90, rows)
@@ -40,7 +40,8 @@ def small_columns(rows: int = 400, seed: int = 7) -> dict[str, pa.Array]:
     town = TOWNS[random.integers(0, len(TOWNS), rows)]
     group = np.where(random.random(rows) < 0.35, 1, 2)
     score = (age - 50) / 12 + (income - 25) / 20 + member * 0.8 + (sector % 3) * 0.7 + (town == "Salem") - (group == 1) * 1.5
-    label = (score + random.logistic(0, 0.7, rows) > 0).astype(np.int64)
+    noisy = score + random.logistic(0, 0.7, rows)
+    label = np.round(20 * noisy, 3) if task == "regression" else (noisy > 0).astype(np.int64)
     return {
         "person_id": pa.array(np.arange(rows) * 2 // 3),
         "event_time": pa.array(np.full(rows, EVENT_TIME_US), pa.timestamp("us", "UTC")),
@@ -82,11 +83,14 @@ def small_spec(path: Path, sha256: str, **changes: Any) -> dict[str, Any]:
     return {**spec, **changes}
 
 
+REGRESSION = {"task": "regression", "label": {"column": "label"}, "threshold": 15}
+
+
 def make_small_set(folder: Path, rows: int = 400, seed: int = 7, **changes: Any) -> Path:
     """Writes both files into `folder` and returns the path of spec.json."""
     folder.mkdir(parents=True, exist_ok=True)
     parquet = folder.resolve() / "training-set.parquet"
-    sha256 = write_parquet(parquet, small_columns(rows, seed))
+    sha256 = write_parquet(parquet, small_columns(rows, seed, changes.get("task", "binary_classification")))
     spec = folder / "spec.json"
     spec.write_text(json.dumps(small_spec(parquet, sha256, **changes), indent=1) + "\n", encoding="utf-8")
     return spec
@@ -99,8 +103,9 @@ def _main() -> None:
     parser.add_argument("--seed", type=int, default=7)
     parser.add_argument("--learner", choices=("lightgbm", "logistic_regression"), default="lightgbm")
     parser.add_argument("--mitigation", choices=("none", "reweighing"), default="none")
+    parser.add_argument("--task", choices=("binary_classification", "regression"), default="binary_classification")
     given = parser.parse_args()
-    changes: dict[str, Any] = {}
+    changes: dict[str, Any] = dict(REGRESSION) if given.task == "regression" else {}
     if given.learner == "logistic_regression":
         changes["learner"] = {"kind": "logistic_regression", "params": {}}
     if given.mitigation == "reweighing":

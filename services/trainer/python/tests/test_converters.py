@@ -46,14 +46,14 @@ def test_trees_over_whole_numbers_score_as_onnxmltools_exports_them() -> None:
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3  # that graph declares its label as one value, and the runtime says so on each run
     answer = onnxruntime.InferenceSession(theirs.SerializeToString(), options).run(["probabilities"], {"features": matrix})[0]
-    assert np.abs(served(FittedTrees(booster), matrix) - answer[:, 1]).max() < 1e-6
+    assert np.abs(served(FittedTrees(booster, is_probability=True), matrix) - answer[:, 1]).max() < 1e-6
 
 
 def test_the_linear_model_scores_as_skl2onnx_exports_it() -> None:
     matrix, labels = small_problem()
     learner = LEARNERS["logistic_regression"]
     params = {name: p.default for name, p in learner.parameters.items()} | {"tol": 1e-8}
-    ours = served(learner.fit(matrix, labels, None, COLUMNS, params, 7, lambda done, total: None), matrix)
+    ours = served(learner.fit(matrix, labels, None, COLUMNS, params, 7, lambda done, total: None, task="binary_classification"), matrix)
     pipeline = make_pipeline(StandardScaler(), LogisticRegression(tol=1e-8, max_iter=1_000)).fit(matrix, labels)
     theirs = skl2onnx.to_onnx(pipeline, matrix[:1], options={"zipmap": False}, target_opset=17)
     answer = onnxruntime.InferenceSession(theirs.SerializeToString()).run(["probabilities"], {"X": matrix})[0]

@@ -118,7 +118,7 @@ def test_trees_and_graph_take_the_same_branch_on_awkward_float32_values(seed: in
     labels = (odds + random.logistic(0, 1, len(odds)) > 2).astype(np.int64)
     learner = LEARNERS["lightgbm"]
     params = {name: p.default for name, p in learner.parameters.items()} | {"n_estimators": 60, "min_child_samples": 1}
-    model = learner.fit(matrix, labels, None, COLUMNS, params, 7, lambda done, total: None)
+    model = learner.fit(matrix, labels, None, COLUMNS, params, 7, lambda done, total: None, task="binary_classification")
     graph = Graph()
     positive = model.emit(graph, graph.input("features", Graph.FLOAT, len(COLUMNS)))
     graph.output(positive, Graph.FLOAT, ["N", 1])

@@ -19,8 +19,11 @@ const baselineShape = z.looseObject({
   features: z.array(z.looseObject({ name: z.string(), kind: z.enum(['numeric', 'categorical']) })).min(1),
 });
 
+const goldenRow = { features: z.record(z.string(), z.unknown()), label: z.int() };
 const goldenShape = z.looseObject({
-  rows: z.array(z.looseObject({ features: z.record(z.string(), z.unknown()), label: z.int(), probability: z.number() })).min(1),
+  rows: z
+    .array(z.union([z.looseObject({ ...goldenRow, probability: z.number() }), z.looseObject({ ...goldenRow, value: z.number() })]))
+    .min(1),
 });
 
 const SHAPES = { 'result.json': resultShape, 'baseline.json': baselineShape, 'golden.json': goldenShape } as const;

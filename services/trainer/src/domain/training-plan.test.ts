@@ -84,6 +84,20 @@ describe('training plan', () => {
     expect(() => entityColumns(columns.slice(2), plan)).toThrow(/no entity key/);
   });
 
+  it('asks for the naive answer of a regression beside the features, and hands it to the runtime', () => {
+    const definition = model({ task: 'regression', threshold: 15, naive: 'person:DIS', protected: [] });
+    const plan = planTraining(definition, views);
+    expect(plan.trainingSet.features).toEqual(['person:AGEP', 'person:SEX', 'person:DIS']);
+    expect(plan.features.map((f) => f.name)).toEqual(['AGEP', 'SEX']);
+    const facts = { runId: 'r', project: 'p', path: 'x', sha256: 'a'.repeat(64), keys: ['k'], mitigation: undefined };
+    expect(runtimeSpec(definition, plan, facts)).toMatchObject({
+      ...{ task: 'regression', threshold: 15, label: { column: 'label' }, naive: { column: 'person__DIS' } },
+    });
+    expect(runtimeSpec(definition, plan, facts).label).not.toHaveProperty('positive');
+    const text = new Map([...views, view('more', [{ name: 'city', type: 'string' }])]);
+    expect(() => planTraining(model({ task: 'regression', naive: 'more:city' }), text)).toThrow(/more:city, which is no number/);
+  });
+
   it('writes the spec that the runtime reads', () => {
     const definition = model();
     const facts = {

@@ -16,6 +16,7 @@ export interface TrainingPlan {
 /** Columns of a training set that are neither features nor keys. */
 const EVENT_TIME = 'event_time';
 const LABEL = 'label';
+const NUMBERS: readonly string[] = ['int64', 'float64'];
 
 /** @throws AppError VIEW_UNKNOWN | DEFINITION_INVALID naming what the model asks for and the views do not have */
 export function planTraining({ name, spec }: ModelDefinition, views: ReadonlyMap<string, FeatureViewDefinition>): TrainingPlan {
@@ -23,13 +24,18 @@ export function planTraining({ name, spec }: ModelDefinition, views: ReadonlyMap
   const features = spec.features.map(resolve);
   const protectedFeatures = spec.protected.map(resolve);
   field(name, `${spec.label.view}:${spec.label.feature}`, views);
+  if (spec.naive !== undefined && !NUMBERS.includes(resolve(spec.naive).type))
+    throw new AppError(
+      'DEFINITION_INVALID',
+      `model ${name}: naive is ${spec.naive}, which is no number; take the feature that is the naive answer`,
+    );
   return {
     features,
     protectedFeatures,
     trainingSet: {
       labelView: spec.label.view,
       labelFeature: spec.label.feature,
-      features: [...new Set([...spec.features, ...spec.protected])],
+      features: [...new Set([...spec.features, ...spec.protected, ...(spec.naive === undefined ? [] : [spec.naive])])],
       from: new Date(spec.trainingWindow.from),
       to: new Date(spec.trainingWindow.to),
     },
@@ -67,7 +73,8 @@ export function runtimeSpec({ name, spec }: ModelDefinition, plan: TrainingPlan,
     entityColumns: facts.keys,
     eventTimeColumn: EVENT_TIME,
     features: plan.features.map((f) => ({ name: f.name, column: columnOf(f.reference), type: f.type, categorical: f.categorical })),
-    label: { column: LABEL, positive: spec.label.positive },
+    label: spec.task === 'regression' ? { column: LABEL } : { column: LABEL, positive: spec.label.positive },
+    ...(spec.naive === undefined ? {} : { naive: { column: columnOf(spec.naive) } }),
     protected: plan.protectedFeatures.map((f) => ({ name: f.name, column: columnOf(f.reference) })),
     task: spec.task,
     learner: spec.learner,

@@ -9,6 +9,7 @@ import numpy as np
 
 from .spec import TrainSpec
 from .table import Table
+from .tasks import label_profile
 from .values import OTHER_CATEGORY, render_number
 
 CELLS_MAX = 128
@@ -30,7 +31,7 @@ def baseline_profile(spec: TrainSpec, rows: Table, holdout_scores: np.ndarray) -
         "rows": rows.rows,
         "features": features,
         "scores": numeric_profile("score", holdout_scores),
-        "label": {"positives": int(rows.labels.sum()), "n": rows.rows},
+        "label": label_profile(spec.task, rows.labels, numeric_profile),
     }
 
 

@@ -8,16 +8,19 @@ import numpy as np
 
 from .spec import Feature, TrainSpec
 from .table import Table
+from .tasks import TASKS, answer_scale
 
 GOLDEN_ROWS = 16
 # Rows nearer to the threshold are passed over: another build of the runtime may round them to the other label.
+# Of a regression times the scale of its answers.
 THRESHOLD_MARGIN = 1e-4
 
 
-def golden_rows(spec: TrainSpec, holdout: Table, labels: np.ndarray, probabilities: np.ndarray) -> dict[str, Any]:
+def golden_rows(spec: TrainSpec, holdout: Table, labels: np.ndarray, answers: np.ndarray) -> dict[str, Any]:
     """Rows spread evenly over the order of the scores, so that low, middle and high ones are all replayed."""
-    clear = np.flatnonzero(np.abs(probabilities.astype(np.float64) - spec.threshold) > THRESHOLD_MARGIN)
-    ordered = clear[np.lexsort((clear, probabilities[clear]))]
+    margin = THRESHOLD_MARGIN * answer_scale(spec.task, answers)
+    clear = np.flatnonzero(np.abs(answers.astype(np.float64) - spec.threshold) > margin)
+    ordered = clear[np.lexsort((clear, answers[clear]))]
     picks = np.unique(np.linspace(0, len(ordered) - 1, GOLDEN_ROWS).round().astype(int)) if len(ordered) else []
     dense_at = {f.name: at for at, f in enumerate(spec.dense_features)}
     rows = []
@@ -26,7 +29,7 @@ def golden_rows(spec: TrainSpec, holdout: Table, labels: np.ndarray, probabiliti
         for feature in spec.features:
             column = holdout.strings[feature.name] if feature.type == "string" else holdout.dense[:, dense_at[feature.name]]
             features[feature.name] = _value(feature, column[row])
-        rows.append({"features": features, "label": int(labels[row]), "probability": float(probabilities[row])})
+        rows.append({"features": features, "label": int(labels[row]), TASKS[spec.task].answer: float(answers[row])})
     return {"rows": rows}
 
 

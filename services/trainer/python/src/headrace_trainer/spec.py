@@ -10,12 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from .errors import TrainerError
-from .graph_names import INTERNAL_PREFIX, RESERVED_INPUT_NAMES
+from .graph_names import INTERNAL_PREFIX
 from .learners import LEARNERS
 from .mitigation import MITIGATIONS
+from .tasks import BINARY, REGRESSION, TASKS
 
 FEATURE_TYPES = ("int64", "float64", "bool", "string")
 SEED_MAX = 2**31 - 1
+FLOAT32_MAX = 3.4e38
 
 
 @dataclass(frozen=True)
@@ -48,8 +50,10 @@ class TrainSpec:
     entity_columns: tuple[str, ...]
     event_time_column: str
     features: tuple[Feature, ...]
+    task: str
     label_column: str
-    label_positive: Any
+    label_positive: Any  # None for a regression
+    naive_column: str | None  # regression: whose value is the naive answer; None: the mean label of training
     protected: tuple[Protected, ...]
     learner_kind: str
     learner_params: dict[str, Any]
@@ -87,11 +91,13 @@ def parse_spec(document: Any) -> TrainSpec:
             "runId", "project", "model", "trainingSet", "entityColumns", "eventTimeColumn", "features", "label",
             "protected", "task", "learner", "seed", "threshold", "holdout", "mitigation",
         ),
+        optional=("naive",),
     )
     if root is None:
         check.raise_if_any()
     training_set = check.object(root["trainingSet"], "trainingSet", required=("path", "sha256")) or {}
-    label = check.object(root["label"], "label", required=("column", "positive")) or {}
+    task = check.choice(root["task"], "task", tuple(TASKS))
+    label = check.object(root["label"], "label", required=("column",) if task == REGRESSION else ("column", "positive")) or {}
     learner = check.object(root["learner"], "learner", required=("kind", "params")) or {}
     holdout = check.object(root["holdout"], "holdout", required=("fraction",)) or {}
 
@@ -99,14 +105,13 @@ def parse_spec(document: Any) -> TrainSpec:
     if sha256 and not re.fullmatch(r"[0-9a-f]{64}", sha256):
         check.add("trainingSet.sha256 must be 64 lower-case hex digits")
     positive = label.get("positive")
-    if label and (not isinstance(positive, (bool, int, float, str)) or positive != positive):
+    if label and task == BINARY and (not isinstance(positive, (bool, int, float, str)) or positive != positive):
         check.add("label.positive must be a number, a boolean or a string")
-    if root["task"] == "regression":
-        check.add('task "regression" is not supported by this runtime; use "binary_classification"')
-    elif root["task"] != "binary_classification":
-        check.add(f'task must be "binary_classification", not {json.dumps(root["task"])}')
+    naive = None if root.get("naive") is None else check.object(root["naive"], "naive", required=("column",))
+    if naive is not None and task == BINARY:
+        check.add("naive applies to a regression only")
 
-    features = _features(check, root["features"])
+    features = _features(check, root["features"], task)
     protected = _protected(check, root["protected"])
     spec = TrainSpec(
         run_id=check.text(root["runId"], "runId"),
@@ -117,16 +122,24 @@ def parse_spec(document: Any) -> TrainSpec:
         entity_columns=_texts(check, root["entityColumns"], "entityColumns"),
         event_time_column=check.text(root["eventTimeColumn"], "eventTimeColumn"),
         features=features,
+        task=task,
         label_column=check.text(label.get("column"), "label.column"),
         label_positive=positive,
+        naive_column=None if naive is None else check.text(naive["column"], "naive.column"),
         protected=protected,
         learner_kind=check.choice(learner.get("kind"), "learner.kind", tuple(LEARNERS)),
         learner_params=_learner_params(check, learner),
         seed=int(check.number(root["seed"], "seed", 0, SEED_MAX, whole=True)),
-        threshold=check.number(root["threshold"], "threshold", 0, 1, open_ends=True),
+        threshold=_threshold(check, root["threshold"], task),
         holdout_fraction=check.number(holdout.get("fraction"), "holdout.fraction", 0, 1, open_ends=True),
         mitigation=_mitigation(check, root["mitigation"], protected),
     )
+    if task == REGRESSION and spec.mitigation is not None:
+        check.add("mitigation weighs classes, and a regression has none")
+    if spec.naive_column == spec.label_column:
+        check.add(f'naive.column is the label column "{spec.label_column}"')
+    if task not in LEARNERS[spec.learner_kind].tasks:
+        check.add(f'learner.kind "{spec.learner_kind}" does not do the task "{task}"')
     for feature in features:
         if feature.column == spec.label_column:
             check.add(f'feature "{feature.name}" reads the label column "{spec.label_column}"')
@@ -134,7 +147,14 @@ def parse_spec(document: Any) -> TrainSpec:
     return spec
 
 
-def _features(check: _Check, value: Any) -> tuple[Feature, ...]:
+def _threshold(check: _Check, value: Any, task: str) -> float:
+    """Of probabilities between 0 and 1; of a regression in the unit of the label."""
+    if task == REGRESSION:
+        return check.number(value, "threshold", -FLOAT32_MAX, FLOAT32_MAX)
+    return check.number(value, "threshold", 0, 1, open_ends=True)
+
+
+def _features(check: _Check, value: Any, task: str) -> tuple[Feature, ...]:
     features = []
     for at, item in enumerate(check.array(value, "features", 1)):
         where = f"features[{at}]"
@@ -145,7 +165,7 @@ def _features(check: _Check, value: Any) -> tuple[Feature, ...]:
         if not isinstance(entry["categorical"], bool):
             check.add(f"{where}.categorical must be true or false")
         name = check.text(entry["name"], f"{where}.name")
-        if kind == "string" and (name in RESERVED_INPUT_NAMES or name.startswith(INTERNAL_PREFIX)):
+        if kind == "string" and (name in TASKS[task].reserved_inputs or name.startswith(INTERNAL_PREFIX)):
             check.add(f'{where}.name "{name}" is reserved by the graph; rename the string feature')
         features.append(Feature(name, check.text(entry["column"], f"{where}.column"), kind, entry["categorical"] is True))
     check.unique([f.name for f in features], "features: name")
@@ -222,12 +242,12 @@ class _Check:
         if self._mistakes:
             raise TrainerError("SPEC_INVALID", "; ".join(self._mistakes))
 
-    def object(self, value: Any, where: str, required: tuple[str, ...]) -> dict[str, Any] | None:
+    def object(self, value: Any, where: str, required: tuple[str, ...], optional: tuple[str, ...] = ()) -> dict[str, Any] | None:
         if not isinstance(value, dict):
             self.add(f"{where} must be an object")
             return None
         missing = [key for key in required if key not in value]
-        unknown = [key for key in value if key not in required]
+        unknown = [key for key in value if key not in required + optional]
         for key in missing:
             self.add(f"{where}: key {key} is missing")
         for key in unknown:

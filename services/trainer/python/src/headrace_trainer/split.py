@@ -19,11 +19,11 @@ def holdout_mask(keys: np.ndarray, seed: int, fraction: float) -> np.ndarray:
 
 
 def split(table: Table, seed: int, fraction: float) -> tuple[Table, Table]:
-    """(train, holdout); refuses a split that leaves the holdout empty or the training side with one class."""
+    """(train, holdout); refuses a split that leaves the holdout empty or the training side with one label."""
     mask = holdout_mask(table.keys, seed, fraction)
     train, holdout = table.take(~mask), table.take(mask)
     if holdout.rows == 0:
         raise TrainerError("DATA_INVALID", f"holdout.fraction {fraction} of {table.rows} rows leaves the holdout empty; give more rows")
     if train.rows == 0 or train.labels.min() == train.labels.max():
-        raise TrainerError("DATA_INVALID", f"the {train.rows} rows left for training do not hold both classes; give more rows")
+        raise TrainerError("DATA_INVALID", f"the {train.rows} rows left for training do not hold two different labels; give more rows")
     return train, holdout

@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 
 from .errors import TrainerError
 from .spec import Feature, TrainSpec
+from .tasks import REGRESSION
 from .values import MISSING_GROUP, render_number
 
 log = logging.getLogger(__name__)
@@ -30,7 +31,8 @@ class Table:
 
     dense: np.ndarray
     strings: dict[str, np.ndarray]  # by feature name; missing is ""
-    labels: np.ndarray  # int64, 1 where the label equals the positive value
+    labels: np.ndarray  # int64, 1 where the label equals the positive value; of a regression float64
+    naive: np.ndarray | None  # regression with a naive column: float64, NaN for missing
     keys: np.ndarray  # entity key of each row, one string
     groups: dict[str, np.ndarray]  # by protected name; rendered values
     protected: dict[str, np.ndarray]  # by protected name; float32 with NaN, or strings with "" for missing
@@ -45,6 +47,7 @@ class Table:
             dense=self.dense[mask],
             strings={name: values[mask] for name, values in self.strings.items()},
             labels=self.labels[mask],
+            naive=None if self.naive is None else self.naive[mask],
             keys=self.keys[mask],
             groups={name: values[mask] for name, values in self.groups.items()},
             protected={name: values[mask] for name, values in self.protected.items()},
@@ -65,13 +68,14 @@ def load_table(spec: TrainSpec) -> Table:
         arrow = arrow.filter(labelled)
     if arrow.num_rows == 0:
         raise TrainerError("DATA_INVALID", f'no row of the training set has a label in column "{spec.label_column}"')
-    labels = _labels(arrow[spec.label_column], spec)
+    labels = (_values if spec.task == REGRESSION else _labels)(arrow[spec.label_column], spec)
     dense = [_dense(arrow[f.column], f) for f in spec.dense_features]
     protected = {p.name: _protected(arrow[p.column], p.name) for p in spec.protected}
     return Table(
         dense=np.column_stack(dense) if dense else np.empty((arrow.num_rows, 0), dtype=np.float32),
         strings={f.name: _strings(arrow[f.column], f"feature {f.name}") for f in spec.string_features},
         labels=labels,
+        naive=None if spec.naive_column is None else _naive(arrow[spec.naive_column], spec.naive_column),
         keys=_keys(arrow, spec.entity_columns),
         groups={name: _groups(values, name) for name, values in protected.items()},
         protected=protected,
@@ -103,6 +107,7 @@ def _read(spec: TrainSpec) -> pa.Table:
         raise TrainerError("DATA_UNREADABLE", f"the training set {path} is not Parquet: {error}") from error
     wanted = [*spec.entity_columns, spec.event_time_column, spec.label_column]
     wanted += [f.column for f in spec.features] + [p.column for p in spec.protected]
+    wanted += [] if spec.naive_column is None else [spec.naive_column]
     missing = sorted({column for column in wanted if column not in names})
     if missing:
         raise TrainerError("DATA_INVALID", f"the training set {path} lacks column {', '.join(missing)}")
@@ -198,6 +203,23 @@ def _labels(column: pa.ChunkedArray, spec: TrainSpec) -> np.ndarray:
             f'label column "{spec.label_column}" has only {only} rows (positive is {positive!r}); nothing can be learnt from one class',
         )
     return labels
+
+
+def _values(column: pa.ChunkedArray, spec: TrainSpec) -> np.ndarray:
+    """The labels of a regression."""
+    kind = column.type
+    if not (pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind)):
+        raise TrainerError("DATA_INVALID", f'label column "{spec.label_column}" is {kind}, a regression learns a number')
+    values = _float64(column)
+    if not (np.abs(values) <= np.finfo(np.float32).max).all():
+        raise TrainerError("DATA_INVALID", f'label column "{spec.label_column}" has a value that is infinite or out of the range of float32')
+    if values.min() == values.max():
+        raise TrainerError("DATA_INVALID", f'label column "{spec.label_column}" has the value {values[0]:g} only; nothing can be learnt from it')
+    return values
+
+
+def _naive(column: pa.ChunkedArray, name: str) -> np.ndarray:
+    return _dense(column, Feature(name, name, "float64", False)).astype(np.float64)
 
 
 def _keys(arrow: pa.Table, columns: tuple[str, ...]) -> np.ndarray:

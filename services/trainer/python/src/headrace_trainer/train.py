@@ -18,7 +18,6 @@ from .graph import OPSET
 from .learners import LEARNERS
 from .learners.contract import FittedModel
 from .machine import Meter, environment
-from .metrics import binary_metrics
 from .mitigation import MITIGATIONS, unmitigated
 from .mitigation.contract import Mitigated
 from .parity import compare, require_parity
@@ -27,6 +26,7 @@ from .progress import Progress
 from .spec import TrainSpec
 from .split import split
 from .table import Table, load_table
+from .tasks import TASKS, answer_scale, classes_of
 
 RESULT = "result.json"
 
@@ -48,20 +48,21 @@ def train(spec: TrainSpec, out: Path, progress: Progress) -> dict[str, Any]:
     with progress.step("fit"):
         mitigated = _fit(spec, preparation, training, progress)
     with progress.step("evaluate"):
-        probabilities = mitigated.model.predict(preparation.encode(holdout))
-        predicted = (probabilities >= spec.threshold).astype(np.int64)
-        metrics = binary_metrics(holdout.labels, probabilities, predicted)
-        groups = [group_report(p.name, holdout.groups[p.name], holdout.labels, predicted) for p in spec.protected]
+        answers = mitigated.model.predict(preparation.encode(holdout))
+        predicted = (answers >= spec.threshold).astype(np.int64)
+        metrics = TASKS[spec.task].metrics(holdout.labels, answers, predicted, _naive(holdout, training))
+        classes = classes_of(spec.task, holdout.labels, spec.threshold)
+        groups = [group_report(p.name, holdout.groups[p.name], classes, predicted) for p in spec.protected]
     _emit_metrics(progress, metrics, groups)
     with progress.step("export"):
         onnx_bytes = export_onnx(spec, preparation, mitigated.model)
     with progress.step("parity"):
-        onnx_labels, onnx_probabilities = OnnxModel(onnx_bytes).run(holdout)
-        parity = compare(probabilities, onnx_probabilities, onnx_labels, spec.threshold)
+        onnx_labels, onnx_answers = OnnxModel(onnx_bytes, spec.task).run(holdout)
+        parity = compare(answers, onnx_answers, onnx_labels, spec.threshold, answer_scale(spec.task, answers))
         require_parity(parity)
     with progress.step("profile"):
-        baseline = baseline_profile(spec, table, onnx_probabilities)
-        golden = golden_rows(spec, holdout, onnx_labels, onnx_probabilities)
+        baseline = baseline_profile(spec, table, onnx_answers)
+        golden = golden_rows(spec, holdout, onnx_labels, onnx_answers)
 
     result = {
         "runId": spec.run_id,
@@ -92,13 +93,19 @@ def _fit(spec: TrainSpec, preparation: Preparation, training: Table, progress: P
 
     def fit(weights: np.ndarray | None) -> FittedModel:
         return learner.fit(
-            matrix, training.labels, weights, preparation.columns, spec.learner_params, spec.seed, progress.iterations
+            matrix, training.labels, weights, preparation.columns, spec.learner_params, spec.seed, progress.iterations, task=spec.task
         )
 
     if spec.mitigation is None:
         return unmitigated(fit)
     groups = training.groups[spec.mitigation.attribute]
     return MITIGATIONS[spec.mitigation.method](fit, training.labels, groups)
+
+
+def _naive(holdout: Table, training: Table) -> np.ndarray:
+    """What would be answered without a model: the naive column, and the mean label of training where it has none."""
+    mean = training.labels.mean()
+    return np.full(holdout.rows, mean) if holdout.naive is None else np.where(np.isnan(holdout.naive), mean, holdout.naive)
 
 
 def _emit_metrics(progress: Progress, metrics: dict[str, float | None], groups: list[dict[str, Any]]) -> None:

@@ -30,11 +30,11 @@ class Column:
 
 class FittedModel(Protocol):
     def predict(self, matrix: np.ndarray) -> np.ndarray:
-        """Probability of the positive class, float64 [rows]; the reference that the graph is compared with."""
+        """Probability of the positive class, or the value of a regression, float64 [rows]; the reference that the graph is compared with."""
         ...
 
     def emit(self, graph: Graph, matrix: str) -> str:
-        """Adds the nodes that score the prepared matrix; returns the tensor of probabilities, float32 [N, 1]."""
+        """Adds the nodes that score the prepared matrix; returns the tensor of what `predict` gives, float32 [N, 1]."""
         ...
 
     def importance(self) -> np.ndarray:
@@ -43,6 +43,7 @@ class FittedModel(Protocol):
 
 
 class Learner(Protocol):
+    tasks: tuple[str, ...]
     parameters: dict[str, Parameter]
 
     def fill(self, values: np.ndarray, column: Column) -> float:
@@ -58,4 +59,6 @@ class Learner(Protocol):
         params: dict[str, Any],
         seed: int,
         on_iteration: Callable[[int, int], None],
+        *,
+        task: str,
     ) -> FittedModel: ...

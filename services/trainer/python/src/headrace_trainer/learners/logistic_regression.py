@@ -20,6 +20,7 @@ ONE_HOT_MAX = 256
 
 
 class LogisticRegressionLearner:
+    tasks = ("binary_classification",)
     parameters = {
         "C": Parameter(1.0, 1e-9, 1e9),
         "max_iter": Parameter(1_000, 1, 100_000),
@@ -42,6 +43,8 @@ class LogisticRegressionLearner:
         params: dict[str, Any],
         seed: int,
         on_iteration: Callable[[int, int], None],
+        *,
+        task: str,
     ) -> FittedLogistic:
         design = _design(matrix, columns)
         model = LogisticRegression(**params, random_state=seed)

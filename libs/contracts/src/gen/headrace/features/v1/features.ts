@@ -527,6 +527,8 @@ export interface RebuildOnlineRequest {
   project: string;
   /** Empty = every online view of the project. */
   view: string;
+  /** A rebuild that was left in the middle goes on behind its last entity, instead of beginning anew. */
+  resume: boolean;
 }
 
 export interface RebuildOnlineResponse {
@@ -3160,7 +3162,7 @@ export const GetTrainingSetRequest: MessageFns<GetTrainingSetRequest> = {
 };
 
 function createBaseRebuildOnlineRequest(): RebuildOnlineRequest {
-  return { project: "", view: "" };
+  return { project: "", view: "", resume: false };
 }
 
 export const RebuildOnlineRequest: MessageFns<RebuildOnlineRequest> = {
@@ -3170,6 +3172,9 @@ export const RebuildOnlineRequest: MessageFns<RebuildOnlineRequest> = {
     }
     if (message.view !== "") {
       writer.uint32(18).string(message.view);
+    }
+    if (message.resume !== false) {
+      writer.uint32(24).bool(message.resume);
     }
     return writer;
   },
@@ -3203,6 +3208,14 @@ export const RebuildOnlineRequest: MessageFns<RebuildOnlineRequest> = {
             message.view = reader.string();
             continue;
           }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.resume = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -3219,6 +3232,7 @@ export const RebuildOnlineRequest: MessageFns<RebuildOnlineRequest> = {
     return {
       project: isSet(object.project) ? globalThis.String(object.project) : "",
       view: isSet(object.view) ? globalThis.String(object.view) : "",
+      resume: isSet(object.resume) ? globalThis.Boolean(object.resume) : false,
     };
   },
 
@@ -3230,6 +3244,9 @@ export const RebuildOnlineRequest: MessageFns<RebuildOnlineRequest> = {
     if (message.view !== "") {
       obj.view = message.view;
     }
+    if (message.resume !== false) {
+      obj.resume = message.resume;
+    }
     return obj;
   },
 
@@ -3240,6 +3257,7 @@ export const RebuildOnlineRequest: MessageFns<RebuildOnlineRequest> = {
     const message = createBaseRebuildOnlineRequest();
     message.project = object.project ?? "";
     message.view = object.view ?? "";
+    message.resume = object.resume ?? false;
     return message;
   },
 };

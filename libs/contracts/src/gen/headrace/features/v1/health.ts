@@ -82,6 +82,29 @@ export interface FeatureAlerts {
   alerts: Alert[];
 }
 
+export interface ListRebuildsRequest {
+  project: string;
+}
+
+export interface ListRebuildsResponse {
+  rebuilds: OnlineRebuild[];
+}
+
+export interface OnlineRebuild {
+  view: string;
+  /** running | done */
+  state: string;
+  /** rows | windows: what is being written. */
+  phase: string;
+  entities: number;
+  /** When it began. */
+  entitiesTotal: number;
+  /** Of work. */
+  seconds: number;
+  startedAt: Date | undefined;
+  finishedAt: Date | undefined;
+}
+
 function createBaseHealthRequest(): HealthRequest {
   return { project: "", view: "" };
 }
@@ -1033,6 +1056,346 @@ export const FeatureAlerts: MessageFns<FeatureAlerts> = {
   },
 };
 
+function createBaseListRebuildsRequest(): ListRebuildsRequest {
+  return { project: "" };
+}
+
+export const ListRebuildsRequest: MessageFns<ListRebuildsRequest> = {
+  encode(message: ListRebuildsRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.project !== "") {
+      writer.uint32(10).string(message.project);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListRebuildsRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListRebuildsRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.project = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ListRebuildsRequest {
+    return { project: isSet(object.project) ? globalThis.String(object.project) : "" };
+  },
+
+  toJSON(message: ListRebuildsRequest): unknown {
+    const obj: any = {};
+    if (message.project !== "") {
+      obj.project = message.project;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ListRebuildsRequest>): ListRebuildsRequest {
+    return ListRebuildsRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ListRebuildsRequest>): ListRebuildsRequest {
+    const message = createBaseListRebuildsRequest();
+    message.project = object.project ?? "";
+    return message;
+  },
+};
+
+function createBaseListRebuildsResponse(): ListRebuildsResponse {
+  return { rebuilds: [] };
+}
+
+export const ListRebuildsResponse: MessageFns<ListRebuildsResponse> = {
+  encode(message: ListRebuildsResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.rebuilds) {
+      OnlineRebuild.encode(v!, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListRebuildsResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListRebuildsResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.rebuilds.push(OnlineRebuild.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ListRebuildsResponse {
+    return {
+      rebuilds: globalThis.Array.isArray(object?.rebuilds)
+        ? object.rebuilds.map((e: any) => OnlineRebuild.fromJSON(e))
+        : [],
+    };
+  },
+
+  toJSON(message: ListRebuildsResponse): unknown {
+    const obj: any = {};
+    if (message.rebuilds?.length) {
+      obj.rebuilds = message.rebuilds.map((e) => OnlineRebuild.toJSON(e));
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ListRebuildsResponse>): ListRebuildsResponse {
+    return ListRebuildsResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ListRebuildsResponse>): ListRebuildsResponse {
+    const message = createBaseListRebuildsResponse();
+    message.rebuilds = object.rebuilds?.map((e) => OnlineRebuild.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseOnlineRebuild(): OnlineRebuild {
+  return {
+    view: "",
+    state: "",
+    phase: "",
+    entities: 0,
+    entitiesTotal: 0,
+    seconds: 0,
+    startedAt: undefined,
+    finishedAt: undefined,
+  };
+}
+
+export const OnlineRebuild: MessageFns<OnlineRebuild> = {
+  encode(message: OnlineRebuild, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.view !== "") {
+      writer.uint32(10).string(message.view);
+    }
+    if (message.state !== "") {
+      writer.uint32(18).string(message.state);
+    }
+    if (message.phase !== "") {
+      writer.uint32(26).string(message.phase);
+    }
+    if (message.entities !== 0) {
+      writer.uint32(32).uint64(message.entities);
+    }
+    if (message.entitiesTotal !== 0) {
+      writer.uint32(40).uint64(message.entitiesTotal);
+    }
+    if (message.seconds !== 0) {
+      writer.uint32(49).double(message.seconds);
+    }
+    if (message.startedAt !== undefined) {
+      Timestamp.encode(toTimestamp(message.startedAt), writer.uint32(58).fork()).join();
+    }
+    if (message.finishedAt !== undefined) {
+      Timestamp.encode(toTimestamp(message.finishedAt), writer.uint32(66).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): OnlineRebuild {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseOnlineRebuild();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.view = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.state = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.phase = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.entities = longToNumber(reader.uint64());
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.entitiesTotal = longToNumber(reader.uint64());
+            continue;
+          }
+          case 6: {
+            if (tag !== 49) {
+              break;
+            }
+
+            message.seconds = reader.double();
+            continue;
+          }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.startedAt = fromTimestamp(Timestamp.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.finishedAt = fromTimestamp(Timestamp.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): OnlineRebuild {
+    return {
+      view: isSet(object.view) ? globalThis.String(object.view) : "",
+      state: isSet(object.state) ? globalThis.String(object.state) : "",
+      phase: isSet(object.phase) ? globalThis.String(object.phase) : "",
+      entities: isSet(object.entities) ? globalThis.Number(object.entities) : 0,
+      entitiesTotal: isSet(object.entitiesTotal)
+        ? globalThis.Number(object.entitiesTotal)
+        : isSet(object.entities_total)
+        ? globalThis.Number(object.entities_total)
+        : 0,
+      seconds: isSet(object.seconds) ? globalThis.Number(object.seconds) : 0,
+      startedAt: isSet(object.startedAt)
+        ? fromJsonTimestamp(object.startedAt)
+        : isSet(object.started_at)
+        ? fromJsonTimestamp(object.started_at)
+        : undefined,
+      finishedAt: isSet(object.finishedAt)
+        ? fromJsonTimestamp(object.finishedAt)
+        : isSet(object.finished_at)
+        ? fromJsonTimestamp(object.finished_at)
+        : undefined,
+    };
+  },
+
+  toJSON(message: OnlineRebuild): unknown {
+    const obj: any = {};
+    if (message.view !== "") {
+      obj.view = message.view;
+    }
+    if (message.state !== "") {
+      obj.state = message.state;
+    }
+    if (message.phase !== "") {
+      obj.phase = message.phase;
+    }
+    if (message.entities !== 0) {
+      obj.entities = Math.round(message.entities);
+    }
+    if (message.entitiesTotal !== 0) {
+      obj.entitiesTotal = Math.round(message.entitiesTotal);
+    }
+    if (message.seconds !== 0) {
+      obj.seconds = floatToJson(message.seconds);
+    }
+    if (message.startedAt !== undefined) {
+      obj.startedAt = message.startedAt.toISOString();
+    }
+    if (message.finishedAt !== undefined) {
+      obj.finishedAt = message.finishedAt.toISOString();
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<OnlineRebuild>): OnlineRebuild {
+    return OnlineRebuild.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<OnlineRebuild>): OnlineRebuild {
+    const message = createBaseOnlineRebuild();
+    message.view = object.view ?? "";
+    message.state = object.state ?? "";
+    message.phase = object.phase ?? "";
+    message.entities = object.entities ?? 0;
+    message.entitiesTotal = object.entitiesTotal ?? 0;
+    message.seconds = object.seconds ?? 0;
+    message.startedAt = object.startedAt ?? undefined;
+    message.finishedAt = object.finishedAt ?? undefined;
+    return message;
+  },
+};
+
 export type FeatureHealthDefinition = typeof FeatureHealthDefinition;
 export const FeatureHealthDefinition = {
   name: "FeatureHealth",
@@ -1062,6 +1425,15 @@ export const FeatureHealthDefinition = {
       requestType: HealthRequest as typeof HealthRequest,
       requestStream: false,
       responseType: FeatureAlerts as typeof FeatureAlerts,
+      responseStream: false,
+      options: {},
+    },
+    /** How far the newest rebuild of the online part of each view is, or was. */
+    listRebuilds: {
+      name: "ListRebuilds",
+      requestType: ListRebuildsRequest as typeof ListRebuildsRequest,
+      requestStream: false,
+      responseType: ListRebuildsResponse as typeof ListRebuildsResponse,
       responseStream: false,
       options: {},
     },

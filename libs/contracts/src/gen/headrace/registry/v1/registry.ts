@@ -175,7 +175,9 @@ export interface Signature {
   /** Looked up and logged with each prediction, not fed to the model unless it is a feature too. */
   protectedFeatures: SignatureFeature[];
   entityKeys: string[];
+  /** A score at or above it is label 1: a probability, or a value in the unit of the label. */
   threshold: number;
+  /** Of the graph: `label`, and `probabilities` or, of a regression, `value`. */
   outputs: string[];
 }
 

@@ -181,6 +181,8 @@ export interface PredictRequest {
   predictionId: string;
   /** Who is let in when there is little room. */
   priority: Priority;
+  /** Further outputs of the graph to answer, by name; ServingAdmin.DescribeVersion lists them. Such a request shares no run with others. */
+  outputs: string[];
 }
 
 export interface NamedColumn {
@@ -199,16 +201,32 @@ export interface PredictResponse {
    */
   arm: string;
   predictionId: string;
-  /** Class by the threshold of the version, one for each row. */
+  /** Class by the threshold of the version, one for each row. Of a regression 1 where its value reaches the threshold. */
   labels: number[];
-  /** Probability of the positive class, one for each row. */
+  /** Probability of the positive class, or the value of a regression, one for each row. */
   scores: number[];
   /** Oldest event time among the looked-up features of each row, ms since the epoch; 0 where nothing was looked up. */
   featureTimes: number[];
   /** Rows with at least one looked-up feature that is missing or past its maximum age. */
   stale: boolean[];
   /** Only in PredictStream: the request was refused, and all else is empty. */
-  error: PredictError | undefined;
+  error:
+    | PredictError
+    | undefined;
+  /** What the request asked for, in its order. */
+  outputs: OutputColumn[];
+}
+
+/** One output of the graph for all rows: one of the lists is filled, row after row. */
+export interface OutputColumn {
+  name: string;
+  /** Sizes of the values of one row; empty = one value. */
+  shape: number[];
+  floats: number[];
+  doubles: number[];
+  /** Whole numbers of up to 64 bits with a sign, and bools as 0 and 1. */
+  ints: number[];
+  strings: string[];
 }
 
 export interface PredictError {
@@ -396,6 +414,16 @@ export interface VersionDescription {
   entityKeys: string[];
   threshold: number;
   examples: ExampleRow[];
+  /** What the graph gives; `outputs` of a request names those that hold something for each row. */
+  outputs: GraphOutput[];
+}
+
+export interface GraphOutput {
+  name: string;
+  /** As the Open Inference Protocol names it: FP32, INT64, BYTES, ... */
+  datatype: string;
+  /** -1 = any size. */
+  shape: number[];
 }
 
 export interface InputColumn {
@@ -423,6 +451,7 @@ function createBasePredictRequest(): PredictRequest {
     entities: [],
     predictionId: "",
     priority: Priority.UNSPECIFIED,
+    outputs: [],
   };
 }
 
@@ -455,6 +484,9 @@ export const PredictRequest: MessageFns<PredictRequest> = {
     }
     if (message.priority !== Priority.UNSPECIFIED) {
       writer.uint32(64).int32(priorityToNumber(message.priority));
+    }
+    for (const v of message.outputs) {
+      writer.uint32(74).string(v!);
     }
     return writer;
   },
@@ -546,6 +578,14 @@ export const PredictRequest: MessageFns<PredictRequest> = {
             message.priority = priorityFromJSON(reader.int32());
             continue;
           }
+          case 9: {
+            if (tag !== 74) {
+              break;
+            }
+
+            message.outputs.push(reader.string());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -572,6 +612,7 @@ export const PredictRequest: MessageFns<PredictRequest> = {
         ? globalThis.String(object.prediction_id)
         : "",
       priority: isSet(object.priority) ? priorityFromJSON(object.priority) : Priority.UNSPECIFIED,
+      outputs: globalThis.Array.isArray(object?.outputs) ? object.outputs.map((e: any) => globalThis.String(e)) : [],
     };
   },
 
@@ -601,6 +642,9 @@ export const PredictRequest: MessageFns<PredictRequest> = {
     if (message.priority !== Priority.UNSPECIFIED) {
       obj.priority = priorityToJSON(message.priority);
     }
+    if (message.outputs?.length) {
+      obj.outputs = message.outputs;
+    }
     return obj;
   },
 
@@ -617,6 +661,7 @@ export const PredictRequest: MessageFns<PredictRequest> = {
     message.entities = object.entities?.map((e) => e) || [];
     message.predictionId = object.predictionId ?? "";
     message.priority = object.priority ?? Priority.UNSPECIFIED;
+    message.outputs = object.outputs?.map((e) => e) || [];
     return message;
   },
 };
@@ -777,6 +822,7 @@ function createBasePredictResponse(): PredictResponse {
     featureTimes: [],
     stale: [],
     error: undefined,
+    outputs: [],
   };
 }
 
@@ -824,6 +870,9 @@ export const PredictResponse: MessageFns<PredictResponse> = {
     }
     if (message.error !== undefined) {
       PredictError.encode(message.error, writer.uint32(74).fork()).join();
+    }
+    for (const v of message.outputs) {
+      OutputColumn.encode(v!, writer.uint32(82).fork()).join();
     }
     return writer;
   },
@@ -953,6 +1002,14 @@ export const PredictResponse: MessageFns<PredictResponse> = {
             message.error = PredictError.decode(reader, reader.uint32());
             continue;
           }
+          case 10: {
+            if (tag !== 82) {
+              break;
+            }
+
+            message.outputs.push(OutputColumn.decode(reader, reader.uint32()));
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -984,6 +1041,9 @@ export const PredictResponse: MessageFns<PredictResponse> = {
         : [],
       stale: globalThis.Array.isArray(object?.stale) ? object.stale.map((e: any) => globalThis.Boolean(e)) : [],
       error: isSet(object.error) ? PredictError.fromJSON(object.error) : undefined,
+      outputs: globalThis.Array.isArray(object?.outputs)
+        ? object.outputs.map((e: any) => OutputColumn.fromJSON(e))
+        : [],
     };
   },
 
@@ -1016,6 +1076,9 @@ export const PredictResponse: MessageFns<PredictResponse> = {
     if (message.error !== undefined) {
       obj.error = PredictError.toJSON(message.error);
     }
+    if (message.outputs?.length) {
+      obj.outputs = message.outputs.map((e) => OutputColumn.toJSON(e));
+    }
     return obj;
   },
 
@@ -1035,6 +1098,212 @@ export const PredictResponse: MessageFns<PredictResponse> = {
     message.error = (object.error !== undefined && object.error !== null)
       ? PredictError.fromPartial(object.error)
       : undefined;
+    message.outputs = object.outputs?.map((e) => OutputColumn.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseOutputColumn(): OutputColumn {
+  return { name: "", shape: [], floats: [], doubles: [], ints: [], strings: [] };
+}
+
+export const OutputColumn: MessageFns<OutputColumn> = {
+  encode(message: OutputColumn, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.name !== "") {
+      writer.uint32(10).string(message.name);
+    }
+    if (message.shape.length !== 0) {
+      writer.uint32(18).fork();
+      for (const v of message.shape) {
+        writer.uint32(v);
+      }
+      writer.join();
+    }
+    if (message.floats.length !== 0) {
+      writer.uint32(26).fork();
+      for (const v of message.floats) {
+        writer.float(v);
+      }
+      writer.join();
+    }
+    if (message.doubles.length !== 0) {
+      writer.uint32(34).fork();
+      for (const v of message.doubles) {
+        writer.double(v);
+      }
+      writer.join();
+    }
+    if (message.ints.length !== 0) {
+      writer.uint32(42).fork();
+      for (const v of message.ints) {
+        writer.int64(v);
+      }
+      writer.join();
+    }
+    for (const v of message.strings) {
+      writer.uint32(50).string(v!);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): OutputColumn {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseOutputColumn();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag === 16) {
+              message.shape.push(reader.uint32());
+
+              continue;
+            }
+
+            if (tag === 18) {
+              const end2 = reader.uint32() + reader.pos;
+              while (reader.pos < end2) {
+                message.shape.push(reader.uint32());
+              }
+
+              continue;
+            }
+
+            break;
+          }
+          case 3: {
+            if (tag === 29) {
+              message.floats.push(reader.float());
+
+              continue;
+            }
+
+            if (tag === 26) {
+              const end2 = reader.uint32() + reader.pos;
+              while (reader.pos < end2) {
+                message.floats.push(reader.float());
+              }
+
+              continue;
+            }
+
+            break;
+          }
+          case 4: {
+            if (tag === 33) {
+              message.doubles.push(reader.double());
+
+              continue;
+            }
+
+            if (tag === 34) {
+              const end2 = reader.uint32() + reader.pos;
+              while (reader.pos < end2) {
+                message.doubles.push(reader.double());
+              }
+
+              continue;
+            }
+
+            break;
+          }
+          case 5: {
+            if (tag === 40) {
+              message.ints.push(longToNumber(reader.int64()));
+
+              continue;
+            }
+
+            if (tag === 42) {
+              const end2 = reader.uint32() + reader.pos;
+              while (reader.pos < end2) {
+                message.ints.push(longToNumber(reader.int64()));
+              }
+
+              continue;
+            }
+
+            break;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.strings.push(reader.string());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): OutputColumn {
+    return {
+      name: isSet(object.name) ? globalThis.String(object.name) : "",
+      shape: globalThis.Array.isArray(object?.shape) ? object.shape.map((e: any) => globalThis.Number(e)) : [],
+      floats: globalThis.Array.isArray(object?.floats) ? object.floats.map((e: any) => globalThis.Number(e)) : [],
+      doubles: globalThis.Array.isArray(object?.doubles) ? object.doubles.map((e: any) => globalThis.Number(e)) : [],
+      ints: globalThis.Array.isArray(object?.ints) ? object.ints.map((e: any) => globalThis.Number(e)) : [],
+      strings: globalThis.Array.isArray(object?.strings) ? object.strings.map((e: any) => globalThis.String(e)) : [],
+    };
+  },
+
+  toJSON(message: OutputColumn): unknown {
+    const obj: any = {};
+    if (message.name !== "") {
+      obj.name = message.name;
+    }
+    if (message.shape?.length) {
+      obj.shape = message.shape.map((e) => Math.round(e));
+    }
+    if (message.floats?.length) {
+      obj.floats = message.floats.map((e) => floatToJson(e));
+    }
+    if (message.doubles?.length) {
+      obj.doubles = message.doubles.map((e) => floatToJson(e));
+    }
+    if (message.ints?.length) {
+      obj.ints = message.ints.map((e) => Math.round(e));
+    }
+    if (message.strings?.length) {
+      obj.strings = message.strings;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<OutputColumn>): OutputColumn {
+    return OutputColumn.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<OutputColumn>): OutputColumn {
+    const message = createBaseOutputColumn();
+    message.name = object.name ?? "";
+    message.shape = object.shape?.map((e) => e) || [];
+    message.floats = object.floats?.map((e) => e) || [];
+    message.doubles = object.doubles?.map((e) => e) || [];
+    message.ints = object.ints?.map((e) => e) || [];
+    message.strings = object.strings?.map((e) => e) || [];
     return message;
   },
 };
@@ -3520,6 +3789,7 @@ function createBaseVersionDescription(): VersionDescription {
     entityKeys: [],
     threshold: 0,
     examples: [],
+    outputs: [],
   };
 }
 
@@ -3548,6 +3818,9 @@ export const VersionDescription: MessageFns<VersionDescription> = {
     }
     for (const v of message.examples) {
       ExampleRow.encode(v!, writer.uint32(66).fork()).join();
+    }
+    for (const v of message.outputs) {
+      GraphOutput.encode(v!, writer.uint32(74).fork()).join();
     }
     return writer;
   },
@@ -3629,6 +3902,14 @@ export const VersionDescription: MessageFns<VersionDescription> = {
             message.examples.push(ExampleRow.decode(reader, reader.uint32()));
             continue;
           }
+          case 9: {
+            if (tag !== 74) {
+              break;
+            }
+
+            message.outputs.push(GraphOutput.decode(reader, reader.uint32()));
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -3661,6 +3942,7 @@ export const VersionDescription: MessageFns<VersionDescription> = {
       examples: globalThis.Array.isArray(object?.examples)
         ? object.examples.map((e: any) => ExampleRow.fromJSON(e))
         : [],
+      outputs: globalThis.Array.isArray(object?.outputs) ? object.outputs.map((e: any) => GraphOutput.fromJSON(e)) : [],
     };
   },
 
@@ -3690,6 +3972,9 @@ export const VersionDescription: MessageFns<VersionDescription> = {
     if (message.examples?.length) {
       obj.examples = message.examples.map((e) => ExampleRow.toJSON(e));
     }
+    if (message.outputs?.length) {
+      obj.outputs = message.outputs.map((e) => GraphOutput.toJSON(e));
+    }
     return obj;
   },
 
@@ -3706,6 +3991,122 @@ export const VersionDescription: MessageFns<VersionDescription> = {
     message.entityKeys = object.entityKeys?.map((e) => e) || [];
     message.threshold = object.threshold ?? 0;
     message.examples = object.examples?.map((e) => ExampleRow.fromPartial(e)) || [];
+    message.outputs = object.outputs?.map((e) => GraphOutput.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseGraphOutput(): GraphOutput {
+  return { name: "", datatype: "", shape: [] };
+}
+
+export const GraphOutput: MessageFns<GraphOutput> = {
+  encode(message: GraphOutput, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.name !== "") {
+      writer.uint32(10).string(message.name);
+    }
+    if (message.datatype !== "") {
+      writer.uint32(18).string(message.datatype);
+    }
+    if (message.shape.length !== 0) {
+      writer.uint32(26).fork();
+      for (const v of message.shape) {
+        writer.int64(v);
+      }
+      writer.join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): GraphOutput {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseGraphOutput();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.datatype = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag === 24) {
+              message.shape.push(longToNumber(reader.int64()));
+
+              continue;
+            }
+
+            if (tag === 26) {
+              const end2 = reader.uint32() + reader.pos;
+              while (reader.pos < end2) {
+                message.shape.push(longToNumber(reader.int64()));
+              }
+
+              continue;
+            }
+
+            break;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): GraphOutput {
+    return {
+      name: isSet(object.name) ? globalThis.String(object.name) : "",
+      datatype: isSet(object.datatype) ? globalThis.String(object.datatype) : "",
+      shape: globalThis.Array.isArray(object?.shape) ? object.shape.map((e: any) => globalThis.Number(e)) : [],
+    };
+  },
+
+  toJSON(message: GraphOutput): unknown {
+    const obj: any = {};
+    if (message.name !== "") {
+      obj.name = message.name;
+    }
+    if (message.datatype !== "") {
+      obj.datatype = message.datatype;
+    }
+    if (message.shape?.length) {
+      obj.shape = message.shape.map((e) => Math.round(e));
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<GraphOutput>): GraphOutput {
+    return GraphOutput.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<GraphOutput>): GraphOutput {
+    const message = createBaseGraphOutput();
+    message.name = object.name ?? "";
+    message.datatype = object.datatype ?? "";
+    message.shape = object.shape?.map((e) => e) || [];
     return message;
   },
 };

@@ -1,0 +1,280 @@
+/**
+ * `npm run build && node bench/serving/peers.ts`: our serving service, everything on, against servers that do nothing but predict: Rust's tonic, Rust's h2 with
+ * batching, MLServer, and our own service over grpc-js. Same models, same load generator, each server on core 0 alone while it is loaded. Prints figures and
+ * ratios, and writes `peers.json` beside this file with machine and date.
+ */
+import { execFileSync, spawn, type ChildProcess } from 'node:child_process';
+import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
+import { connect, createServer, type AddressInfo } from 'node:net';
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import { sleep } from '@headrace/base/clock';
+import { encodePredictRequest } from '@headrace/codec/predict-request';
+import { ProtoWriter } from '@headrace/codec/writer';
+import { BinaryWriter } from '@bufbuild/protobuf/wire';
+import type { Figures, Server } from './rig.js';
+
+// Node runs this file as it is, and the compiler of the repository wants other endings than Node.
+const rigs = (await import(new URL('./rig.ts', import.meta.url).href)) as typeof import('./rig.js');
+const {
+  buildRust,
+  cacheDir,
+  compared,
+  load,
+  machine,
+  openRig,
+  repository,
+  rowsOf,
+  saveModels,
+  savePayload,
+  seeded,
+  startServing,
+  stopServer,
+  turnAbout,
+} = rigs;
+const { makeMlp } = (await import(new URL('./mlp.ts', import.meta.url).href)) as typeof import('./mlp.js');
+const { makeTrees } = (await import(new URL('./trees.ts', import.meta.url).href)) as typeof import('./trees.js');
+
+const { values: options } = parseArgs({
+  options: { seconds: { type: 'string', default: '2' }, runs: { type: 'string', default: '3' }, only: { type: 'string', default: '' } },
+});
+const REQUESTS = 512;
+/** With 64 in flight all servers are asked; the rest is between ours and tonic. */
+const SHAPES = [
+  { callers: 64, connections: 1, rows: 1, all: true },
+  { callers: 64, connections: 64, rows: 1, all: true },
+  { callers: 16, connections: 1, rows: 1, all: false },
+  { callers: 1, connections: 1, rows: 1, all: false },
+  { callers: 16, connections: 1, rows: 32, all: false },
+] as const;
+type Shape = (typeof SHAPES)[number];
+const MODELS = ['trees', 'mlp'] as const;
+type Model = (typeof MODELS)[number];
+
+/** How a server is asked: our message, the peers' small one, or the Open Inference Protocol. */
+const DIALECTS = {
+  headrace: '/headrace.serving.v1.Prediction/Predict',
+  bench: '/bench.Predictor/Predict',
+  inference: '/inference.GRPCInferenceService/ModelInfer',
+} as const;
+
+interface Candidate {
+  readonly name: string;
+  readonly dialect: keyof typeof DIALECTS;
+  /** Deadline of each call. */
+  readonly timeoutMs?: number;
+  /** One server for all models, or one each. */
+  start(model: Model): Promise<Server>;
+}
+
+const ORT_LIBRARY = join(repository, 'node_modules/onnxruntime-node/bin/napi-v6', process.platform, process.arch, 'libonnxruntime.so.1');
+
+const random = seeded(7);
+const row = rowsOf(random);
+const models = { trees: makeTrees(random), mlp: makeMlp(random) };
+const rig = await openRig();
+const rustBin = buildRust(join(import.meta.dirname, 'peers'), 'serving-peers');
+const started = new Map<string, Promise<Server>>();
+const ours = (name: string, env: NodeJS.ProcessEnv = {}): Promise<Server> => once(name, () => startServing(rig, name, env));
+const ALL: readonly Candidate[] = [
+  { name: 'headrace', dialect: 'headrace', timeoutMs: 1_000, start: () => ours('headrace') },
+  { name: 'headrace, no deadlines', dialect: 'headrace', start: () => ours('headrace') },
+  {
+    name: 'headrace, no prediction log',
+    dialect: 'headrace',
+    timeoutMs: 1_000,
+    start: () => ours('no-log', { HEADRACE_PREDICTION_LOG_SAMPLE_RATE: '0' }),
+  },
+  {
+    name: 'headrace over grpc-js',
+    dialect: 'headrace',
+    timeoutMs: 1_000,
+    start: () => ours('grpc-js', { HEADRACE_GRPC_TRANSPORT: 'grpc-js' }),
+  },
+  { name: 'rust tonic', dialect: 'bench', start: (model) => rust('tonic_server', model) },
+  { name: 'rust h2, batching', dialect: 'bench', start: (model) => rust('h2_server', model) },
+  { name: 'mlserver', dialect: 'inference', start: () => once('mlserver', startMlserver) },
+];
+const CANDIDATES = ALL.filter(({ name }) => name.includes(options.only) || name === 'headrace');
+
+interface Result extends Figures {
+  readonly name: string;
+  readonly model: Model;
+  readonly callers: number;
+  readonly connections: number;
+  readonly rows: number;
+}
+const results: Result[] = [];
+const limits: { readonly model: Model; readonly rows: number; readonly rowsPerSecond: number }[] = [];
+try {
+  saveModels(join(rig.work, 'state'), models, row);
+  for (const model of MODELS) writeFileSync(join(rig.work, `${model}.onnx`), models[model].onnx);
+  const values = Float32Array.from(Array.from({ length: 4096 }, row).flat());
+  writeFileSync(join(rig.work, 'values.f32'), new Uint8Array(values.buffer));
+  for (const model of MODELS)
+    for (const dialect of Object.keys(DIALECTS))
+      for (const rows of [1, 32]) savePayload(payloadOf(model, dialect, rows), requests(model, dialect, rows));
+  for (const model of MODELS) {
+    for (const candidate of CANDIDATES) await measure(candidate, model, SHAPES[0], 2); // warm
+    for (const shape of SHAPES) {
+      const asked = CANDIDATES.filter(({ name }) => shape.all || name === 'headrace' || name === 'rust tonic');
+      const figures = await turnAbout(
+        Number(options.runs),
+        asked.map((candidate) => () => measure(candidate, model, shape, Number(options.seconds))),
+      );
+      figures.forEach((one, i) => {
+        const { callers, connections, rows } = shape;
+        results.push({ name: asked[i]!.name, model, callers, connections, rows, ...one });
+        console.info(JSON.stringify(results.at(-1)));
+      });
+    }
+    limits.push({ model, rows: 32, rowsPerSecond: limit(model, 32) });
+    console.info('ONNX Runtime alone', JSON.stringify(limits.at(-1)));
+  }
+} finally {
+  for (const server of started.values()) await stopServer(await server);
+  await rig.close();
+}
+report();
+
+function once(name: string, start: () => Promise<Server>): Promise<Server> {
+  const running = started.get(name) ?? start();
+  started.set(name, running);
+  return running;
+}
+
+function payloadOf(model: Model, dialect: string, rows: number): string {
+  return join(rig.work, `${model}.${dialect}.${rows}.bin`);
+}
+
+function requests(model: Model, dialect: string, rows: number): Uint8Array[] {
+  const writer = new ProtoWriter();
+  return Array.from({ length: REQUESTS }, (_, i) => {
+    const values = Float32Array.from(Array.from({ length: rows }, row).flat());
+    if (dialect === 'headrace') {
+      encodePredictRequest({ project: '', model, version: 0, columns: [], predictionId: '', entities: [], dense: values }, writer.reset());
+      return Buffer.from(writer.finish());
+    }
+    const raw = new Uint8Array(values.buffer);
+    if (dialect === 'bench')
+      return new BinaryWriter()
+        .uint32(10)
+        .string(model)
+        .uint32(18)
+        .bytes(raw)
+        .uint32(24)
+        .uint32(rows)
+        .uint32(34)
+        .string(`user-${i}`)
+        .finish();
+    // ModelInferRequest { model_name 1, inputs 5 { name 1, datatype 2, shape 3 }, raw_input_contents 7 }
+    const shape = new BinaryWriter()
+      .int64(rows)
+      .int64(values.length / rows)
+      .finish();
+    const input = new BinaryWriter().uint32(10).string('features').uint32(18).string('FP32').uint32(26).bytes(shape).finish();
+    return new BinaryWriter().uint32(10).string(model).uint32(42).bytes(input).uint32(58).bytes(raw).finish();
+  });
+}
+
+async function measure({ dialect, timeoutMs, start }: Candidate, model: Model, shape: Shape, seconds: number): Promise<Figures> {
+  const { callers, connections, rows } = shape;
+  const deadline = timeoutMs === undefined ? {} : { timeoutMs };
+  const wanted = { path: DIALECTS[dialect], payload: payloadOf(model, dialect, rows), callers, connections, seconds, ...deadline };
+  return load(rig, await start(model), wanted);
+}
+
+/** Rows per second of ONNX Runtime alone, on the servers' core. */
+function limit(model: Model, rows: number): number {
+  const args = ['--model', join(rig.work, `${model}.onnx`), '--values', join(rig.work, 'values.f32'), '--rows', String(rows)];
+  const env = { ...process.env, ORT_DYLIB_PATH: ORT_LIBRARY };
+  return Number(execFileSync('taskset', ['-c', '0', join(rustBin, 'ort_loop'), ...args], { env, encoding: 'utf8' }));
+}
+
+function rust(program: string, model: Model): Promise<Server> {
+  return once(`${program} ${model}`, async () => {
+    const address = `127.0.0.1:${await freePort()}`;
+    const args = ['-c', '0', join(rustBin, program), '--addr', address, '--model', join(rig.work, `${model}.onnx`)];
+    const child = spawn('taskset', args, { stdio: ['ignore', 'ignore', 'inherit'], env: { ...process.env, ORT_DYLIB_PATH: ORT_LIBRARY } });
+    return listening({ child, address });
+  });
+}
+
+async function startMlserver(): Promise<Server> {
+  const venv = join(cacheDir, 'bench-mlserver');
+  if (!existsSync(join(venv, 'bin/mlserver'))) {
+    execFileSync('python3.11', ['-m', 'venv', venv]);
+    execFileSync(join(venv, 'bin/pip'), ['install', '--quiet', '-r', join(import.meta.dirname, 'peers/requirements.txt')], {
+      stdio: 'inherit',
+    });
+  }
+  const folder = join(rig.work, 'mlserver');
+  const port = await freePort();
+  const settings = {
+    debug: false,
+    parallel_workers: 0,
+    host: '127.0.0.1',
+    grpc_port: port,
+    http_port: await freePort(),
+    metrics_endpoint: null,
+  };
+  for (const name of MODELS) {
+    mkdirSync(join(folder, name), { recursive: true });
+    writeFileSync(join(folder, name, 'model-settings.json'), JSON.stringify({ name, implementation: 'mlserver_onnx.OnnxModel' }));
+  }
+  writeFileSync(join(folder, 'settings.json'), JSON.stringify(settings));
+  const child = spawn('taskset', ['-c', '0', join(venv, 'bin/mlserver'), 'start', folder], {
+    stdio: 'ignore',
+    env: {
+      ...process.env,
+      PYTHONPATH: join(import.meta.dirname, 'peers'),
+      PYTHONDONTWRITEBYTECODE: '1',
+      BENCH_MODELS: rig.work,
+      OMP_NUM_THREADS: '1',
+    },
+  });
+  const server = await listening({ child, address: `127.0.0.1:${port}` });
+  await sleep(3_000); // it listens before its models are loaded
+  return server;
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer();
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const { port } = server.address() as AddressInfo;
+  await new Promise((resolve) => server.close(resolve));
+  return port;
+}
+
+async function listening(server: { readonly child: ChildProcess; readonly address: string }): Promise<Server> {
+  const [host, port] = server.address.split(':');
+  for (let tries = 0; tries < 300; tries++) {
+    const isOpen = await new Promise<boolean>((resolve) => {
+      const socket = connect(Number(port), host, () => resolve(true)).on('error', () => resolve(false));
+      socket.on('connect', () => socket.destroy());
+    });
+    if (isOpen) return server;
+    await sleep(100);
+  }
+  throw new Error(`${server.address} does not listen within 30 s`);
+}
+
+function report(): void {
+  const ratios = results
+    .filter(({ name }) => name !== 'headrace')
+    .map((other) => {
+      const { name, model, callers, connections, rows } = other;
+      const isAlike = (one: Result): boolean =>
+        one.model === model && one.callers === callers && one.connections === connections && one.rows === rows;
+      const mine = results.find((one) => one.name === 'headrace' && isAlike(one))!;
+      return { other: name, model, callers, connections, rows, ...compared(mine, other) };
+    });
+  console.info('headrace (deadlines, metrics, admission and prediction log on) against each, times better');
+  for (const line of ratios) console.info(JSON.stringify(line));
+  if (options.only !== '') return;
+  const setting = { seconds: Number(options.seconds), runs: Number(options.runs) };
+  writeFileSync(
+    join(import.meta.dirname, 'peers.json'),
+    `${JSON.stringify({ date: new Date().toISOString(), machine: machine(), ...setting, results, limits, ratios }, null, 2)}\n`,
+  );
+}
