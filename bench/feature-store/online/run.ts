@@ -1,6 +1,6 @@
 /**
- * `npm run build && node bench/feature-store/online/run.ts`: online reads of the built feature store, over libs/wire against grpc-js, in the shapes
- * of the research's Feast figures. README.md beside this file says how it is measured.
+ * `npm run build && node bench/feature-store/online/run.ts`: online reads of the built feature store, over libs/wire and over grpc-js, against
+ * Feast's server on the same Redis. README.md beside this file says how it is measured.
  */
 import { execFileSync, spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
@@ -20,17 +20,22 @@ import { createClient } from '@headrace/platform/grpc/client';
 import { Redis } from 'ioredis';
 import pg from 'pg';
 
+// Node runs this file as it is, and the compiler of the repository wants other endings than Node.
+const { FEAST_PATH, feastPayload, startFeast } = (await import(new URL('./feast.ts', import.meta.url).href)) as typeof import('./feast.js');
+
 const { values: options } = parseArgs({
   options: {
     seconds: { type: 'string', default: '2' },
     runs: { type: 'string', default: '3' },
     profile: { type: 'string', default: '' },
     transports: { type: 'string', default: 'wire,grpc-js' },
+    peers: { type: 'string', default: 'feast' },
   },
 });
 const here = import.meta.dirname;
 const repository = join(here, '../../..');
-const loadgenCache = join(repository, '.headrace/cache/wire-loadgen');
+const cacheDir = join(repository, '.headrace/cache');
+const loadgenCache = join(cacheDir, 'wire-loadgen');
 const loadgen = join(loadgenCache, 'release/wire-loadgen');
 const FEATURES = 50;
 const ENTITIES = 20_000;
@@ -38,15 +43,14 @@ const ENTITIES = 20_000;
 const REQUESTS = 512;
 const transports = options.transports.split(',');
 
-/** Feast 0.67 over gRPC and Redis on this kind of machine, requests/s: research of 2026-11-21, 8 and 4 callers (its best rates). */
+/** Callers of Feast: with those its rates were best when they were looked for. */
 const SHAPES = [
-  { name: '1 entity x 50 features', entities: 1, callers: 64, feast: 885 },
-  { name: '100 entities x 50 features', entities: 100, callers: 8, feast: 44 },
+  { name: '1 entity x 50 features', entities: 1, callers: 64, feastCallers: 8 },
+  { name: '100 entities x 50 features', entities: 100, callers: 8, feastCallers: 4 },
 ] as const;
+type Shape = (typeof SHAPES)[number];
 
-interface Row {
-  readonly shape: string;
-  readonly transport: string;
+interface Figures {
   readonly requestsPerSecond: number;
   readonly p50Ms: number;
   readonly p99Ms: number;
@@ -55,7 +59,17 @@ interface Row {
   readonly rssMiB: number;
   /** Of the load generator: its core is the wall when this times the rate nears a second. */
   readonly clientCpuUs: number;
-  readonly timesFeast: number;
+}
+
+interface Row extends Figures {
+  readonly shape: string;
+  readonly server: string;
+  /** Requests per second over those of Feast, and its CPU a request over ours; undefined without Feast. */
+  readonly timesFeast?: number;
+  readonly timesLessCpu?: number;
+  /** With as many callers as Feast has, and over its p99. */
+  readonly likeFeastP99Ms?: number;
+  readonly p99OfFeast?: number;
 }
 
 if (!existsSync(loadgen)) {
@@ -66,19 +80,20 @@ if (!existsSync(loadgen)) {
 const work = mkdtempSync(join(tmpdir(), 'bench-online-'));
 chmodSync(work, 0o755); // Postgres runs as another user when we are root
 const random = seededRandom(7);
-const engines = await startEngines({ stateDir: join(work, 'engines'), cacheDir: join(repository, '.headrace/cache'), durable: false });
+const engines = await startEngines({ stateDir: join(work, 'engines'), cacheDir, durable: false });
 const rows: Row[] = [];
 try {
   const postgresUrl = await makeDatabase();
   for (const shape of SHAPES) writeFileSync(payloadOf(shape.entities), payload(shape.entities));
-  const servers = [];
-  for (const transport of transports) servers.push({ transport, ...(await startService(transport, postgresUrl)) });
+  const servers: Running[] = [];
+  for (const transport of transports) servers.push({ name: transport, ...(await startService(transport, postgresUrl)) });
   await fill(servers[0]!.grpc);
   for (const server of servers) await check(server.grpc);
+  if (options.peers === 'feast') servers.push({ name: 'feast', ...(await startPeer()) });
   for (const shape of SHAPES) rows.push(...compare(shape, servers));
   for (const { child } of servers) {
     child.kill('SIGTERM');
-    await once(child, 'exit');
+    if (child.exitCode === null) await once(child, 'exit');
   }
 } finally {
   await cleanEngines(join(work, 'engines'));
@@ -164,6 +179,8 @@ async function startService(transport: string, postgresUrl: string): Promise<{ c
       HEADRACE_HTTP_PORT: '0',
       HEADRACE_GRPC_PORT: '0',
       HEADRACE_LOG_LEVEL: 'warn',
+      // The rows are in Redis alone, which an inspection would take for a fault.
+      HEADRACE_FEATURES_INSPECT_EVERY: '86400000',
       HEADRACE_STATE: join(work, transport),
       HEADRACE_KAFKA_BROKERS: engines.kafkaBrokers.join(','),
       HEADRACE_POSTGRES_URL: postgresUrl,
@@ -183,31 +200,74 @@ async function startService(transport: string, postgresUrl: string): Promise<{ c
 }
 
 interface Running {
-  readonly transport: string;
+  /** The transport of ours, or the peer. */
+  readonly name: string;
   readonly child: ChildProcess;
   readonly grpc: string;
 }
 
-/** Turn about, so that what else the machine does meets both; of each the median run by requests per second. */
-function compare(shape: (typeof SHAPES)[number], servers: readonly Running[]): Row[] {
-  for (const server of servers) load(shape, server, 1);
-  const rounds = Array.from({ length: Number(options.runs) }, () => servers.map((server) => load(shape, server, Number(options.seconds))));
-  return servers.map(({ transport }, i) => {
-    const runs = rounds.map((round) => round[i]!).sort((a, b) => a[0]! - b[0]!);
-    const [requestsPerSecond = 0, p50Ms = 0, p99Ms = 0, errors = 0, serverCpuUs = 0, rssMiB = 0, clientCpuUs = 0] = runs[runs.length >> 1]!;
-    const timesFeast = Math.round((requestsPerSecond / shape.feast) * 10) / 10;
-    return { shape: shape.name, transport, requestsPerSecond, p50Ms, p99Ms, errors, serverCpuUs, rssMiB, clientCpuUs, timesFeast };
+function startPeer(): Promise<{ child: ChildProcess; grpc: string }> {
+  const sizes = SHAPES.map((shape) => shape.entities);
+  const { redisUrl } = engines;
+  return startFeast({ folder: join(work, 'feast'), redisUrl, cacheDir, entities: ENTITIES, features: FEATURES, requests: REQUESTS, sizes });
+}
+
+/** Turn about, so that what else the machine does meets all. */
+function compare(shape: Shape, servers: readonly Running[]): Row[] {
+  for (const server of servers) load(shape, server, callersOf(shape, server), 1);
+  const rounds = Array.from({ length: Number(options.runs) }, () =>
+    servers.map((server) => ({
+      own: load(shape, server, callersOf(shape, server), Number(options.seconds)),
+      likeFeast: server.name === 'feast' ? undefined : load(shape, server, shape.feastCallers, Number(options.seconds)),
+    })),
+  );
+  const medians = servers.map((_, i) => ({
+    own: median(rounds.map((round) => round[i]!.own)),
+    likeFeast: median(rounds.flatMap((round) => round[i]!.likeFeast ?? [])),
+  }));
+  const feast = medians[servers.findIndex(({ name }) => name === 'feast')]?.own;
+  return servers.map(({ name }, i): Row => {
+    const { own, likeFeast } = medians[i]!;
+    const row = { shape: shape.name, server: name, ...own! };
+    if (!feast || !likeFeast) return row;
+    return {
+      ...row,
+      timesFeast: rounded(row.requestsPerSecond / feast.requestsPerSecond),
+      timesLessCpu: rounded(feast.serverCpuUs / row.serverCpuUs),
+      likeFeastP99Ms: likeFeast.p99Ms,
+      p99OfFeast: rounded(likeFeast.p99Ms / feast.p99Ms),
+    };
   });
 }
 
-function load({ entities, callers }: (typeof SHAPES)[number], { child, grpc }: Running, seconds: number): number[] {
-  const path = '/headrace.features.v1.FeatureStore/GetOnlineFeatures';
-  const what = ['--addr', grpc, '--path', path, '--payload', payloadOf(entities), '--c', String(callers), '--conns', '1'];
+function callersOf(shape: Shape, { name }: Running): number {
+  return name === 'feast' ? shape.feastCallers : shape.callers;
+}
+
+/** By requests per second. */
+function median(runs: readonly Figures[]): Figures | undefined {
+  return [...runs].sort((a, b) => a.requestsPerSecond - b.requestsPerSecond)[runs.length >> 1];
+}
+
+function rounded(ratio: number): number {
+  return Math.round(ratio * 100) / 100;
+}
+
+function load(shape: Shape, { name, child, grpc }: Running, callers: number, seconds: number): Figures {
+  const isFeast = name === 'feast';
+  const path = isFeast ? FEAST_PATH : '/headrace.features.v1.FeatureStore/GetOnlineFeatures';
+  const file = isFeast ? feastPayload(join(work, 'feast'), shape.entities) : payloadOf(shape.entities);
+  const what = ['--addr', grpc, '--path', path, '--payload', file, '--c', String(callers), '--conns', '1'];
   const how = ['--warm', '0.3', '--dur', String(seconds), '--runs', '1', '--pid', String(child.pid)];
-  return execFileSync('taskset', ['-c', '1', loadgen, ...what, ...how], { encoding: 'utf8' })
+  const [requestsPerSecond = 0, p50Ms = 0, p99Ms = 0, errors = 0, serverCpuUs = 0, rssMiB = 0, clientCpuUs = 0] = execFileSync(
+    'taskset',
+    ['-c', '1', loadgen, ...what, ...how],
+    { encoding: 'utf8' },
+  )
     .trim()
     .split('\t')
     .map(Number);
+  return { requestsPerSecond, p50Ms, p99Ms, errors, serverCpuUs, rssMiB, clientCpuUs };
 }
 
 function report(): void {

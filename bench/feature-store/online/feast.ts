@@ -1,0 +1,86 @@
+import { execFileSync, spawn, type ChildProcess } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { connect, createServer, type AddressInfo } from 'node:net';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+
+export interface FeastOptions {
+  /** Its repository, and the requests that are made for it. */
+  readonly folder: string;
+  readonly redisUrl: string;
+  readonly cacheDir: string;
+  readonly entities: number;
+  readonly features: number;
+  readonly requests: number;
+  readonly sizes: readonly number[];
+}
+
+export interface RunningFeast {
+  readonly child: ChildProcess;
+  readonly grpc: string;
+}
+
+/** What serves GetOnlineFeatures of Feast over gRPC. */
+export const FEAST_PATH = '/GrpcFeatureServer/GetOnlineFeatures';
+/** Threads of its server: more gave no more requests. */
+const WORKERS = 8;
+const START_MS_MAX = 60_000;
+
+export function feastPayload(folder: string, size: number): string {
+  return join(folder, `feast-${size}.bin`);
+}
+
+/** Feast 0.67 with its Redis online store, on our Redis in a database of its own: environment, rows, requests, and its gRPC server on core 0. */
+export async function startFeast(options: FeastOptions): Promise<RunningFeast> {
+  const { folder, entities, features, requests, sizes } = options;
+  const bin = environment(options.cacheDir);
+  mkdirSync(folder, { recursive: true });
+  const { hostname, port: redisPort } = new URL(options.redisUrl);
+  const numbers = [entities, features, requests, ...sizes].map(String);
+  execFileSync(join(bin, 'python'), [join(import.meta.dirname, 'feast/repo.py'), folder, `${hostname}:${redisPort},db=1`, ...numbers], {
+    stdio: ['ignore', 'ignore', 'inherit'],
+  });
+  const port = await freePort();
+  const what = ['-c', '0', join(bin, 'feast'), '--chdir', folder, 'listen', '--address', `127.0.0.1:${port}`];
+  const child = spawn('taskset', [...what, '--max_workers', String(WORKERS), '--registry_ttl_sec', '3600'], {
+    stdio: ['ignore', 'ignore', 'inherit'],
+  });
+  await listening(port, child);
+  return { child, grpc: `127.0.0.1:${port}` };
+}
+
+/** Made once for each content of requirements.txt. @returns its `bin` */
+function environment(cacheDir: string): string {
+  const requirements = join(import.meta.dirname, 'feast/requirements.txt');
+  const name = createHash('sha256').update(readFileSync(requirements)).digest('hex').slice(0, 12);
+  const folder = join(cacheDir, `bench-feast-${name}`);
+  const marker = join(folder, 'ready');
+  if (!existsSync(marker)) {
+    execFileSync('python3', ['-m', 'venv', '--clear', folder], { stdio: 'inherit' });
+    execFileSync(join(folder, 'bin/pip'), ['install', '--quiet', '--disable-pip-version-check', '-r', requirements], { stdio: 'inherit' });
+    writeFileSync(marker, '');
+  }
+  return join(folder, 'bin');
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer();
+  await new Promise<void>((resolve) => void server.listen(0, '127.0.0.1', resolve));
+  const { port } = server.address() as AddressInfo;
+  await new Promise((resolve) => void server.close(resolve));
+  return port;
+}
+
+async function listening(port: number, child: ChildProcess): Promise<void> {
+  for (const until = Date.now() + START_MS_MAX; Date.now() < until; await sleep(200)) {
+    if (child.exitCode !== null) throw new Error(`the server of Feast ended with ${child.exitCode}`);
+    const isOpen = await new Promise<boolean>((resolve) => {
+      const socket = connect(port, '127.0.0.1');
+      socket.once('connect', () => resolve(true)).once('error', () => resolve(false));
+      socket.once('connect', () => socket.destroy());
+    });
+    if (isOpen) return;
+  }
+  throw new Error(`the server of Feast does not listen after ${START_MS_MAX / 1000} s`);
+}
