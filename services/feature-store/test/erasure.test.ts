@@ -113,7 +113,9 @@ async function findEverywhere(text: string): Promise<string[]> {
     found.push(...rows.map(({ row }) => `${name}: ${row}`));
   }
   for (const key of await redis.keys('*')) {
-    const value = await redis.getBuffer(key);
+    // Latin-1 keeps every byte; the only hash says for which versions vectors were made.
+    const value =
+      (await redis.type(key)) === 'hash' ? JSON.stringify(await redis.hgetall(key)) : (await redis.getBuffer(key))?.toString('latin1');
     if (key.includes(text) || value?.includes(text)) found.push(`redis ${key}`);
   }
   return found;

@@ -234,7 +234,7 @@ it('clean-up of the online store takes a row out of the vectors too', async () =
     const blob = (await store.getBuffer(row))!;
     blob.writeDoubleLE(Date.now() - 21 * DAY_MS, 5);
     await store.set(row, blob);
-    await eventually('both are gone', async () => (await store.exists(row, vector)) === 0);
+    await eventually('both are gone', async () => (await store.exists(row, vector)) === 0, { withinMs: 60_000 });
   } finally {
     store.disconnect();
     await other.close();
