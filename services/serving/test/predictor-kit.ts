@@ -1,9 +1,5 @@
-import { encodePredictRequest, type PredictRequestInput } from '@headrace/codec/predict-request';
 import { decodePredictResponse } from '@headrace/codec/predict-response';
-import { ProtoWriter } from '@headrace/codec/writer';
 import { type AppError } from '@headrace/base/errors';
-import { FakeClock } from '@headrace/testkit/fake-clock';
-import { Admission } from '../src/domain/admission.js';
 import { BatchLane } from '../src/domain/batch-lane.js';
 import type { FeatureBlock } from '@headrace/executor/feature-block';
 import { compileInputPlan } from '@headrace/executor/input-plan';
@@ -11,11 +7,6 @@ import type { ModelSession } from '@headrace/executor/model-session';
 import { LoadedModel } from '../src/domain/loaded-model.js';
 import { ModelStatistics } from '../src/domain/model-statistics.js';
 import type { PredictJob, PredictReplies, ServedModel } from '../src/domain/predict-job.js';
-import { PredictionIds } from '../src/domain/prediction-ids.js';
-import { RoutingTable } from '../src/domain/routing-table.js';
-import { ShadowBook } from '../src/domain/shadow-statistics.js';
-import { Predictor } from '../src/app/predictor.js';
-import { RouteFinder } from '../src/app/route-finder.js';
 
 export const plan = compileInputPlan(
   ['a', 'b', 'c'].map((name) => ({ name, reference: `v:${name}`, type: 'float64' })),
@@ -107,55 +98,3 @@ export function standing(session: ModelSession, name = 'm', version = 1, delayMs
   model.step('routed');
   return model;
 }
-
-export function setUp(session: ModelSession, requestsMax = 100, delayMs = 0) {
-  const clock = new FakeClock(1_000);
-  const timers: { atMs: number; ring: () => void }[] = [];
-  /** Moves the clock and rings what is due. */
-  const advance = (byMs: number): void => {
-    clock.advance(byMs);
-    for (const timer of timers.splice(0)) {
-      if (timer.atMs <= clock.nowMs()) timer.ring();
-      else timers.push(timer);
-    }
-  };
-  const routes = new RouteFinder();
-  const shadows = new ShadowBook();
-  const logged: { id: string; arm: string; version: number; trace: string }[] = [];
-  const model = standing(session, 'm', 1, delayMs);
-  routes.table = RoutingTable.empty<ServedModel>().withChampion(model);
-  const ignore = (): undefined => undefined;
-  const tooSlow: ServedModel[] = [];
-  const predictor = new Predictor({
-    routes,
-    admission: new Admission(requestsMax, 10_000),
-    ids: new PredictionIds(new Uint8Array(5)),
-    store: { getBuffers: () => Promise.reject(new Error('not asked')) },
-    log: {
-      append: ({ predictionId: id, arm, loaded, replies, reply }) =>
-        void logged.push({ id, arm, version: loaded.version, trace: replies.headerOf(reply, 'traceparent') }),
-    },
-    unrouted: new ModelStatistics('', '', 0),
-    shadows,
-    lookedUp: ignore,
-    inlineRunMs: 2,
-    tooSlow: (slow) => tooSlow.push(slow),
-    refreshViews: () => Promise.resolve(false),
-    nowMs: () => clock.nowMs(),
-    after: (delayMs, ring) => void timers.push({ atMs: clock.nowMs() + delayMs, ring }),
-  });
-  const replies = new Replies();
-  const writer = new ProtoWriter();
-  const submit = (reply: number, dense: number[], deadlineMs = Infinity, more: Partial<PredictRequestInput> = {}): void => {
-    encodePredictRequest({ model: 'm', dense: Float32Array.from(dense), ...more }, writer.reset());
-    // As from a socket.
-    const bytes = Buffer.from(writer.finish());
-    predictor.submit(bytes, 0, bytes.length, reply, deadlineMs, replies);
-    // The transport's buffer is not ours after the call.
-    bytes.fill(0xff);
-  };
-  return { predictor, routes, model, replies, submit, shadows, logged, clock, advance, tooSlow };
-}
-
-export const scoresOf = (answer: ReturnType<typeof decodePredictResponse> | AppError | undefined): number[] =>
-  answer && 'scores' in answer ? [...answer.scores] : [];

@@ -1,13 +1,75 @@
-import { encodePredictRequest } from '@headrace/codec/predict-request';
+import { encodePredictRequest, type PredictRequestInput } from '@headrace/codec/predict-request';
+import { type decodePredictResponse } from '@headrace/codec/predict-response';
 import { ProtoWriter } from '@headrace/codec/writer';
 import { AppError } from '@headrace/base/errors';
 import { readFileSync } from 'node:fs';
+import { FakeClock } from '@headrace/testkit/fake-clock';
 import { describe, expect, it } from 'vitest';
+import { Admission } from '../domain/admission.js';
+import type { ModelSession } from '@headrace/executor/model-session';
+import { ModelStatistics } from '../domain/model-statistics.js';
 import type { ServedModel } from '../domain/predict-job.js';
+import { PredictionIds } from '../domain/prediction-ids.js';
+import type { RoutePolicy } from '../domain/route-policy.js';
 import { RoutingTable } from '../domain/routing-table.js';
 import { OnnxModel } from '@headrace/executor/onnx-model';
 import { directBinding, openOnnx } from '@headrace/executor/onnx-runtime';
-import { plan, LANE_ROWS, SumSession, RemoteSession, standing, setUp, scoresOf } from '../../test/predictor-kit.js';
+import { ShadowBook } from '../domain/shadow-statistics.js';
+import { Predictor } from './predictor.js';
+import { RouteFinder } from './route-finder.js';
+import { plan, LANE_ROWS, SumSession, RemoteSession, Replies, standing } from '../../test/predictor-kit.js';
+
+function setUp(session: ModelSession, requestsMax = 100, delayMs = 0) {
+  const clock = new FakeClock(1_000);
+  const timers: { atMs: number; ring: () => void }[] = [];
+  /** Moves the clock and rings what is due. */
+  const advance = (byMs: number): void => {
+    clock.advance(byMs);
+    for (const timer of timers.splice(0)) {
+      if (timer.atMs <= clock.nowMs()) timer.ring();
+      else timers.push(timer);
+    }
+  };
+  const routes = new RouteFinder();
+  const shadows = new ShadowBook();
+  const logged: { id: string; arm: string; version: number; trace: string }[] = [];
+  const model = standing(session, 'm', 1, delayMs);
+  routes.table = RoutingTable.empty<ServedModel>().withChampion(model);
+  const ignore = (): undefined => undefined;
+  const tooSlow: ServedModel[] = [];
+  const predictor = new Predictor({
+    routes,
+    admission: new Admission(requestsMax, 10_000),
+    ids: new PredictionIds(new Uint8Array(5)),
+    store: { getBuffers: () => Promise.reject(new Error('not asked')) },
+    log: {
+      append: ({ predictionId: id, arm, loaded, replies, reply }) =>
+        void logged.push({ id, arm, version: loaded.version, trace: replies.headerOf(reply, 'traceparent') }),
+    },
+    unrouted: new ModelStatistics('', '', 0),
+    shadows,
+    lookedUp: ignore,
+    inlineRunMs: 2,
+    tooSlow: (slow) => tooSlow.push(slow),
+    refreshViews: () => Promise.resolve(false),
+    nowMs: () => clock.nowMs(),
+    after: (delayMs, ring) => void timers.push({ atMs: clock.nowMs() + delayMs, ring }),
+  });
+  const replies = new Replies();
+  const writer = new ProtoWriter();
+  const submit = (reply: number, dense: number[], deadlineMs = Infinity, more: Partial<PredictRequestInput> = {}): void => {
+    encodePredictRequest({ model: 'm', dense: Float32Array.from(dense), ...more }, writer.reset());
+    // As from a socket.
+    const bytes = Buffer.from(writer.finish());
+    predictor.submit(bytes, 0, bytes.length, reply, deadlineMs, replies);
+    // The transport's buffer is not ours after the call.
+    bytes.fill(0xff);
+  };
+  return { predictor, routes, model, replies, submit, shadows, logged, clock, advance, tooSlow };
+}
+
+const scoresOf = (answer: ReturnType<typeof decodePredictResponse> | AppError | undefined): number[] =>
+  answer && 'scores' in answer ? [...answer.scores] : [];
 
 describe('predictor', () => {
   it('answers all requests of a tick by as few native runs as the bound of a batch allows', () => {
@@ -261,5 +323,117 @@ describe('predictor', () => {
     }
     predictor.tick();
     expect([0, 1, 2, 3].map((reply) => (replies.answers.get(reply) as { version: number }).version)).toEqual([1, 7, 1, 7]);
+  });
+});
+
+describe('a routed request', () => {
+  /** Version 1 is champion, 2 and 3 are beside it; each adds a tenth of its number to the first feature. */
+  function setUpRoutes(policy: RoutePolicy) {
+    const session = (version: number): ModelSession => ({
+      run: (block, firstRow, rows) => Float32Array.from({ length: rows }, (_, i) => block.numbers[(firstRow + i) * 3]! + version / 10),
+      release: () => undefined,
+    });
+    const kit = setUp(session(1));
+    const [two, three] = [standing(session(2), 'm', 2), standing(session(3), 'm', 3)];
+    kit.routes.table = kit.routes.table.withPinned(two).withPinned(three).withPolicy('default', 'm', policy);
+    const ask = (reply: number, headers: Record<string, string> = {}, more: Partial<PredictRequestInput> = {}): unknown => {
+      kit.replies.headers = headers;
+      kit.submit(reply, [0, 0, 0], Infinity, more);
+      kit.predictor.tick();
+      const answer = kit.replies.answers.get(reply)!;
+      return 'scores' in answer ? `${answer.arm}/${answer.version}` : `${answer.code}: ${answer.message}`;
+    };
+    return { ...kit, two, three, ask };
+  }
+  const canary: RoutePolicy = { traffic: { kind: 'canary', version: 2, percent: 30, salt: '' } };
+
+  it('goes by its routing key, or by its prediction id, and always the same way', () => {
+    const { ask, replies } = setUpRoutes(canary);
+    const by = (more: (key: string) => [Record<string, string>, Partial<PredictRequestInput>]): unknown[] =>
+      Array.from({ length: 50 }, (_, i) => {
+        replies.answers.clear();
+        return ask(0, ...more(`key-${i}`));
+      });
+    const byHeader = by((key) => [{ 'headrace-routing-key': key }, {}]);
+    const byId = by((key) => [{}, { predictionId: key }]);
+    expect(byHeader).toEqual(byId);
+    expect(byHeader).toEqual(by((key) => [{ 'headrace-routing-key': key }, { predictionId: 'another' }]));
+    const canaries = byHeader.filter((who) => who === 'canary/2').length;
+    expect(canaries).toBeGreaterThan(5);
+    expect(canaries + byHeader.filter((who) => who === 'champion/1').length).toBe(50);
+  });
+
+  it('without any key goes by turns, in the shares of the policy', () => {
+    const { ask } = setUpRoutes(canary);
+    const canaries = Array.from({ length: 1_000 }, (_, i) => ask(i)).filter((who) => who === 'canary/2').length;
+    expect(Math.abs(canaries - 300)).toBeLessThan(60);
+  });
+
+  it.each<[string, Record<string, string>, Partial<PredictRequestInput>, string | RegExp]>([
+    ['a version in the metadata', { 'headrace-version': '3' }, {}, 'pinned/3'],
+    ['a version in the request, which wins', { 'headrace-version': '3', 'headrace-arm': 'canary' }, { version: 2 }, 'pinned/2'],
+    ['the arm canary', { 'headrace-arm': 'canary' }, {}, 'canary/2'],
+    ['the arm champion', { 'headrace-arm': 'champion', 'headrace-routing-key': 'key-0' }, {}, 'champion/1'],
+    ['an arm that is not there', { 'headrace-arm': 'blue' }, {}, /^REQUEST_INVALID: headrace-arm is "blue"; model m has champion, canary/],
+    ['a version that is not there', { 'headrace-version': '9' }, {}, /^VERSION_UNKNOWN: version 9 of model m/],
+    ['a version that is none', { 'headrace-version': '1.5' }, {}, /^REQUEST_INVALID: headrace-version is "1.5"/],
+  ])('obeys %s', (_, headers, more, expected) => {
+    const answer = setUpRoutes(canary).ask(0, headers, more);
+    if (typeof expected === 'string') expect(answer).toBe(expected);
+    else expect(answer).toMatch(expected);
+  });
+
+  const toThree: RoutePolicy = { traffic: { kind: 'champion' }, shadow: { version: 3, percent: 100 } };
+  const aTurn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+
+  it('is copied to the shadow after its answer, compared with it, and logged under an id of its own', async () => {
+    const { ask, replies, shadows, logged, predictor, three } = setUpRoutes(toThree);
+    expect(ask(0, { traceparent: 't' }, { predictionId: 'x' })).toBe('champion/1');
+    expect(logged).toEqual([{ id: 'x', arm: 'champion', version: 1, trace: 't' }]);
+    replies.headers = {};
+    await aTurn();
+    expect(logged[1]).toEqual({ id: 'x~3', arm: 'shadow', version: 3, trace: 't' });
+    const [comparison] = shadows.list();
+    // 0.1 against 0.3: both are 0 by a threshold of 0.5.
+    expect(comparison).toMatchObject({ primary: 1, shadow: 3, requests: 1, rows: 1, agreed: 1 });
+    expect(comparison!.difference.sum).toBeCloseTo(0.2, 5);
+    expect([replies.answers.size, predictor.inFlight, three.pins, three.statistics.requests]).toEqual([1, 0, 0, 0]);
+  });
+
+  it('is not copied when it names a version, and gives its copy up when the process stops', async () => {
+    const { ask, shadows, logged, predictor, three } = setUpRoutes(toThree);
+    ask(0, {}, { version: 2 });
+    expect(shadows.list()).toEqual([]);
+    ask(1);
+    await predictor.drain(1_000);
+    await aTurn();
+    expect(logged).toHaveLength(2);
+    expect([shadows.list()[0]!.skipped, three.pins]).toEqual([1, 0]);
+  });
+
+  it('never fails by its shadow, nor runs it when there is little room', async () => {
+    const { submit, predictor, replies, shadows, routes, model } = setUp(new SumSession(), 4);
+    const broken: ModelSession = {
+      run: () => {
+        throw new Error('broken');
+      },
+      release: () => undefined,
+    };
+    routes.table = routes.table
+      .withPinned(standing(broken, 'm', 2))
+      .withPolicy('default', 'm', { ...toThree, shadow: { version: 2, percent: 100 } });
+    submit(0, [1, 0, 0]);
+    predictor.tick();
+    await aTurn();
+    expect(scoresOf(replies.answers.get(0))).toEqual([1]);
+    expect(shadows.list()[0]).toMatchObject({ requests: 0, failures: new Map([['INTERNAL', 1]]) });
+    // A large request, which runs in slices, is inside: the share of shadows, a quarter of four, is taken.
+    submit(1, new Array<number>(300).fill(1));
+    predictor.tick();
+    await aTurn();
+    expect(shadows.list()[0]!.skipped).toBe(1);
+    await predictor.drain(1_000);
+    expect(scoresOf(replies.answers.get(1))).toHaveLength(100);
+    expect(model.pins).toBe(0);
   });
 });
