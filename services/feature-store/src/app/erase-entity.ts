@@ -84,10 +84,13 @@ export class EraseEntity {
     return this.find(project, begun.id);
   }
 
-  /** Goes on with what a process has left undone. @returns how many. */
+  /** Goes on with what a process has left undone, each by itself. @returns how many are done. @throws AggregateError when some failed. */
   async resume(quietMs: number): Promise<number> {
     const left = await this.erasures.takeOver(quietMs);
-    for (const erasure of left) await this.#carryOut(erasure);
+    const outcomes: PromiseSettledResult<void>[] = [];
+    for (const erasure of left) outcomes.push(...(await Promise.allSettled([this.#carryOut(erasure)])));
+    const failures = outcomes.filter((outcome) => outcome.status === 'rejected').map(({ reason }): unknown => reason);
+    if (failures.length > 0) throw new AggregateError(failures, `${failures.length} of ${left.length} erasures could not go on`);
     return left.length;
   }
 

@@ -38,13 +38,22 @@ export class Housekeeping implements Background {
     while (!signal.aborted) {
       await sleep(this.limits.housekeepingEveryMs, signal).catch(() => undefined); // stopped, not failed
       if (signal.aborted) return;
-      try {
-        const resumed = await this.erasures.resume(ERASURE_QUIET_MS);
-        if (resumed > 0) this.log.info('erasures that were cut short are done', { resumed });
-        await this.retirement.turn();
-      } catch (error) {
-        this.log.warn('housekeeping failed; it will be tried again', { error });
-      }
+      await this.#try('erasures', () => this.#resumeErasures());
+      await this.#try('retention', () => this.retirement.turn());
+    }
+  }
+
+  async #resumeErasures(): Promise<void> {
+    const resumed = await this.erasures.resume(ERASURE_QUIET_MS);
+    if (resumed > 0) this.log.info('erasures that were cut short are done', { resumed });
+  }
+
+  /** One that fails does not hold up the other. */
+  async #try(what: string, work: () => Promise<void>): Promise<void> {
+    try {
+      await work();
+    } catch (error) {
+      this.log.warn('housekeeping failed; the next turn tries again', { what, error });
     }
   }
 }

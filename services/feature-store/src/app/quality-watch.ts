@@ -56,25 +56,33 @@ export class FeatureQuality {
 
   async #report(view: View, limit: number): Promise<QualityReport> {
     const quality = view.spec.quality!;
-    const pinned = pinnedSpan(quality);
-    const newest = await this.store.windows(view, quality.keep + 1);
-    const judged = newest.find(
-      ({ startMs, statistics }) => statistics.rows >= quality.minRows && hasEnded(quality, startMs, this.clock.nowMs()),
-    );
-    const before =
-      'windows' in quality.reference
-        ? newest.filter(({ startMs }) => judged && startMs < judged.startMs).slice(0, quality.reference.windows)
-        : await this.store.windows(view, Number.MAX_SAFE_INTEGER, pinned);
+    const judgedMs = await this.store.newestWith(view, quality.minRows, lastEnded(quality, this.clock.nowMs()));
+    const newest = limit > 0 ? await this.store.windows(view, limit) : [];
+    const { judged, before } = await this.#toCompare(view, quality, judgedMs);
     const reference = new WindowStatistics();
     for (const { statistics } of before) reference.merge(statistics.toJSON());
     const canJudge = judged !== undefined && reference.rows >= quality.minRows;
     return {
       view,
-      windows: newest.slice(0, limit),
+      windows: newest,
       judged: canJudge ? judged : undefined,
       reference,
       verdicts: canJudge ? judge(view, judged.statistics, reference) : [],
     };
+  }
+
+  /** No more windows are read than are compared: each may hold a sketch for every feature. */
+  async #toCompare(view: View, { reference }: QualityObjective, judgedMs: number | undefined): Promise<Compared> {
+    if (judgedMs === undefined) return { judged: undefined, before: [] };
+    if ('windows' in reference) {
+      const [judged, ...before] = await this.store.windows(view, reference.windows + 1, {
+        fromMs: Number.MIN_SAFE_INTEGER,
+        toMs: judgedMs + 1,
+      });
+      return { judged, before };
+    }
+    const [judged] = await this.store.windows(view, 1, { fromMs: judgedMs, toMs: judgedMs + 1 });
+    return { judged, before: await this.store.windows(view, Number.MAX_SAFE_INTEGER, pinnedSpan(view.spec.quality!)) };
   }
 
   async #settle({ view, judged, verdicts }: QualityReport): Promise<void> {
@@ -104,9 +112,14 @@ export class FeatureQuality {
   }
 }
 
-/** Rows that come a little late shall be in the window when it is judged. */
-function hasEnded({ window }: QualityObjective, startMs: number, nowMs: number): boolean {
-  return startMs + window + Math.min(window / 10, LATENESS_MAX_MS) <= nowMs;
+/** The latest start of a window that has ended; rows that come a little late shall be in it when it is judged. */
+function lastEnded({ window }: QualityObjective, nowMs: number): number {
+  return Math.floor(nowMs - window - Math.min(window / 10, LATENESS_MAX_MS));
+}
+
+interface Compared {
+  readonly judged: QualityWindow | undefined;
+  readonly before: readonly QualityWindow[];
 }
 
 const LATENESS_MAX_MS = 300_000;

@@ -45,6 +45,16 @@ export class QualityStore {
     return rows.map(({ start_ms: startMs, statistics }) => ({ startMs, statistics: new WindowStatistics().merge(statistics) }));
   }
 
+  /** Start of the newest window that began by then and has rows enough. */
+  async newestWith(view: View, rowsMin: number, startedByMs: number): Promise<number | undefined> {
+    await this.fold(view);
+    const [row] = await this.postgres.query<{ start_ms: number }>(
+      'SELECT start_ms FROM quality_windows WHERE view_id = $1 AND shape = $2 AND rows >= $3 AND start_ms <= $4 ORDER BY start_ms DESC LIMIT 1',
+      [view.id, windowShape(view.spec.quality!), rowsMin, startedByMs],
+    );
+    return row?.start_ms;
+  }
+
   /** Brings the windows up to date and forgets those beyond the kept ones. Who comes second waits, and finds nothing left to do. */
   async fold(view: View): Promise<void> {
     for (let folds = 0; folds < FOLDS_MAX; folds++) {
