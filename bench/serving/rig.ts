@@ -133,6 +133,8 @@ export async function startServing(
       HEADRACE_REDIS_URL: engines.redisUrl,
       // A busy machine may stop Redis for longer than the default.
       HEADRACE_SERVING_REDIS_TIMEOUT_MS: '5000',
+      // Nor may a pause of the machine look like a slow model, which would go on in a process of its own: the figures are of this process.
+      HEADRACE_SERVING_INLINE_RUN_MS: '1000',
       HEADRACE_TOPIC_PREFIX: `bench-${name.replaceAll(/[^a-z]+/g, '-')}.`,
       ...env,
     },
