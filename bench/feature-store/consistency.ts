@@ -3,19 +3,15 @@
  * twice, and from a backfill beside the stream. Any value that differs, is missing or is there without a reason ends the run with 1 and is named.
  * Writes `consistency.results.json` with machine and date.
  */
-import { spawn, type ChildProcess } from 'node:child_process';
-import { once } from 'node:events';
 import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { cpus, loadavg, tmpdir, totalmem } from 'node:os';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { seededRandom } from '@headrace/base/random';
 import { FeatureRowsPublished } from '@headrace/contracts/events/v1/events';
 import { BackfillsDefinition, FeatureStoreDefinition, type Definition } from '@headrace/contracts/features/v1/features';
 import { FeatureHealthDefinition } from '@headrace/contracts/features/v1/health';
-import { parseDefinitionsFile } from '@headrace/definitions/yaml-file';
 import { startEngines } from '@headrace/engines/start-engines';
 import { cleanEngines } from '@headrace/engines/stop-engines';
 import { featureRowsPublished } from '@headrace/events/catalog';
@@ -23,6 +19,12 @@ import type { OutgoingRecord } from '@headrace/events/envelope';
 import { createClient } from '@headrace/platform/grpc/client';
 import { KafkaClients } from '@headrace/platform/kafka/kafka-clients';
 import { Log } from '@headrace/platform/log';
+import type { Service } from '../kit.js';
+
+// Node runs this file as it is, and the compiler of the repository wants other endings than Node.
+const { cacheDir, definitionsOf, machine, startService, stop } = (await import(
+  new URL('../kit.ts', import.meta.url).href
+)) as typeof import('../kit.js');
 
 const { values: options } = parseArgs({
   options: {
@@ -40,12 +42,11 @@ const BACKFILL_ROWS = 20_000;
 /** Every event of a run lies within these days, in any order. */
 const SPAN_MS = 30 * 86_400_000;
 
-const repository = join(import.meta.dirname, '../..');
 const random = seededRandom(Number(options.seed));
 const log = Log.create('feature-store', 'silent', 'bench');
 const work = mkdtempSync(join(tmpdir(), 'bench-consistency-'));
 chmodSync(work, 0o755); // Postgres runs as another user when we are root
-const engines = await startEngines({ stateDir: work, cacheDir: join(repository, '.headrace/cache') });
+const engines = await startEngines({ stateDir: work, cacheDir });
 try {
   report(await measure());
 } finally {
@@ -67,7 +68,7 @@ interface Counts {
 async function measure(): Promise<Counts> {
   const kafka = new KafkaClients({ brokers: engines.kafkaBrokers, client: 'auto', clientId: 'bench', topicPrefix: 'bench.' }, log);
   await kafka.admin().ensureTopics([featureRowsPublished as never]);
-  const { child, grpc } = await startService();
+  const { child, grpc } = await startFeatureStore();
   const client = createClient(FeatureStoreDefinition, grpc);
   const health = createClient(FeatureHealthDefinition, grpc, { defaultTimeoutMs: 120_000 });
   const backfills = createClient(BackfillsDefinition, grpc);
@@ -98,8 +99,7 @@ async function measure(): Promise<Counts> {
     return { ...sum, rowsSent: sent.rows, rowsTwice: sent.twice, seconds, findings };
   } finally {
     for (const one of [client, health, backfills]) one.close();
-    child.kill('SIGTERM');
-    if (child.exitCode === null) await once(child, 'exit');
+    await stop(child);
     await kafka.close();
   }
 }
@@ -155,14 +155,10 @@ function backfillFile(): string {
   return [['person_id', 'event_time', ...names].join(','), ...lines].join('\n');
 }
 
-async function startService(): Promise<{ child: ChildProcess; grpc: string }> {
+function startFeatureStore(): Promise<Service> {
   mkdirSync(join(work, 'backfill'));
-  const child = spawn(process.execPath, [join(repository, 'services/feature-store/dist/main.js')], {
-    stdio: ['ignore', 'pipe', 'inherit'],
+  return startService('feature-store', {
     env: {
-      ...process.env,
-      HEADRACE_HTTP_PORT: '0',
-      HEADRACE_GRPC_PORT: '0',
       HEADRACE_KAFKA_BROKERS: engines.kafkaBrokers.join(','),
       HEADRACE_TOPIC_PREFIX: 'bench.',
       HEADRACE_POSTGRES_URL: engines.postgresUrl,
@@ -175,37 +171,18 @@ async function startService(): Promise<{ child: ChildProcess; grpc: string }> {
       HEADRACE_FEATURES_INSPECT_SAMPLE: '10000',
     },
   });
-  for await (const line of createInterface({ input: child.stdout! })) {
-    if (!line.includes('"ready"')) {
-      console.log(line);
-      continue;
-    }
-    child.stdout!.on('data', (text: Buffer) => process.stdout.write(text));
-    return { child, grpc: (JSON.parse(line) as { grpc: string }).grpc };
-  }
-  throw new Error('the service ended before it was ready');
 }
 
 function definitions(): Definition[] {
   const features = Array.from({ length: FEATURES }, (_, i) => `  - { name: f${i}, type: float64 }`).join('\n');
   const yaml = `kind: Entity\nname: person\njoinKeys: [person_id]\n---\nkind: FeatureView\nname: ${VIEW}\nentity: person\nfeatures:\n${features}\n`;
-  return parseDefinitionsFile(yaml, 'bench.yaml').map(({ kind, name, spec }) => ({
-    kind,
-    name,
-    spec: JSON.parse(JSON.stringify(spec)) as Definition['spec'],
-  }));
+  return definitionsOf(yaml);
 }
 
 function report({ findings, ...counts }: Counts): void {
   const result = {
     date: new Date().toISOString(),
-    machine: {
-      cpu: cpus()[0]?.model,
-      cores: cpus().length,
-      memoryGiB: Math.round(totalmem() / 2 ** 30),
-      node: process.version,
-      loadAverage: loadavg()[0],
-    },
+    machine: machine(),
     entities,
     features: FEATURES,
     seed: Number(options.seed),

@@ -4,18 +4,14 @@
  * by GetOnlineFeatures until each is there. So the time holds the producer, Kafka, both stores, the read and the pause between two reads. Prints a table, and
  * writes `freshness.results.json` with machine and date.
  */
-import { spawn, type ChildProcess } from 'node:child_process';
-import { once } from 'node:events';
 import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { cpus, loadavg, tmpdir, totalmem } from 'node:os';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { seededRandom } from '@headrace/base/random';
 import { FeatureRowsPublished } from '@headrace/contracts/events/v1/events';
 import { FeatureStoreDefinition, type Definition } from '@headrace/contracts/features/v1/features';
-import { parseDefinitionsFile } from '@headrace/definitions/yaml-file';
 import { startEngines } from '@headrace/engines/start-engines';
 import { cleanEngines } from '@headrace/engines/stop-engines';
 import { featureRowsPublished } from '@headrace/events/catalog';
@@ -24,6 +20,12 @@ import { createClient, type Client } from '@headrace/platform/grpc/client';
 import { KafkaClients } from '@headrace/platform/kafka/kafka-clients';
 import { Log } from '@headrace/platform/log';
 import pg from 'pg';
+import type { Service } from '../kit.js';
+
+// Node runs this file as it is, and the compiler of the repository wants other endings than Node.
+const { cacheDir, definitionsOf, machine, startService, stop } = (await import(
+  new URL('../kit.ts', import.meta.url).href
+)) as typeof import('../kit.js');
 
 const { values: options } = parseArgs({
   options: {
@@ -49,12 +51,11 @@ const PROBE_LIMIT_MS = 10_000;
 const GOAL_P99_MS = 250;
 
 const here = import.meta.dirname;
-const repository = join(here, '../..');
 const random = seededRandom(7);
 const log = Log.create('feature-store', 'silent', 'bench');
 const stateDir = mkdtempSync(join(tmpdir(), 'bench-freshness-'));
 chmodSync(stateDir, 0o755); // Postgres runs as another user when we are root
-const engines = await startEngines({ stateDir, cacheDir: join(repository, '.headrace/cache') });
+const engines = await startEngines({ stateDir, cacheDir });
 const open = new Map<number, number>();
 const latenciesMs: number[] = [];
 let nextProbe = 1;
@@ -73,7 +74,7 @@ interface Run {
 async function measure(): Promise<Run> {
   const kafka = new KafkaClients({ brokers: engines.kafkaBrokers, client: 'auto', clientId: 'bench', topicPrefix: 'bench.' }, log);
   await kafka.admin().ensureTopics([featureRowsPublished as never]);
-  const { child, grpc } = await startService();
+  const { child, grpc } = await startFeatureStore();
   const client = createClient(FeatureStoreDefinition, grpc);
   try {
     await client.apply({ definitions: definitions() });
@@ -90,8 +91,7 @@ async function measure(): Promise<Run> {
     return { rowsPerSecond: Math.round(rows / tookS), serviceCpuShare: (cpuSeconds(child.pid!) - cpuBefore) / tookS };
   } finally {
     client.close();
-    child.kill('SIGTERM');
-    if (child.exitCode === null) await once(child, 'exit');
+    await stop(child);
     await kafka.close();
   }
 }
@@ -154,13 +154,9 @@ async function follow(client: Client<typeof FeatureStoreDefinition>, goesOn: () 
   }
 }
 
-async function startService(): Promise<{ child: ChildProcess; grpc: string }> {
-  const child = spawn(process.execPath, [join(repository, 'services/feature-store/dist/main.js')], {
-    stdio: ['ignore', 'pipe', 'inherit'],
+async function startFeatureStore(): Promise<Service> {
+  return startService('feature-store', {
     env: {
-      ...process.env,
-      HEADRACE_HTTP_PORT: '0',
-      HEADRACE_GRPC_PORT: '0',
       HEADRACE_KAFKA_BROKERS: engines.kafkaBrokers.join(','),
       HEADRACE_TOPIC_PREFIX: 'bench.',
       HEADRACE_POSTGRES_URL: await database(),
@@ -169,15 +165,6 @@ async function startService(): Promise<{ child: ChildProcess; grpc: string }> {
       HEADRACE_LOG_LEVEL: 'warn',
     },
   });
-  for await (const line of createInterface({ input: child.stdout! })) {
-    if (!line.includes('"ready"')) {
-      console.log(line);
-      continue;
-    }
-    child.stdout!.on('data', (text: Buffer) => process.stdout.write(text));
-    return { child, grpc: (JSON.parse(line) as { grpc: string }).grpc };
-  }
-  throw new Error('the service ended before it was ready');
 }
 
 async function database(): Promise<string> {
@@ -199,11 +186,7 @@ function definitions(): Definition[] {
   const features = Array.from({ length: FEATURES - 1 }, (_, i) => `  - { name: f${i + 1}, type: float64 }`);
   const quality = options.quality ? 'quality: {}\n' : '';
   const yaml = `kind: Entity\nname: person\njoinKeys: [person_id]\n---\nkind: FeatureView\nname: ${VIEW}\nentity: person\n${quality}features:\n  - { name: probe, type: int64 }\n${features.join('\n')}\n`;
-  return parseDefinitionsFile(yaml, 'bench.yaml').map(({ kind, name, spec }) => ({
-    kind,
-    name,
-    spec: JSON.parse(JSON.stringify(spec)) as Definition['spec'],
-  }));
+  return definitionsOf(yaml);
 }
 
 function report({ rowsPerSecond, serviceCpuShare }: Run): void {
@@ -211,13 +194,7 @@ function report({ rowsPerSecond, serviceCpuShare }: Run): void {
   const at = (q: number): number => Math.round(sorted[Math.floor(q * (sorted.length - 1))]! * 10) / 10;
   const result = {
     date: new Date().toISOString(),
-    machine: {
-      cpu: cpus()[0]?.model,
-      cores: cpus().length,
-      memoryGiB: Math.round(totalmem() / 2 ** 30),
-      node: process.version,
-      loadAverage: loadavg()[0],
-    },
+    machine: machine(),
     rate,
     seconds,
     rowsPerEvent,

@@ -3,35 +3,26 @@
  * batching, MLServer, and our own service over grpc-js. Same models, same load generator, each server on core 0 alone while it is loaded. Prints figures and
  * ratios, and writes `peers.json` beside this file with machine and date.
  */
-import { execFileSync, spawn, type ChildProcess } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
 import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
-import { connect, createServer, type AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { sleep } from '@headrace/base/clock';
+import { seededRandom } from '@headrace/base/random';
 import { encodePredictRequest } from '@headrace/codec/predict-request';
 import { ProtoWriter } from '@headrace/codec/writer';
+import { freePort } from '@headrace/engines/free-port';
 import { BinaryWriter } from '@bufbuild/protobuf/wire';
-import type { Figures, Server } from './rig.js';
+import type { Figures } from '../kit.js';
+import type { Server } from './rig.js';
 
 // Node runs this file as it is, and the compiler of the repository wants other endings than Node.
-const rigs = (await import(new URL('./rig.ts', import.meta.url).href)) as typeof import('./rig.js');
-const {
-  buildRust,
-  cacheDir,
-  compared,
-  load,
-  machine,
-  openRig,
-  repository,
-  rowsOf,
-  saveModels,
-  savePayload,
-  seeded,
-  startServing,
-  stopServer,
-  turnAbout,
-} = rigs;
+const { buildRust, cacheDir, listening, machine, repository, savePayload, stop } = (await import(
+  new URL('../kit.ts', import.meta.url).href
+)) as typeof import('../kit.js');
+const { compared, load, openRig, rowsOf, saveModels, startServing, turnAbout } = (await import(
+  new URL('./rig.ts', import.meta.url).href
+)) as typeof import('./rig.js');
 const { makeMlp } = (await import(new URL('./mlp.ts', import.meta.url).href)) as typeof import('./mlp.js');
 const { makeTrees } = (await import(new URL('./trees.ts', import.meta.url).href)) as typeof import('./trees.js');
 
@@ -69,7 +60,7 @@ interface Candidate {
 
 const ORT_LIBRARY = join(repository, 'node_modules/onnxruntime-node/bin/napi-v6', process.platform, process.arch, 'libonnxruntime.so.1');
 
-const random = seeded(7);
+const random = seededRandom(7);
 const row = rowsOf(random);
 const models = { trees: makeTrees(random), mlp: makeMlp(random) };
 const rig = await openRig();
@@ -132,7 +123,7 @@ try {
     console.info('ONNX Runtime alone', JSON.stringify(limits.at(-1)));
   }
 } finally {
-  for (const server of started.values()) await stopServer(await server);
+  for (const server of started.values()) await stop((await server).child);
   await rig.close();
 }
 report();
@@ -196,7 +187,8 @@ function rust(program: string, model: Model): Promise<Server> {
     const address = `127.0.0.1:${await freePort()}`;
     const args = ['-c', '0', join(rustBin, program), '--addr', address, '--model', join(rig.work, `${model}.onnx`)];
     const child = spawn('taskset', args, { stdio: ['ignore', 'ignore', 'inherit'], env: { ...process.env, ORT_DYLIB_PATH: ORT_LIBRARY } });
-    return listening({ child, address });
+    await listening(child, address);
+    return { child, address };
   });
 }
 
@@ -233,30 +225,10 @@ async function startMlserver(): Promise<Server> {
       OMP_NUM_THREADS: '1',
     },
   });
-  const server = await listening({ child, address: `127.0.0.1:${port}` });
+  const address = `127.0.0.1:${port}`;
+  await listening(child, address);
   await sleep(3_000); // it listens before its models are loaded
-  return server;
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const { port } = server.address() as AddressInfo;
-  await new Promise((resolve) => server.close(resolve));
-  return port;
-}
-
-async function listening(server: { readonly child: ChildProcess; readonly address: string }): Promise<Server> {
-  const [host, port] = server.address.split(':');
-  for (let tries = 0; tries < 300; tries++) {
-    const isOpen = await new Promise<boolean>((resolve) => {
-      const socket = connect(Number(port), host, () => resolve(true)).on('error', () => resolve(false));
-      socket.on('connect', () => socket.destroy());
-    });
-    if (isOpen) return server;
-    await sleep(100);
-  }
-  throw new Error(`${server.address} does not listen within 30 s`);
+  return { child, address };
 }
 
 function report(): void {

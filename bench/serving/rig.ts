@@ -2,23 +2,23 @@
  * What the benches of serving share: the built service with real Redis and Kafka on core 0, models from a seed in its state folder, the load
  * generator of bench/wire on core 1, and servers that are loaded turn about.
  */
-import { execFile, execFileSync, spawn, type ChildProcess } from 'node:child_process';
+import { execFile, type ChildProcess } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { once } from 'node:events';
 import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { cpus, loadavg, tmpdir, totalmem } from 'node:os';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { createInterface } from 'node:readline';
 import { promisify } from 'node:util';
 import { startEngines, type RunningEngines } from '@headrace/engines/start-engines';
 import { cleanEngines } from '@headrace/engines/stop-engines';
+import type { Figures } from '../kit.js';
 import type { BenchModel } from './onnx.js';
 
 // Node runs this file as it is, and the compiler of the repository wants other endings than Node.
+const { buildLoadgen, cacheDir, figuresOf, medianOf, ratio, startService } = (await import(
+  new URL('../kit.ts', import.meta.url).href
+)) as typeof import('../kit.js');
 const { FEATURES } = (await import(new URL('./onnx.ts', import.meta.url).href)) as typeof import('./onnx.js');
 
-export const repository = join(import.meta.dirname, '../..');
-export const cacheDir = join(repository, '.headrace/cache');
 export const FIELDS = Array.from({ length: FEATURES }, (_, i) => ({ name: `f${i}`, type: 'float64' as const }));
 
 export interface Rig {
@@ -43,20 +43,8 @@ export interface Load {
   readonly timeoutMs?: number;
 }
 
-export interface Figures {
-  readonly requestsPerSecond: number;
-  readonly p50Ms: number;
-  readonly p99Ms: number;
-  readonly errors: number;
-  /** All threads of the process. */
-  readonly serverCpuUs: number;
-  readonly rssMiB: number;
-  /** Of the load generator: its core is the wall when this times the rate nears a second. */
-  readonly clientCpuUs: number;
-}
-
 export async function openRig(): Promise<Rig> {
-  const loadgen = join(buildRust(join(repository, 'bench/wire/loadgen'), 'wire-loadgen'), 'wire-loadgen');
+  const loadgen = buildLoadgen();
   const work = mkdtempSync(join(tmpdir(), 'bench-serving-'));
   chmodSync(work, 0o755);
   const engines = await startEngines({ stateDir: join(work, 'engines'), cacheDir, durable: false, only: ['kafka', 'redis'] });
@@ -65,18 +53,6 @@ export async function openRig(): Promise<Rig> {
     rmSync(work, { recursive: true, force: true });
   };
   return { work, engines, loadgen, close };
-}
-
-/** cargo builds what is older than its source. @returns the folder of the programs. */
-export function buildRust(source: string, cache: string): string {
-  const target = join(cacheDir, cache);
-  mkdirSync(target, { recursive: true });
-  execFileSync('cargo', ['build', '--release', '--quiet', '-j', '1'], {
-    cwd: source,
-    env: { ...process.env, CARGO_TARGET_DIR: target },
-    stdio: 'inherit',
-  });
-  return join(target, 'release');
 }
 
 /** What a former run of serving would have left in its state folder: with it the service needs no registry. */
@@ -105,28 +81,16 @@ export function saveModels(stateDir: string, models: Readonly<Record<string, Ben
   writeFileSync(join(stateDir, 'serving/routing.json'), JSON.stringify({ format: 1, champions, pinned: [] }));
 }
 
-/** Many different requests, each behind its length: one repeated row flatters caches and branch prediction. */
-export function savePayload(file: string, requests: readonly Uint8Array[]): void {
-  const parts = requests.flatMap((body) => {
-    const length = Buffer.alloc(4);
-    length.writeUInt32LE(body.length);
-    return [length, body];
-  });
-  writeFileSync(file, Buffer.concat(parts));
-}
-
 export async function startServing(
   { work, engines }: Rig,
   name: string,
   env: NodeJS.ProcessEnv,
   nodeOptions: readonly string[] = [],
 ): Promise<Server> {
-  const child = spawn('taskset', ['-c', '0', process.execPath, ...nodeOptions, join(repository, 'services/serving/dist/main.js')], {
-    stdio: ['ignore', 'pipe', 'inherit'],
+  const { child, grpc } = await startService('serving', {
+    core: 0,
+    nodeOptions,
     env: {
-      ...process.env,
-      HEADRACE_HTTP_PORT: '0',
-      HEADRACE_GRPC_PORT: '0',
       HEADRACE_LOG_LEVEL: 'error',
       HEADRACE_STATE: join(work, 'state'),
       HEADRACE_KAFKA_BROKERS: engines.kafkaBrokers.join(','),
@@ -139,16 +103,7 @@ export async function startServing(
       ...env,
     },
   });
-  for await (const line of createInterface({ input: child.stdout! })) {
-    const said = JSON.parse(line) as { ready?: string; grpc: string };
-    if (said.ready === 'serving') return { child, address: said.grpc };
-  }
-  throw new Error(`serving (${name}) ended before it was ready`);
-}
-
-export async function stopServer({ child }: Server): Promise<void> {
-  child.kill('SIGTERM');
-  if (child.exitCode === null && child.signalCode === null) await once(child, 'exit');
+  return { child, address: grpc };
 }
 
 export async function load({ loadgen }: Pick<Rig, 'loadgen'>, { child, address }: Server, wanted: Load): Promise<Figures> {
@@ -167,11 +122,7 @@ export async function load({ loadgen }: Pick<Rig, 'loadgen'>, { child, address }
   };
   const flags = Object.entries(args).flatMap(([name, value]) => [`--${name}`, String(value)]);
   const { stdout } = await promisify(execFile)('taskset', ['-c', '1', loadgen, ...flags], { encoding: 'utf8' });
-  const [requestsPerSecond = 0, p50Ms = 0, p99Ms = 0, errors = 0, serverCpuUs = 0, rssMiB = 0, clientCpuUs = 0] = stdout
-    .trim()
-    .split('\t')
-    .map(Number);
-  return { requestsPerSecond, p50Ms, p99Ms, errors, serverCpuUs, rssMiB, clientCpuUs };
+  return figuresOf(stdout);
 }
 
 /** Turn about, so that what else the machine does meets all; of each the median run by requests per second. */
@@ -182,42 +133,16 @@ export async function turnAbout(runs: number, calls: readonly (() => Promise<Fig
     for (const call of calls) round.push(await call());
     rounds.push(round);
   }
-  return calls.map((_, at) => {
-    const sorted = rounds.map((round) => round[at]!).sort((a, b) => a.requestsPerSecond - b.requestsPerSecond);
-    return sorted[sorted.length >> 1]!;
-  });
+  return calls.map((_, at) => medianOf(rounds.map((round) => round[at]!))!);
 }
 
 /** Times better: throughput up, the others down. */
 export function compared(ours: Figures, other: Figures): Record<'throughput' | 'serverCpu' | 'p50' | 'p99', number> {
-  const ratio = (a: number, b: number): number => Math.round((a / b) * 100) / 100;
   return {
     throughput: ratio(ours.requestsPerSecond, other.requestsPerSecond),
     serverCpu: ratio(other.serverCpuUs, ours.serverCpuUs),
     p50: ratio(other.p50Ms, ours.p50Ms),
     p99: ratio(other.p99Ms, ours.p99Ms),
-  };
-}
-
-/** Of the machine, as it is after the runs. */
-export function machine(): Record<string, unknown> {
-  return {
-    cpu: cpus()[0]?.model,
-    cores: cpus().length,
-    memoryGiB: Math.round(totalmem() / 2 ** 30),
-    node: process.version,
-    loadAverageAtEnd: loadavg()[0],
-  };
-}
-
-/** Numbers in [0, 1) that repeat with their seed (mulberry32). */
-export function seeded(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let t = Math.imul(state ^ (state >>> 15), 1 | state);
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
-    return ((t ^ (t >>> 14)) >>> 0) / 4294967296;
   };
 }
 

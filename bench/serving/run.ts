@@ -12,12 +12,16 @@ import { compileBlobSchema, encodeBlob } from '@headrace/codec/feature-blob';
 import { joinEntityKey, onlineKey } from '@headrace/codec/feature-key';
 import { encodePredictRequest } from '@headrace/codec/predict-request';
 import { ProtoWriter } from '@headrace/codec/writer';
+import { seededRandom } from '@headrace/base/random';
 import { Redis } from 'ioredis';
-import type { Figures, Server } from './rig.js';
+import type { Figures } from '../kit.js';
+import type { Server } from './rig.js';
 
 // Node runs this file as it is, and the compiler of the repository wants other endings than Node.
-const { compared, FIELDS, load, machine, openRig, rowsOf, saveModels, savePayload, seeded, startServing, stopServer, turnAbout } =
-  (await import(new URL('./rig.ts', import.meta.url).href)) as typeof import('./rig.js');
+const { machine, savePayload, stop } = (await import(new URL('../kit.ts', import.meta.url).href)) as typeof import('../kit.js');
+const { compared, FIELDS, load, openRig, rowsOf, saveModels, startServing, turnAbout } = (await import(
+  new URL('./rig.ts', import.meta.url).href
+)) as typeof import('./rig.js');
 const { makeMlp } = (await import(new URL('./mlp.ts', import.meta.url).href)) as typeof import('./mlp.js');
 
 const { values: options } = parseArgs({
@@ -35,7 +39,7 @@ const KINDS = ['dense', 'entity'] as const;
 type Kind = (typeof KINDS)[number];
 type Row = Figures & { readonly server: (typeof SERVERS)[number]; readonly kind: Kind };
 
-const random = seeded(7);
+const random = seededRandom(7);
 const row = rowsOf(random);
 const rig = await openRig();
 const collector = await startCollector();
@@ -54,7 +58,7 @@ try {
     );
     rows.push(...figures.map((one, i) => ({ server: SERVERS[i]!, kind, ...one })));
   }
-  for (const server of servers) await stopServer(server);
+  for (const server of servers) await stop(server.child);
 } finally {
   collector.server.close();
   await rig.close();

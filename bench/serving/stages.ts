@@ -2,15 +2,16 @@
  * `npm run build && node bench/serving/stages.ts`: where the CPU time of a Predict goes, stage by stage, over libs/wire with everything on. Samples of V8's
  * profiler are laid on the stages by the file they are in; their shares are laid on the CPU time per request that the kernel counted. Writes `stages.json`.
  */
-import { once } from 'node:events';
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { encodePredictRequest } from '@headrace/codec/predict-request';
 import { ProtoWriter } from '@headrace/codec/writer';
+import { seededRandom } from '@headrace/base/random';
 
 // Node runs this file as it is, and the compiler of the repository wants other endings than Node.
-const { load, machine, openRig, rowsOf, saveModels, savePayload, seeded, startServing } = (await import(
+const { machine, savePayload, stop } = (await import(new URL('../kit.ts', import.meta.url).href)) as typeof import('../kit.js');
+const { load, openRig, rowsOf, saveModels, startServing } = (await import(
   new URL('./rig.ts', import.meta.url).href
 )) as typeof import('./rig.js');
 const { makeMlp } = (await import(new URL('./mlp.ts', import.meta.url).href)) as typeof import('./mlp.js');
@@ -44,7 +45,7 @@ interface ProfileNode {
   readonly children?: readonly number[];
 }
 
-const random = seeded(7);
+const random = seededRandom(7);
 const row = rowsOf(random);
 const rig = await openRig();
 const results: Record<string, unknown>[] = [];
@@ -79,8 +80,7 @@ async function measure(model: string): Promise<Record<string, unknown>> {
   await load(rig, server, { ...wanted, seconds: 2 });
   const fromUs = (performance.now() - bornAt) * 1000;
   const figures = await load(rig, server, { ...wanted, seconds: Number(options.seconds) });
-  server.child.kill('SIGTERM');
-  await once(server.child, 'exit');
+  await stop(server.child);
   const shares = sharesOf(join(profiles, readdirSync(profiles)[0]!), fromUs, fromUs + Number(options.seconds) * 1e6);
   const stages = Object.fromEntries(
     Object.entries(shares).map(([stage, share]) => [stage, Math.round(share * figures.serverCpuUs * 100) / 100]),

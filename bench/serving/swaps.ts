@@ -5,9 +5,12 @@
  */
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { cpus, loadavg, tmpdir, totalmem } from 'node:os';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
+
+// Node runs this file as it is, and the compiler of the repository wants other endings than Node.
+const { machine, repository } = (await import(new URL('../kit.ts', import.meta.url).href)) as typeof import('../kit.js');
 
 const { values: options } = parseArgs({ options: { swaps: { type: 'string', default: '1000' }, only: { type: 'string' } } });
 const SUITES: Readonly<Record<string, string>> = {
@@ -16,7 +19,6 @@ const SUITES: Readonly<Record<string, string>> = {
 };
 const suites = options.only === undefined ? Object.values(SUITES) : [SUITES[options.only]];
 if (suites.includes(undefined)) throw new Error(`--only is one of ${Object.keys(SUITES).join(', ')}, got ${options.only}`);
-const repository = join(import.meta.dirname, '../..');
 const work = mkdtempSync(join(tmpdir(), 'bench-swaps-'));
 try {
   const { status } = spawnSync(
@@ -29,16 +31,9 @@ try {
     ...readdirSync(work).map((file) => JSON.parse(readFileSync(join(work, file), 'utf8')) as object),
   ) as Record<string, object>;
   for (const [name, drill] of Object.entries(drills)) console.info(name, JSON.stringify(drill));
-  const machine = {
-    cpu: cpus()[0]?.model,
-    cores: cpus().length,
-    memoryGiB: Math.round(totalmem() / 2 ** 30),
-    node: process.version,
-    loadAverageAtEnd: loadavg()[0],
-  };
   const record = join(import.meta.dirname, 'swaps.json');
   const recorded = existsSync(record) ? (JSON.parse(readFileSync(record, 'utf8')) as Record<string, object>) : {};
-  for (const [name, drill] of Object.entries(drills)) recorded[name] = { date: new Date().toISOString(), machine, ...drill };
+  for (const [name, drill] of Object.entries(drills)) recorded[name] = { date: new Date().toISOString(), machine: machine(), ...drill };
   writeFileSync(record, `${JSON.stringify(recorded, null, 2)}\n`);
   process.exitCode = status ?? 1;
 } finally {

@@ -4,32 +4,30 @@
  */
 import { execFileSync, spawn } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
-import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { cpus, loadavg, tmpdir, totalmem } from 'node:os';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { loadavg, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { once } from 'node:events';
 import { createInterface } from 'node:readline';
 import { parseArgs } from 'node:util';
+import type { Figures } from '../kit.js';
+
+// Node runs this file as it is, and the compiler of the repository wants other endings than Node.
+const { buildLoadgen, figuresOf, machine, medianOf, ratio, savePayload } = (await import(
+  new URL('../kit.ts', import.meta.url).href
+)) as typeof import('../kit.js');
 
 const { values } = parseArgs({
   options: { seconds: { type: 'string', default: '3' }, runs: { type: 'string', default: '3' }, only: { type: 'string', default: '' } },
 });
 const here = import.meta.dirname;
-const cache = join(here, '../../.headrace/cache/wire-loadgen');
-const loadgen = join(cache, 'release/wire-loadgen');
+const loadgen = buildLoadgen();
 const work = mkdtempSync(join(tmpdir(), 'bench-wire-'));
 
-interface Row {
+interface Row extends Figures {
   readonly transport: string;
   readonly callers: number;
   readonly connections: number;
-  readonly requestsPerSecond: number;
-  readonly p50Ms: number;
-  readonly p99Ms: number;
-  readonly errors: number;
-  readonly serverCpuUs: number;
-  readonly rssMiB: number;
-  readonly clientCpuUs: number;
 }
 
 /** Above it other work takes part of the two cores, and requests per second say nothing; CPU per request still does. */
@@ -43,16 +41,8 @@ const SHAPES = [
   [64, 64],
 ] as const;
 
-if (!existsSync(loadgen)) {
-  mkdirSync(cache, { recursive: true });
-  execFileSync('cargo', ['build', '--release', '-j', '1'], {
-    cwd: join(here, 'loadgen'),
-    env: { ...process.env, CARGO_TARGET_DIR: cache },
-    stdio: 'inherit',
-  });
-}
 const payload = join(work, 'rows.bin');
-writeFileSync(payload, rowsFile());
+savePayload(payload, rows512());
 
 const rows: Row[] = [];
 const heap: Record<string, number> = {};
@@ -76,22 +66,7 @@ async function start(transport: string): Promise<{ child: ChildProcess; port: nu
 
 function measure(transport: string, child: ChildProcess, port: number, callers: number, connections: number): Row {
   const output = load(child, port, callers, connections, Number(values.runs));
-  // The median run by requests per second.
-  const runs = output
-    .trim()
-    .split('\n')
-    .map((line) => line.split('\t').map(Number))
-    .sort((a, b) => a[0]! - b[0]!);
-  const [requestsPerSecond, p50Ms, p99Ms, errors, serverCpuUs, rssMiB, clientCpuUs] = runs[runs.length >> 1]! as [
-    number,
-    number,
-    number,
-    number,
-    number,
-    number,
-    number,
-  ];
-  const row = { transport, callers, connections, requestsPerSecond, p50Ms, p99Ms, errors, serverCpuUs, rssMiB, clientCpuUs };
+  const row = { transport, callers, connections, ...medianOf(output.trim().split('\n').map(figuresOf))! };
   console.info(JSON.stringify(row));
   return row;
 }
@@ -155,13 +130,6 @@ function report(): void {
   console.info(rows);
   console.info('wire against grpc-js, times better');
   console.info(ratios);
-  const machine = {
-    cpu: cpus()[0]?.model,
-    cores: cpus().length,
-    memoryGiB: Math.round(totalmem() / 2 ** 30),
-    node: process.version,
-    loadAverageAtStart,
-  };
   if (loadAverageAtStart > LOAD_AVERAGE_MAX) {
     console.info(
       `The machine was busy (load average ${loadAverageAtStart}): only CPU per request is comparable, and results.json stays as it was.`,
@@ -170,27 +138,15 @@ function report(): void {
   }
   writeFileSync(
     join(here, 'results.json'),
-    `${JSON.stringify({ date: new Date().toISOString(), machine, seconds: Number(values.seconds), runs: Number(values.runs), rows, ratios, heap }, null, 2)}\n`,
+    `${JSON.stringify({ date: new Date().toISOString(), machine: { ...machine(), loadAverageAtStart }, seconds: Number(values.seconds), runs: Number(values.runs), rows, ratios, heap }, null, 2)}\n`,
   );
 }
 
-function ratio(a: number, b: number): number {
-  return Math.round((a / b) * 100) / 100;
-}
-
 /** 512 different rows, so that caches and branch prediction are not flattered. */
-function rowsFile(): Buffer {
-  const parts: Buffer[] = [];
-  for (let row = 0; row < 512; row++) {
+function rows512(): Uint8Array[] {
+  return Array.from({ length: 512 }, (_, row) => {
     const floats = Float32Array.from({ length: 30 }, (_, i) => Math.sin(row * 31 + i) * 3);
-    const body = Buffer.concat([
-      Buffer.from([0x0a, 2, 0x6d, 0x31, 0x12, floats.byteLength]),
-      Buffer.from(floats.buffer),
-      Buffer.from([0x18, 1]),
-    ]);
-    const length = Buffer.alloc(4);
-    length.writeUInt32LE(body.length);
-    parts.push(length, body);
-  }
-  return Buffer.concat(parts);
+    const head = Buffer.from([0x0a, 2, 0x6d, 0x31, 0x12, floats.byteLength]);
+    return Buffer.concat([head, Buffer.from(floats.buffer), Buffer.from([0x18, 1])]);
+  });
 }

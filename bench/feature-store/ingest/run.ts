@@ -17,12 +17,14 @@ import { startEngines } from '@headrace/engines/start-engines';
 import { cleanEngines } from '@headrace/engines/stop-engines';
 import { featureRowsPublished } from '@headrace/events/catalog';
 import type { OutgoingRecord } from '@headrace/events/envelope';
-import { parseDefinitionsFile } from '@headrace/definitions/yaml-file';
 import { createClient } from '@headrace/platform/grpc/client';
 import { KafkaClients } from '@headrace/platform/kafka/kafka-clients';
 import { Log } from '@headrace/platform/log';
 import { Redis } from 'ioredis';
 import pg from 'pg';
+
+// Node runs this file as it is, and the compiler of the repository wants other endings than Node.
+const { definitionsOf } = (await import(new URL('../../kit.ts', import.meta.url).href)) as typeof import('../../kit.js');
 
 const { values: options } = parseArgs({
   options: {
@@ -256,11 +258,7 @@ function round(value: number, digits: number): number {
 function definitions(): Definition[] {
   const features = Array.from({ length: FEATURES }, (_, i) => `  - { name: ${nameOf(i)}, type: ${isWhole(i) ? 'int64' : 'float64'} }`);
   const yaml = `kind: Entity\nname: person\njoinKeys: [person_id]\n---\nkind: FeatureView\nname: ${VIEW}\nentity: person\nonline: true\nfeatures:\n${features.join('\n')}\n`;
-  return parseDefinitionsFile(yaml, 'bench.yaml').map(({ kind, name, spec }) => ({
-    kind,
-    name,
-    spec: JSON.parse(JSON.stringify(spec)) as Definition['spec'],
-  }));
+  return definitionsOf(yaml);
 }
 
 /** Events of `rowsPerEvent` rows over `entities` people in random order, seeded; one value in fifty is null. */

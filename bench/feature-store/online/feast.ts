@@ -1,9 +1,11 @@
 import { execFileSync, spawn, type ChildProcess } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { connect, createServer, type AddressInfo } from 'node:net';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
+import { freePort } from '@headrace/engines/free-port';
+
+// Node runs this file as it is, and the compiler of the repository wants other endings than Node.
+const { listening } = (await import(new URL('../../kit.ts', import.meta.url).href)) as typeof import('../../kit.js');
 
 export interface FeastOptions {
   /** Its repository, and the requests that are made for it. */
@@ -46,7 +48,7 @@ export async function startFeast(options: FeastOptions): Promise<RunningFeast> {
   const child = spawn('taskset', [...what, '--max_workers', String(WORKERS), '--registry_ttl_sec', '3600'], {
     stdio: ['ignore', 'ignore', 'inherit'],
   });
-  await listening(port, child);
+  await listening(child, `127.0.0.1:${port}`, START_MS_MAX);
   return { child, grpc: `127.0.0.1:${port}` };
 }
 
@@ -62,25 +64,4 @@ function environment(cacheDir: string): string {
     writeFileSync(marker, '');
   }
   return join(folder, 'bin');
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => void server.listen(0, '127.0.0.1', resolve));
-  const { port } = server.address() as AddressInfo;
-  await new Promise((resolve) => void server.close(resolve));
-  return port;
-}
-
-async function listening(port: number, child: ChildProcess): Promise<void> {
-  for (const until = Date.now() + START_MS_MAX; Date.now() < until; await sleep(200)) {
-    if (child.exitCode !== null) throw new Error(`the server of Feast ended with ${child.exitCode}`);
-    const isOpen = await new Promise<boolean>((resolve) => {
-      const socket = connect(port, '127.0.0.1');
-      socket.once('connect', () => resolve(true)).once('error', () => resolve(false));
-      socket.once('connect', () => socket.destroy());
-    });
-    if (isOpen) return;
-  }
-  throw new Error(`the server of Feast does not listen after ${START_MS_MAX / 1000} s`);
 }

@@ -2,25 +2,26 @@
  * `npm run build && node bench/feature-store/online/run.ts`: online reads of the built feature store, over libs/wire and over grpc-js, against
  * Feast's server on the same Redis. README.md beside this file says how it is measured.
  */
-import { execFileSync, spawn, type ChildProcess } from 'node:child_process';
-import { once } from 'node:events';
-import { chmodSync, existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { cpus, loadavg, tmpdir, totalmem } from 'node:os';
+import { execFileSync, type ChildProcess } from 'node:child_process';
+import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { createInterface } from 'node:readline';
 import { parseArgs } from 'node:util';
 import { seededRandom } from '@headrace/base/random';
 import { compileBlobSchema, encodeBlob } from '@headrace/codec/feature-blob';
 import { joinEntityKey, onlineKey } from '@headrace/codec/feature-key';
 import { FeatureStoreDefinition, GetOnlineFeaturesRequest, type Definition } from '@headrace/contracts/features/v1/features';
-import { parseDefinitionsFile } from '@headrace/definitions/yaml-file';
 import { startEngines } from '@headrace/engines/start-engines';
 import { cleanEngines } from '@headrace/engines/stop-engines';
 import { createClient } from '@headrace/platform/grpc/client';
 import { Redis } from 'ioredis';
 import pg from 'pg';
+import type { Figures, Service } from '../../kit.js';
 
 // Node runs this file as it is, and the compiler of the repository wants other endings than Node.
+const { buildLoadgen, cacheDir, definitionsOf, figuresOf, machine, medianOf, ratio, savePayload, startService, stop } = (await import(
+  new URL('../../kit.ts', import.meta.url).href
+)) as typeof import('../../kit.js');
 const { FEAST_PATH, feastPayload, startFeast } = (await import(new URL('./feast.ts', import.meta.url).href)) as typeof import('./feast.js');
 
 const { values: options } = parseArgs({
@@ -33,10 +34,6 @@ const { values: options } = parseArgs({
   },
 });
 const here = import.meta.dirname;
-const repository = join(here, '../../..');
-const cacheDir = join(repository, '.headrace/cache');
-const loadgenCache = join(cacheDir, 'wire-loadgen');
-const loadgen = join(loadgenCache, 'release/wire-loadgen');
 const FEATURES = 50;
 const ENTITIES = 20_000;
 /** Requests that are cycled: one repeated request flatters caches. */
@@ -50,17 +47,6 @@ const SHAPES = [
 ] as const;
 type Shape = (typeof SHAPES)[number];
 
-interface Figures {
-  readonly requestsPerSecond: number;
-  readonly p50Ms: number;
-  readonly p99Ms: number;
-  readonly errors: number;
-  readonly serverCpuUs: number;
-  readonly rssMiB: number;
-  /** Of the load generator: its core is the wall when this times the rate nears a second. */
-  readonly clientCpuUs: number;
-}
-
 interface Row extends Figures {
   readonly shape: string;
   readonly server: string;
@@ -72,11 +58,7 @@ interface Row extends Figures {
   readonly p99OfFeast?: number;
 }
 
-if (!existsSync(loadgen)) {
-  mkdirSync(loadgenCache, { recursive: true });
-  const env = { ...process.env, CARGO_TARGET_DIR: loadgenCache };
-  execFileSync('cargo', ['build', '--release', '-j', '1'], { cwd: join(repository, 'bench/wire/loadgen'), env, stdio: 'inherit' });
-}
+const loadgen = buildLoadgen();
 const work = mkdtempSync(join(tmpdir(), 'bench-online-'));
 chmodSync(work, 0o755); // Postgres runs as another user when we are root
 const random = seededRandom(7);
@@ -84,16 +66,15 @@ const engines = await startEngines({ stateDir: join(work, 'engines'), cacheDir, 
 const rows: Row[] = [];
 try {
   const postgresUrl = await makeDatabase();
-  for (const shape of SHAPES) writeFileSync(payloadOf(shape.entities), payload(shape.entities));
+  for (const shape of SHAPES) savePayload(payloadOf(shape.entities), requests(shape.entities));
   const servers: Running[] = [];
-  for (const transport of transports) servers.push({ name: transport, ...(await startService(transport, postgresUrl)) });
+  for (const transport of transports) servers.push({ name: transport, ...(await startFeatureStore(transport, postgresUrl)) });
   await fill(servers[0]!.grpc);
   for (const server of servers) await check(server.grpc);
   if (options.peers === 'feast') servers.push({ name: 'feast', ...(await startPeer()) });
   for (const shape of SHAPES) rows.push(...compare(shape, servers));
   for (const { child } of servers) {
-    child.kill('SIGTERM');
-    if (child.exitCode === null) await once(child, 'exit');
+    await stop(child);
   }
 } finally {
   await cleanEngines(join(work, 'engines'));
@@ -114,11 +95,7 @@ async function makeDatabase(): Promise<string> {
 function definitions(): Definition[] {
   const features = Array.from({ length: FEATURES }, (_, i) => `  - { name: f${i}, type: float64 }`).join('\n');
   const yaml = `kind: Entity\nname: driver\njoinKeys: [driver_id]\n---\nkind: FeatureView\nname: fv50\nentity: driver\nttl: 3650d\nfeatures:\n${features}\n`;
-  return parseDefinitionsFile(yaml, 'bench.yaml').map(({ kind, name, spec }) => ({
-    kind,
-    name,
-    spec: JSON.parse(JSON.stringify(spec)) as Definition['spec'],
-  }));
+  return definitionsOf(yaml);
 }
 
 /** The rows go straight to Redis, in the layout that ingest writes: reading is what is measured. */
@@ -155,29 +132,21 @@ function request(entities: number): GetOnlineFeaturesRequest {
   });
 }
 
+function requests(entities: number): Uint8Array[] {
+  return Array.from({ length: REQUESTS }, () => GetOnlineFeaturesRequest.encode(request(entities)).finish());
+}
+
 function payloadOf(entities: number): string {
   return join(work, `${entities}.bin`);
 }
 
-function payload(entities: number): Buffer {
-  const parts = Array.from({ length: REQUESTS }, () => {
-    const body = Buffer.from(GetOnlineFeaturesRequest.encode(request(entities)).finish());
-    const length = Buffer.alloc(4);
-    length.writeUInt32LE(body.length);
-    return Buffer.concat([length, body]);
-  });
-  return Buffer.concat(parts);
-}
-
-async function startService(transport: string, postgresUrl: string): Promise<{ child: ChildProcess; grpc: string }> {
-  const profile = options.profile === '' ? [] : ['--cpu-prof', '--cpu-prof-dir', join(options.profile, transport)];
-  const child = spawn('taskset', ['-c', '0', process.execPath, ...profile, join(repository, 'services/feature-store/dist/main.js')], {
-    stdio: ['ignore', 'pipe', 'inherit'],
+function startFeatureStore(transport: string, postgresUrl: string): Promise<Service> {
+  const nodeOptions = options.profile === '' ? [] : ['--cpu-prof', '--cpu-prof-dir', join(options.profile, transport)];
+  return startService('feature-store', {
+    core: 0,
+    nodeOptions,
     env: {
-      ...process.env,
       HEADRACE_GRPC_TRANSPORT: transport,
-      HEADRACE_HTTP_PORT: '0',
-      HEADRACE_GRPC_PORT: '0',
       HEADRACE_LOG_LEVEL: 'warn',
       // The rows are in Redis alone, which an inspection would take for a fault.
       HEADRACE_FEATURES_INSPECT_EVERY: '86400000',
@@ -188,15 +157,6 @@ async function startService(transport: string, postgresUrl: string): Promise<{ c
       HEADRACE_TOPIC_PREFIX: `bench-${transport}.`,
     },
   });
-  for await (const line of createInterface({ input: child.stdout! })) {
-    if (!line.includes('"ready"')) {
-      console.log(line);
-      continue;
-    }
-    child.stdout!.on('data', (text: Buffer) => process.stdout.write(text));
-    return { child, grpc: (JSON.parse(line) as { grpc: string }).grpc };
-  }
-  throw new Error('the service ended before it was ready');
 }
 
 interface Running {
@@ -222,8 +182,8 @@ function compare(shape: Shape, servers: readonly Running[]): Row[] {
     })),
   );
   const medians = servers.map((_, i) => ({
-    own: median(rounds.map((round) => round[i]!.own)),
-    likeFeast: median(rounds.flatMap((round) => round[i]!.likeFeast ?? [])),
+    own: medianOf(rounds.map((round) => round[i]!.own)),
+    likeFeast: medianOf(rounds.flatMap((round) => round[i]!.likeFeast ?? [])),
   }));
   const feast = medians[servers.findIndex(({ name }) => name === 'feast')]?.own;
   return servers.map(({ name }, i): Row => {
@@ -232,10 +192,10 @@ function compare(shape: Shape, servers: readonly Running[]): Row[] {
     if (!feast || !likeFeast) return row;
     return {
       ...row,
-      timesFeast: rounded(row.requestsPerSecond / feast.requestsPerSecond),
-      timesLessCpu: rounded(feast.serverCpuUs / row.serverCpuUs),
+      timesFeast: ratio(row.requestsPerSecond, feast.requestsPerSecond),
+      timesLessCpu: ratio(feast.serverCpuUs, row.serverCpuUs),
       likeFeastP99Ms: likeFeast.p99Ms,
-      p99OfFeast: rounded(likeFeast.p99Ms / feast.p99Ms),
+      p99OfFeast: ratio(likeFeast.p99Ms, feast.p99Ms),
     };
   });
 }
@@ -244,41 +204,17 @@ function callersOf(shape: Shape, { name }: Running): number {
   return name === 'feast' ? shape.feastCallers : shape.callers;
 }
 
-/** By requests per second. */
-function median(runs: readonly Figures[]): Figures | undefined {
-  return [...runs].sort((a, b) => a.requestsPerSecond - b.requestsPerSecond)[runs.length >> 1];
-}
-
-function rounded(ratio: number): number {
-  return Math.round(ratio * 100) / 100;
-}
-
 function load(shape: Shape, { name, child, grpc }: Running, callers: number, seconds: number): Figures {
   const isFeast = name === 'feast';
   const path = isFeast ? FEAST_PATH : '/headrace.features.v1.FeatureStore/GetOnlineFeatures';
   const file = isFeast ? feastPayload(join(work, 'feast'), shape.entities) : payloadOf(shape.entities);
   const what = ['--addr', grpc, '--path', path, '--payload', file, '--c', String(callers), '--conns', '1'];
   const how = ['--warm', '0.3', '--dur', String(seconds), '--runs', '1', '--pid', String(child.pid)];
-  const [requestsPerSecond = 0, p50Ms = 0, p99Ms = 0, errors = 0, serverCpuUs = 0, rssMiB = 0, clientCpuUs = 0] = execFileSync(
-    'taskset',
-    ['-c', '1', loadgen, ...what, ...how],
-    { encoding: 'utf8' },
-  )
-    .trim()
-    .split('\t')
-    .map(Number);
-  return { requestsPerSecond, p50Ms, p99Ms, errors, serverCpuUs, rssMiB, clientCpuUs };
+  return figuresOf(execFileSync('taskset', ['-c', '1', loadgen, ...what, ...how], { encoding: 'utf8' }));
 }
 
 function report(): void {
   console.table(rows);
-  const machine = {
-    cpu: cpus()[0]?.model,
-    cores: cpus().length,
-    memoryGiB: Math.round(totalmem() / 2 ** 30),
-    node: process.version,
-    loadAverageAtEnd: loadavg()[0],
-  };
-  const result = { date: new Date().toISOString(), machine, seconds: Number(options.seconds), runs: Number(options.runs), rows };
+  const result = { date: new Date().toISOString(), machine: machine(), seconds: Number(options.seconds), runs: Number(options.runs), rows };
   writeFileSync(join(here, 'results.json'), `${JSON.stringify(result, null, 2)}\n`);
 }

@@ -3,12 +3,10 @@
  * and five features each: by the service through Postgres (frame uploaded, snapshot downloaded), and by DuckDB over the service's Parquet export. Both
  * answers must have equal rows and sums. Prints the seconds and writes `results.json` with machine and date.
  */
-import { execFileSync, spawn, type ChildProcess } from 'node:child_process';
-import { once } from 'node:events';
+import { execFileSync } from 'node:child_process';
 import { chmodSync, createReadStream, createWriteStream, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
-import { cpus, loadavg, tmpdir, totalmem } from 'node:os';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { createInterface } from 'node:readline';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import type { ReadableStream } from 'node:stream/web';
@@ -19,9 +17,14 @@ import { FeatureStoreDefinition, type Definition } from '@headrace/contracts/fea
 import { JoinState, PointInTimeJoinsDefinition } from '@headrace/contracts/features/v1/joins';
 import { startEngines } from '@headrace/engines/start-engines';
 import { cleanEngines } from '@headrace/engines/stop-engines';
-import { parseDefinitionsFile } from '@headrace/definitions/yaml-file';
 import { createClient } from '@headrace/platform/grpc/client';
 import pg from 'pg';
+import type { Service } from '../../kit.js';
+
+// Node runs this file as it is, and the compiler of the repository wants other endings than Node.
+const { cacheDir, definitionsOf, machine, repository, startService, stop } = (await import(
+  new URL('../../kit.ts', import.meta.url).href
+)) as typeof import('../../kit.js');
 
 const { values: options } = parseArgs({
   options: {
@@ -31,7 +34,6 @@ const { values: options } = parseArgs({
     runs: { type: 'string', default: '3' },
   },
 });
-const repository = join(import.meta.dirname, '../../..');
 const [rows, history, entities, runs] = [options.rows, options.history, options.entities, options.runs].map(Number) as [
   number,
   number,
@@ -46,10 +48,10 @@ const MONTH_MS = 31 * 86_400_000;
 
 const work = mkdtempSync(join(tmpdir(), 'bench-join-'));
 chmodSync(work, 0o755); // Postgres runs as another user when we are root
-const engines = await startEngines({ stateDir: work, cacheDir: join(repository, '.headrace/cache'), durable: false });
+const engines = await startEngines({ stateDir: work, cacheDir, durable: false });
 const measured: Record<string, number>[] = [];
 try {
-  const service = await startService();
+  const service = await startFeatureStore();
   const client = createClient(FeatureStoreDefinition, service.grpc);
   await client.apply({ definitions: definitions() });
   client.close();
@@ -68,21 +70,16 @@ try {
     console.info(JSON.stringify({ ...measured.at(-1), answer: ours }));
   }
   duckdb.closeSync();
-  service.child.kill('SIGTERM');
-  await once(service.child, 'exit');
+  await stop(service.child);
   report(exportSeconds);
 } finally {
   await cleanEngines(work);
   rmSync(work, { recursive: true, force: true });
 }
 
-async function startService(): Promise<{ child: ChildProcess; grpc: string; http: string }> {
-  const child = spawn(process.execPath, [join(repository, 'services/feature-store/dist/main.js')], {
-    stdio: ['ignore', 'pipe', 'inherit'],
+function startFeatureStore(): Promise<Service> {
+  return startService('feature-store', {
     env: {
-      ...process.env,
-      HEADRACE_HTTP_PORT: '0',
-      HEADRACE_GRPC_PORT: '0',
       HEADRACE_KAFKA_BROKERS: engines.kafkaBrokers.join(','),
       HEADRACE_POSTGRES_URL: engines.postgresUrl,
       HEADRACE_REDIS_URL: engines.redisUrl,
@@ -90,12 +87,6 @@ async function startService(): Promise<{ child: ChildProcess; grpc: string; http
       HEADRACE_LOG_LEVEL: 'error',
     },
   });
-  for await (const line of createInterface({ input: child.stdout! })) {
-    if (!line.includes('"ready"')) continue;
-    child.stdout!.resume();
-    return { child, ...(JSON.parse(line) as { grpc: string; http: string }) };
-  }
-  throw new Error('the service ended before it was ready');
 }
 
 /** Straight into the tables of the views: how rows arrive is the question of another bench. */
@@ -210,26 +201,14 @@ function rssMiB(pid: number): number {
 function definitions(): Definition[] {
   const features = FEATURES.map((name) => `  - { name: ${name}, type: float64 }`).join('\n');
   const views = VIEWS.map((name) => `---\nkind: FeatureView\nname: ${name}\nentity: person\nonline: false\nfeatures:\n${features}\n`);
-  return parseDefinitionsFile(`kind: Entity\nname: person\njoinKeys: [person_id]\n${views.join('')}`, 'bench.yaml').map(
-    ({ kind, name, spec }) => ({
-      kind,
-      name,
-      spec: JSON.parse(JSON.stringify(spec)) as Definition['spec'],
-    }),
-  );
+  return definitionsOf(`kind: Entity\nname: person\njoinKeys: [person_id]\n${views.join('')}`);
 }
 
 function report(exportSeconds: number): void {
   const median = (of: string): number => measured.map((run) => run[of]!).sort((a, b) => a - b)[measured.length >> 1]!;
   const result = {
     date: new Date().toISOString(),
-    machine: {
-      cpu: cpus()[0]?.model,
-      cores: cpus().length,
-      memoryGiB: Math.round(totalmem() / 2 ** 30),
-      node: process.version,
-      loadAverageAtEnd: loadavg()[0],
-    },
+    machine: machine(),
     frameRows: rows,
     views: VIEWS.length,
     rowsOfEachView: history,
