@@ -2,18 +2,28 @@ import { PredictResponse } from '@headrace/contracts/serving/v1/serving';
 import { AppError } from '@headrace/base/errors';
 import { seededRandom } from '@headrace/base/random';
 import { describe, expect, it } from 'vitest';
-import { decodePredictResponse, encodePredictResponse, type PredictResponseFields } from './predict-response.js';
+import { decodePredictResponse, encodeAnswerer, encodePredictResponse, type PredictResponseFields } from './predict-response.js';
 import type { OutputColumnData } from './predict-output.js';
 import { ProtoWriter } from './writer.js';
 
-function randomFields(random: () => number): PredictResponseFields {
+interface Made extends PredictResponseFields {
+  readonly model: string;
+  readonly version: number;
+  readonly arm: string;
+}
+
+function randomFields(random: () => number): Made {
   const rows = Math.floor(random() * 40);
   const firstScore = Math.floor(random() * 5);
   const isLookup = random() < 0.5;
-  return {
+  const who = {
     model: random() < 0.1 ? '' : 'm',
-    version: Math.floor(random() * 2 ** 32),
-    arm: 'champion',
+    version: random() < 0.1 ? 0 : Math.floor(random() * 2 ** 32),
+    arm: random() < 0.1 ? '' : 'champion',
+  };
+  return {
+    ...who,
+    answerer: encodeAnswerer(who),
     predictionId: random() < 0.2 ? '' : 'préd',
     rows,
     firstScore,
@@ -47,7 +57,7 @@ const plain = ({ name, shape, floats, doubles, ints, strings }: OutputColumnData
   strings: [...strings],
 });
 
-function asMessage(fields: PredictResponseFields): PredictResponse {
+function asMessage(fields: Made): PredictResponse {
   const scores = [...fields.scores.subarray(fields.firstScore, fields.firstScore + fields.rows)];
   const { model, version, arm, predictionId } = fields;
   return {

@@ -1,7 +1,7 @@
 import { AppError } from '@headrace/base/errors';
 import { DELIMITED, ProtoReader, VARINT } from './reader.js';
 import { readOutputColumn, writeOutputColumn, type OutputColumnData, type ReadOutputColumn } from './predict-output.js';
-import type { ProtoWriter } from './writer.js';
+import { ProtoWriter } from './writer.js';
 
 /**
  * headrace.serving.v1.PredictResponse on the wire, in the order that we write:
@@ -14,9 +14,8 @@ import type { ProtoWriter } from './writer.js';
  * key; a reader takes 0 and false where they are absent.
  */
 export interface PredictResponseFields {
-  readonly model: string;
-  readonly version: number;
-  readonly arm: string;
+  /** The first three fields, of `encodeAnswerer`: the same in all answers of a version. */
+  readonly answerer: Uint8Array;
   readonly predictionId: string;
   readonly rows: number;
   /** Index of the first row in `scores`. */
@@ -32,14 +31,21 @@ export interface PredictResponseFields {
   readonly outputs: readonly OutputColumnData[] | undefined;
 }
 
+/** Who answers, as bytes for `PredictResponseFields.answerer`. */
+export function encodeAnswerer({ model, version, arm }: Pick<PredictResponseData, 'model' | 'version' | 'arm'>): Uint8Array {
+  const writer = new ProtoWriter(64);
+  if (model) writeText(writer, 1, model);
+  if (version !== 0) {
+    writer.tag(2, VARINT);
+    writer.uint32(version);
+  }
+  if (arm) writeText(writer, 3, arm);
+  return writer.finish();
+}
+
 export function encodePredictResponse(fields: PredictResponseFields, writer: ProtoWriter): void {
   const { rows, firstScore, scores, threshold } = fields;
-  if (fields.model) writeText(writer, 1, fields.model);
-  if (fields.version !== 0) {
-    writer.tag(2, VARINT);
-    writer.uint32(fields.version);
-  }
-  if (fields.arm) writeText(writer, 3, fields.arm);
+  writer.raw(fields.answerer);
   if (fields.predictionId) writeText(writer, 4, fields.predictionId);
   if (rows === 0) return;
   writer.tag(5, DELIMITED);

@@ -1,4 +1,5 @@
 import { DELIMITED, FIXED32, ProtoReader, VARINT } from './reader.js';
+import type { TextList } from './text-list.js';
 import type { ProtoWriter } from './writer.js';
 
 /**
@@ -10,8 +11,8 @@ import type { ProtoWriter } from './writer.js';
  *   column  = 0x0a name:string (0x12 numbers:packed-f32 | { 0x1a text:string } 0x22 missing:packed-bool)
  *   account = 0x08 answered 0x10 logged 0x18 sampled_out 0x20 dropped
  *
- * Row lists run parallel; `entities`, `stale` and `trace_ids` are absent when no row has one. The writer reads the buffers of the
- * serving process as they lie (row-major features by stride), so that a batch is transposed once, here.
+ * Row lists run parallel; `entities`, `stale` and `trace_ids` are absent when no row has one. The serving process collects its rows in the
+ * form that they have here, so that a batch of thousands is written by a few copies: a pause of the event loop is seen by callers.
  */
 export interface PredictionBatch {
   readonly project: string;
@@ -20,22 +21,25 @@ export interface PredictionBatch {
   readonly arm: string;
   readonly instance: string;
   readonly rows: number;
-  readonly predictionIds: readonly string[];
+  /** Of field 5. */
+  readonly predictionIds: TextList;
   readonly predictedAtMs: Float64Array;
   readonly scores: Float32Array;
   readonly labels: Uint8Array;
   readonly columns: readonly PredictionColumn[];
-  /** One per row, '' where the row came without; undefined when none had one. */
-  readonly entities: readonly string[] | undefined;
+  /** Of field 10, one per row, '' where the row came without; undefined when none had one. */
+  readonly entities: TextList | undefined;
   readonly stale: Uint8Array | undefined;
-  readonly traceIds: readonly string[] | undefined;
+  /** Of field 14, as `entities`. */
+  readonly traceIds: TextList | undefined;
   readonly account: PredictionAccount;
 }
 
 export type PredictionColumn =
-  | { readonly name: string; readonly kind: 'numbers'; readonly values: Float32Array; readonly first: number; readonly stride: number }
-  /** '' = missing. */
-  | { readonly name: string; readonly kind: 'texts'; readonly values: readonly string[] };
+  /** `values[first, first + rows)` */
+  | { readonly name: string; readonly kind: 'numbers'; readonly values: Float32Array; readonly first: number }
+  /** Texts of field 3; 1 in `missing` = no value. */
+  | { readonly name: string; readonly kind: 'texts'; readonly values: TextList; readonly missing: Uint8Array };
 
 export interface PredictionAccount {
   readonly answered: number;
@@ -50,12 +54,10 @@ export function encodePredictionsLogged(batch: PredictionBatch, writer: ProtoWri
   writeText(writer, 2, batch.model);
   writeNumber(writer, 3, batch.version);
   writeText(writer, 4, batch.arm);
-  for (let i = 0; i < rows; i++) writeItem(writer, 5, batch.predictionIds[i]!);
+  batch.predictionIds.writeTo(writer);
   if (rows > 0) {
     writer.tag(6, DELIMITED);
-    const times = writer.begin(rows * 6);
-    for (let i = 0; i < rows; i++) writer.int64(batch.predictedAtMs[i]!);
-    writer.end(times);
+    writeTimes(writer, batch.predictedAtMs, rows);
     writer.tag(7, DELIMITED);
     writer.packedFloats(batch.scores, 0, rows);
     writer.tag(8, DELIMITED);
@@ -63,7 +65,7 @@ export function encodePredictionsLogged(batch: PredictionBatch, writer: ProtoWri
     writer.raw(batch.labels, 0, rows);
   }
   for (const column of batch.columns) writeColumn(writer, column, rows);
-  if (batch.entities) for (let i = 0; i < rows; i++) writeItem(writer, 10, batch.entities[i]!);
+  batch.entities?.writeTo(writer);
   if (batch.stale && rows > 0) {
     writer.tag(11, DELIMITED);
     writer.uint32(rows);
@@ -77,7 +79,7 @@ export function encodePredictionsLogged(batch: PredictionBatch, writer: ProtoWri
   writeNumber(writer, 4, batch.account.dropped);
   writer.end(account);
   writeText(writer, 13, batch.instance);
-  if (batch.traceIds) for (let i = 0; i < rows; i++) writeItem(writer, 14, batch.traceIds[i]!);
+  batch.traceIds?.writeTo(writer);
 }
 
 function writeColumn(writer: ProtoWriter, column: PredictionColumn, rows: number): void {
@@ -86,15 +88,27 @@ function writeColumn(writer: ProtoWriter, column: PredictionColumn, rows: number
   writeText(writer, 1, column.name);
   if (rows > 0 && column.kind === 'numbers') {
     writer.tag(2, DELIMITED);
-    writer.uint32(rows * 4);
-    writer.reserve(rows * 4);
-    for (let i = 0, at = column.first; i < rows; i++, at += column.stride) writer.float(column.values[at]!);
+    writer.packedFloats(column.values, column.first, rows);
   }
   if (rows > 0 && column.kind === 'texts') {
-    for (let i = 0; i < rows; i++) writeItem(writer, 3, column.values[i]!);
+    column.values.writeTo(writer);
     writer.tag(4, DELIMITED);
     writer.uint32(rows);
-    for (let i = 0; i < rows; i++) writer.bool(column.values[i] === '');
+    writer.raw(column.missing, 0, rows);
+  }
+  writer.end(mark);
+}
+
+/** Rows of one turn have the same time: what was written for the one before is written again. */
+function writeTimes(writer: ProtoWriter, times: Float64Array, rows: number): void {
+  const mark = writer.begin(rows * 6);
+  let [lastMs, from, to] = [Number.NaN, 0, 0];
+  for (let i = 0; i < rows; i++) {
+    const timeMs = times[i]!;
+    const start = writer.pos;
+    if (timeMs === lastMs) writer.raw(writer.bytes, from, to);
+    else writer.int64(timeMs);
+    [lastMs, from, to] = [timeMs, start, writer.pos];
   }
   writer.end(mark);
 }

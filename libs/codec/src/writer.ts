@@ -1,4 +1,4 @@
-import { assert } from '@headrace/base/assert';
+import { assert, AssertionFailed } from '@headrace/base/assert';
 import { copyBytes } from './copy-bytes.js';
 
 /** Capacity that a fresh writer starts with, in bytes; it doubles when it is full. */
@@ -74,7 +74,8 @@ export class ProtoWriter {
       this.varint64(Number(bits & 0xffff_ffffn), Number(bits >> 32n));
       return;
     }
-    assert(Number.isSafeInteger(value), `an integer that a double holds exactly, got ${value}`);
+    // Not by `assert`, whose text would be made for each number.
+    if (!Number.isSafeInteger(value)) throw new AssertionFailed(`an integer that a double holds exactly, got ${value}`);
     if (value >= 0 && value <= 0xffff_ffff) this.uint32(value);
     else this.varint64(value >>> 0, Math.floor(value / TWO_32) >>> 0);
   }
@@ -125,8 +126,15 @@ export class ProtoWriter {
       }
     }
     const mark = this.begin(length);
-    this.pos += this.bytes.write(value, this.pos, 'utf8');
+    this.utf8(value);
     this.end(mark);
+  }
+
+  /** As `string`, without the length. */
+  utf8(value: string): this {
+    this.reserve(value.length * 3);
+    this.pos += this.bytes.write(value, this.pos, 'utf8');
+    return this;
   }
 
   /** Length and content of `value[start, end)`. */

@@ -1,6 +1,6 @@
 import { Metadata as GrpcJsMetadata } from '@grpc/grpc-js';
 import type { handleUnaryCall, sendUnaryData, ServerUnaryCall, ServiceError } from '@grpc/grpc-js';
-import { assert } from '@headrace/base/assert';
+import { AssertionFailed } from '@headrace/base/assert';
 import { ProtoWriter } from '@headrace/codec/writer';
 import { fromGrpcJs } from './grpc-js-metadata.js';
 import type { HotEntry, HotReplies, HotUnaryHandler, ReplyHandle } from './handler.js';
@@ -73,7 +73,7 @@ export class GrpcJsHotCalls implements HotReplies {
 
   private unanswered(reply: ReplyHandle): { call: ServerUnaryCall<Buffer, unknown>; callback: sendUnaryData<unknown> } {
     const call = this.calls[reply];
-    assert(call !== undefined, `an unanswered hot call, got handle ${reply}: each call is answered exactly once`);
+    if (call === undefined) throw new AssertionFailed(`an unanswered hot call, got handle ${reply}: each call is answered exactly once`);
     return call;
   }
 

@@ -1,4 +1,4 @@
-import { assert } from '@headrace/base/assert';
+import { AssertionFailed } from '@headrace/base/assert';
 import type { ProtoWriter } from '@headrace/codec/writer';
 import type { HotReplies, ReplyHandle } from './handler.js';
 import { Metadata } from './metadata.js';
@@ -50,7 +50,8 @@ export class HotCalls implements HotReplies {
 
   private unanswered(reply: ReplyHandle): ServerStream {
     const stream = this.context.streamOf(reply);
-    assert(stream !== undefined && stream.busy, `an unanswered hot call, got handle ${reply}: each call is answered exactly once`);
+    // Not by `assert`, whose text would be made several times for each call.
+    if (!stream?.busy) throw new AssertionFailed(`an unanswered hot call, got handle ${reply}: each call is answered exactly once`);
     return stream;
   }
 }

@@ -1,12 +1,16 @@
 import { runMain } from '@headrace/platform/service';
 import { supervise } from '@headrace/platform/processes/supervise';
 import { environmentOf, loadConfig } from './config.js';
+import { collectOften } from './io/collect-often.js';
 import { start } from './start.js';
 
 /** One process, or a supervisor of several that run this same file. */
 runMain(() => {
   const config = loadConfig();
-  if (config.processes === 1 || config.slot >= 0) return start();
+  if (config.processes === 1 || config.slot >= 0) {
+    collectOften();
+    return start();
+  }
   return supervise('serving', config, {
     entry: import.meta.filename,
     count: config.processes,

@@ -7,10 +7,11 @@ import { nameOf } from '../domain/version-description.js';
 
 /** What becomes of a job; each is given to exactly one of `answer`, `refuse` and (when it returns true) `isLate`. */
 export interface RunnerCalls {
-  answer(job: PredictJob, block: FeatureBlock, firstRow: number, scores: Float32Array, firstScore: number): void;
+  /** @param nowMs when the run ended, ms since the epoch. */
+  answer(job: PredictJob, block: FeatureBlock, firstRow: number, scores: Float32Array, firstScore: number, nowMs: number): void;
   refuse(job: PredictJob, error: AppError): void;
   /** Refuses a job that nobody waits for any more. A function of its own: it is handed on without a closure. */
-  readonly isLate: (job: PredictJob) => boolean;
+  readonly isLate: (job: PredictJob, nowMs: number) => boolean;
   /** Runs of the version hold the event loop up for too long. */
   tooSlow(model: ServedModel): void;
 }
@@ -91,7 +92,7 @@ export class BatchRunner {
   runLane(model: ServedModel): void {
     const { parts } = model;
     const { lane, session } = parts;
-    lane.sift(this.#calls.isLate);
+    lane.sift(this.#calls.isLate, this.#time.nowMs());
     if (lane.waitingRows === 0) return;
     const batch = lane.take();
     const startedAt = performance.now();
@@ -121,10 +122,11 @@ export class BatchRunner {
   #finish(model: ServedModel, batch: Batch<PredictJob>, scores: Float32Array, startedAt: number): void {
     const { lane } = model.parts;
     const ranAt = performance.now();
+    const nowMs = this.#time.nowMs();
     model.statistics.ran(batch.rows, (ranAt - startedAt) / 1000);
     for (const job of batch.jobs) {
       model.statistics.queue.observe((startedAt - job.startedAtMs) / 1000);
-      this.#calls.answer(job, batch.block, job.firstRow, scores, job.firstRow);
+      this.#calls.answer(job, batch.block, job.firstRow, scores, job.firstRow, nowMs);
     }
     // Rows were copied into the batch when they came: a run has no input of its own to prepare.
     model.statistics.ranFor(batch.jobs.length, 0, (ranAt - startedAt) / 1000, (performance.now() - ranAt) / 1000);
@@ -146,7 +148,7 @@ export class BatchRunner {
         model.statistics.ran(job.rows, seconds);
         model.statistics.ranFor(1, 0, seconds, 0);
         model.statistics.queue.observe((startedAt - job.startedAtMs) / 1000);
-        this.#calls.answer(job, batch.block, job.firstRow, scores, 0);
+        this.#calls.answer(job, batch.block, job.firstRow, scores, 0, this.#time.nowMs());
       } catch (error) {
         this.#calls.refuse(job, runFailed(model, error));
       }
@@ -199,8 +201,8 @@ export class BatchRunner {
     statistics.ranFor(job.rowsDone === 0 ? 1 : 0, 0, seconds, 0);
     if (job.rowsDone === 0) statistics.queue.observe((startedAt - job.startedAtMs) / 1000);
     job.rowsDone += rows;
-    if (job.rowsDone < job.rows) return !this.#calls.isLate(job);
-    this.#calls.answer(job, job.block!, 0, job.scores!, 0);
+    if (job.rowsDone < job.rows) return !this.#calls.isLate(job, this.#time.nowMs());
+    this.#calls.answer(job, job.block!, 0, job.scores!, 0, this.#time.nowMs());
     return false;
   }
 }

@@ -1,5 +1,5 @@
 import { AppError, toAppError } from '@headrace/base/errors';
-import { encodePredictResponse, type PredictResponseFields } from '@headrace/codec/predict-response';
+import { encodeAnswerer, encodePredictResponse, type PredictResponseFields } from '@headrace/codec/predict-response';
 import { PredictRequestView } from '@headrace/codec/predict-request';
 import { ProtoWriter } from '@headrace/codec/writer';
 import type { Admission, Priority } from '../domain/admission.js';
@@ -10,6 +10,7 @@ import type { PredictionIds } from '../domain/prediction-ids.js';
 import type { ShadowBook } from '../domain/shadow-statistics.js';
 import { nameOf } from '../domain/version-description.js';
 import { BatchRunner } from './batch-runner.js';
+import { TurnClock } from './turn-clock.js';
 import { lookUpFeatures, type LookupOutcome, type OnlineStore } from './look-up-features.js';
 import { PredictJob, type PredictReplies, type ServedModel } from '../domain/predict-job.js';
 import { clearBlock, copyDense, countRows, overlay, readIntoBlock } from './read-request.js';
@@ -26,7 +27,9 @@ export interface PredictorDependencies {
   readonly admission: Admission;
   readonly ids: PredictionIds;
   readonly store: OnlineStore;
-  readonly log: { append(job: PredictJob, block: FeatureBlock, firstRow: number, scores: Float32Array, firstScore: number): void };
+  readonly log: {
+    append(job: PredictJob, block: FeatureBlock, firstRow: number, scores: Float32Array, firstScore: number, nowMs: number): void;
+  };
   /** Of requests that found no version. */
   readonly unrouted: ModelStatistics;
   readonly shadows: ShadowBook;
@@ -53,9 +56,7 @@ export class Predictor {
   readonly #pool: PredictJob[] = [];
   /** The answer being written; one object for all. */
   readonly #fields: Mutable<PredictResponseFields> = {
-    model: '',
-    version: 0,
-    arm: '',
+    answerer: new Uint8Array(0),
     predictionId: '',
     rows: 0,
     firstScore: 0,
@@ -65,18 +66,22 @@ export class Predictor {
     stale: undefined,
     outputs: undefined,
   };
+  /** Whose `#fields.answerer` it is. */
+  #answerer: { readonly loaded: ServedModel | undefined; readonly arm: string } = { loaded: undefined, arm: '' };
   #waiting: PredictJob[] = [];
   readonly #runner: BatchRunner;
+  readonly #turn: TurnClock;
   readonly #shadows: ShadowTraffic;
 
   constructor(dependencies: PredictorDependencies) {
     this.#deps = dependencies;
+    this.#turn = new TurnClock(dependencies.nowMs);
     this.#shadows = new ShadowTraffic(dependencies.shadows, (copies) => this.#acceptShadows(copies));
     this.#runner = new BatchRunner(
       {
-        answer: (job, block, firstRow, scores, firstScore) => this.#answer(job, block, firstRow, scores, firstScore),
+        answer: (job, block, firstRow, scores, firstScore, nowMs) => this.#answer(job, block, firstRow, scores, firstScore, nowMs),
         refuse: (job, error) => this.#refuse(job, error),
-        isLate: (job) => this.#isLate(job),
+        isLate: (job, nowMs) => this.#isLate(job, nowMs),
         tooSlow: (model) => dependencies.tooSlow(model),
       },
       { nowMs: dependencies.nowMs, after: dependencies.after },
@@ -93,10 +98,9 @@ export class Predictor {
     let model: ServedModel | undefined;
     try {
       const view = this.#view.read(bytes, start, end);
-      const { routes, nowMs } = this.#deps;
-      const { arm, shadow, model: found } = routes.find(view, replies, reply);
+      const { arm, shadow, model: found } = this.#deps.routes.find(view, replies, reply);
       model = found;
-      if (deadlineMs <= nowMs()) throw new AppError('DEADLINE_EXCEEDED', 'the deadline had passed when the request came');
+      if (deadlineMs <= this.#turn.nowMs) throw new AppError('DEADLINE_EXCEEDED', 'the deadline had passed when the request came');
       const job = this.#take(replies, reply, deadlineMs);
       job.arm = arm;
       this.#accept(view, found, job, '');
@@ -116,6 +120,7 @@ export class Predictor {
       void this.#lookUp(jobs);
     }
     this.#runner.run();
+    this.#turn.end();
   }
 
   /** Resolves when every request that is inside has its answer, or after `timeoutMs`. */
@@ -135,7 +140,7 @@ export class Predictor {
     job.replies = replies;
     job.reply = reply;
     job.deadlineMs = deadlineMs;
-    job.startedAtMs = performance.now();
+    job.startedAtMs = this.#turn.startedAtMs;
     return job;
   }
 
@@ -208,18 +213,19 @@ export class Predictor {
 
   async #lookUp(jobs: PredictJob[]): Promise<void> {
     const refuse = (job: PredictJob, error: AppError): void => this.#refuse(job, error);
-    const alive = jobs.filter((job) => !this.#isLate(job));
+    const alive = jobs.filter((job) => !this.#isLate(job, this.#deps.nowMs()));
     let { ready, outcome } = await lookUpFeatures(alive, this.#deps.store, this.#deps.nowMs, refuse);
     this.#deps.lookedUp(outcome);
     if (outcome.unknownLayouts > 0 && (await this.#deps.refreshViews(new Set(ready.map((job) => job.loaded.project))))) {
       for (const job of ready) clearBlock(job);
       ({ ready, outcome } = await lookUpFeatures(ready, this.#deps.store, this.#deps.nowMs, refuse));
     }
-    for (const job of ready) if (!this.#isLate(job)) this.#ready(job);
+    const nowMs = this.#deps.nowMs();
+    for (const job of ready) if (!this.#isLate(job, nowMs)) this.#ready(job);
     this.#runner.run();
   }
 
-  #answer(job: PredictJob, block: FeatureBlock, firstRow: number, scores: Float32Array, firstScore: number): void {
+  #answer(job: PredictJob, block: FeatureBlock, firstRow: number, scores: Float32Array, firstScore: number, nowMs: number): void {
     const { loaded, rows } = job;
     for (let i = 0; i < rows; i++) {
       if (scores[firstScore + i]! === scores[firstScore + i]!) continue;
@@ -231,22 +237,22 @@ export class Predictor {
         ),
       );
     }
-    const seconds = (performance.now() - job.startedAtMs) / 1000;
-    job.pair?.scored(job.isShadow ? 'shadow' : 'primary', scores, firstScore, rows, loaded.parts.threshold, seconds);
+    if (job.pair) {
+      const seconds = (performance.now() - job.startedAtMs) / 1000;
+      job.pair.scored(job.isShadow ? 'shadow' : 'primary', scores, firstScore, rows, loaded.parts.threshold, seconds);
+    }
     // Logged first: what is asked of the call, such as its trace, is gone with its answer.
-    this.#deps.log.append(job, block, firstRow, scores, firstScore);
+    this.#deps.log.append(job, block, firstRow, scores, firstScore, nowMs);
     if (!job.isShadow) {
       this.#reply(job, scores, firstScore);
-      loaded.statistics.answered(rows, (performance.now() - job.startedAtMs) / 1000, this.#deps.nowMs());
+      loaded.statistics.answered(rows, (performance.now() - job.startedAtMs) / 1000, nowMs);
     }
     this.#end(job);
   }
 
   #reply(job: PredictJob, scores: Float32Array, firstScore: number): void {
     const fields = this.#fields;
-    fields.model = job.loaded.model;
-    fields.version = job.loaded.version;
-    fields.arm = job.arm;
+    if (job.loaded !== this.#answerer.loaded || job.arm !== this.#answerer.arm) this.#standFor(job);
     fields.predictionId = job.predictionId;
     fields.rows = job.rows;
     fields.firstScore = firstScore;
@@ -260,6 +266,12 @@ export class Predictor {
     job.replies.ok(job.reply, writer.bytes, 0, writer.pos);
   }
 
+  /** Answers of one version come together, so that its name is encoded once for many. */
+  #standFor({ loaded, arm }: PredictJob): void {
+    this.#answerer = { loaded, arm };
+    this.#fields.answerer = encodeAnswerer({ model: loaded.model, version: loaded.version, arm });
+  }
+
   #refuse(job: PredictJob, error: AppError): void {
     job.pair?.failed(job.isShadow ? 'shadow' : 'primary', error.code);
     if (!job.isShadow) {
@@ -270,9 +282,8 @@ export class Predictor {
   }
 
   /** Work whose caller no longer waits is not begun; it is answered here. */
-  #isLate(job: PredictJob): boolean {
-    if (job.deadlineMs <= this.#deps.nowMs())
-      this.#refuse(job, new AppError('DEADLINE_EXCEEDED', 'the deadline passed before the model ran'));
+  #isLate(job: PredictJob, nowMs: number): boolean {
+    if (job.deadlineMs <= nowMs) this.#refuse(job, new AppError('DEADLINE_EXCEEDED', 'the deadline passed before the model ran'));
     else if (job.replies.isGone(job.reply)) this.#refuse(job, new AppError('CANCELLED', 'the caller has gone'));
     else return false;
     return true;
@@ -294,7 +305,7 @@ export class Predictor {
     const given = view.predictionId;
     if (given.length > PREDICTION_ID_MAX)
       throw new AppError('INPUT_INVALID', `the prediction id has ${given.length} characters; at most ${PREDICTION_ID_MAX} are taken`);
-    return given || this.#deps.ids.next(this.#deps.nowMs());
+    return given || this.#deps.ids.next(this.#turn.nowMs);
   }
 }
 

@@ -26,7 +26,9 @@ export interface TensorInferenceDependencies {
   readonly routes: RouteFinder;
   readonly admission: Admission;
   readonly ids: PredictionIds;
-  readonly log: { append(job: LoggedJob, block: FeatureBlock, firstRow: number, scores: Float32Array, firstScore: number): void };
+  readonly log: {
+    append(job: LoggedJob, block: FeatureBlock, firstRow: number, scores: Float32Array, firstScore: number, nowMs: number): void;
+  };
   /** Of requests that found no version. */
   readonly unrouted: ModelStatistics;
   /** Longest mean run on the event loop, ms. */
@@ -266,7 +268,7 @@ export class TensorInference {
           ),
         );
       // Logged first: what is asked of the call, such as its trace, is gone with its answer.
-      this.#deps.log.append(logged(job), block, 0, scores, 0);
+      this.#deps.log.append(logged(job), block, 0, scores, 0, this.#deps.nowMs());
     }
     const asked = job.outputs.map((name) => outputs.find((output) => output.name === name)!);
     call.ok({ id: job.request.id, model: loaded.model, version: loaded.version, predictionId, outputs: asked });

@@ -90,7 +90,7 @@ describe('batch lane', () => {
         lane.add(one, 0);
       }
       const over = new Set(ids.filter(() => random() < 0.4));
-      lane.sift(({ id }) => over.has(id));
+      lane.sift(({ id }) => over.has(id), 0);
       const batch = lane.take();
       expect(batch.jobs.map(({ id }) => id)).toEqual(ids.filter((id) => !over.has(id)));
       expect(batch.rows).toBe(batch.jobs.reduce((sum, { rows }) => sum + rows, 0));

@@ -70,12 +70,12 @@ export class BatchLane<J extends LaneJob> {
   }
 
   /** Takes the jobs out that are not to run any more; the rows of the others close up. */
-  sift(isOver: (job: J) => boolean): void {
+  sift(isOver: (job: J, nowMs: number) => boolean, nowMs: number): void {
     const { jobs, block } = this.#open;
     let rows = 0;
     let kept = 0;
     for (const job of jobs) {
-      if (isOver(job)) continue;
+      if (isOver(job, nowMs)) continue;
       if (job.firstRow !== rows) block.copyFrom(block, job.firstRow, rows, job.rows);
       job.firstRow = rows;
       rows += job.rows;

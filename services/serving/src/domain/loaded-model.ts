@@ -1,4 +1,4 @@
-import { assert } from '@headrace/base/assert';
+import { AssertionFailed } from '@headrace/base/assert';
 import type { BatchLane, LaneJob } from './batch-lane.js';
 import type { EntityLookup } from './entity-lookup.js';
 import type { ModelSession } from '@headrace/executor/model-session';
@@ -64,7 +64,8 @@ export class LoadedModel<J extends LaneJob> implements RoutedVersion {
   ) {}
 
   get parts(): LoadedParts<J> {
-    assert(this.#parts !== undefined, `${this.model}/${this.version} has no session while ${this.state}`);
+    // Asked several times for each request: the text of an `assert` would be made each time.
+    if (this.#parts === undefined) throw new AssertionFailed(`${this.model}/${this.version} has no session while ${this.state}`);
     return this.#parts;
   }
 

@@ -5,8 +5,9 @@
  */
 export class PredictionIds {
   #lastMs = -1;
-  #head = '';
   #counter = 0;
+  /** All but the last three digits; made anew with the millisecond, and with every 4096th id. */
+  #head = '';
   readonly #middle: string;
   readonly #tail: string;
 
@@ -19,13 +20,19 @@ export class PredictionIds {
   }
 
   next(nowMs: number): string {
-    if (nowMs > this.#lastMs) {
-      this.#lastMs = nowMs;
-      const time = nowMs.toString(16).padStart(12, '0');
-      this.#head = `${time.slice(0, 8)}-${time.slice(8)}-7`;
-    }
     const count = this.#counter++;
-    return `${this.#head}${HEX3[(count / 0x1000000) & 0xfff]}-${this.#middle}-${this.#tail}${HEX3[(count >>> 12) & 0xfff]}${HEX3[count & 0xfff]}`;
+    if (nowMs > this.#lastMs || (count & 0xfff) === 0) {
+      this.#lastMs = Math.max(nowMs, this.#lastMs);
+      this.#head = this.#headOf(count);
+    }
+    return this.#head + HEX3[count & 0xfff]!;
+  }
+
+  #headOf(count: number): string {
+    const time = this.#lastMs.toString(16).padStart(12, '0');
+    const head = `${time.slice(0, 8)}-${time.slice(8)}-7${HEX3[(count / 0x1000000) & 0xfff]}-${this.#middle}-${this.#tail}${HEX3[(count >>> 12) & 0xfff]}`;
+    // Out of one piece: what is put together is copied piece by piece when its characters are read, for each id again.
+    return Buffer.from(head, 'latin1').toString('latin1');
   }
 }
 

@@ -16,20 +16,21 @@ const scores = new Float32Array(100).fill(0.7);
 const silent = { warn: () => undefined, info: () => undefined };
 const replies: PredictReplies = { ok: () => undefined, fail: () => undefined, isGone: () => false, headerOf: () => '' };
 
+const model = new LoadedModel<PredictJob>('default', 'm', 1, '', new ModelStatistics('default', 'm', 1));
+model.step('start');
+model.stand({
+  session: { run: () => scores, release: () => undefined },
+  tensors: { inputs: [], outputs: [], isRowWise: false, run: () => [] },
+  isPredictable: true,
+  lane: new BatchLane(plan, 4),
+  plan,
+  threshold: 0.5,
+  lookup: undefined,
+  missingFeatures: 'null',
+  defaults: [],
+});
+
 function job(id: string, rows: number): PredictJob {
-  const model = new LoadedModel<PredictJob>('default', 'm', 1, '', new ModelStatistics('default', 'm', 1));
-  model.step('start');
-  model.stand({
-    session: { run: () => scores, release: () => undefined },
-    tensors: { inputs: [], outputs: [], isRowWise: false, run: () => [] },
-    isPredictable: true,
-    lane: new BatchLane(plan, 4),
-    plan,
-    threshold: 0.5,
-    lookup: undefined,
-    missingFeatures: 'null',
-    defaults: [],
-  });
   return Object.assign(new PredictJob(), { loaded: model, rows, predictionId: id, replies });
 }
 
@@ -68,8 +69,8 @@ describe('prediction log', () => {
   it('cuts batches by size, names rows of a batch by their index, and accounts for each', async () => {
     const broker = new Broker();
     const log = open(broker);
-    log.append(job('big', 25), block, 0, scores, 0);
-    log.append(job('one', 1), block, 0, scores, 0);
+    log.append(job('big', 25), block, 0, scores, 0, 1_000);
+    log.append(job('one', 1), block, 0, scores, 0, 1_000);
     await log.close();
     expect(broker.records.map((record) => decodePredictionsLogged(record.value).predictionIds.length)).toEqual([10, 10, 6]);
     expect(broker.ids).toEqual([...Array.from({ length: 25 }, (_, i) => `big/${i}`), 'one']);
@@ -81,7 +82,7 @@ describe('prediction log', () => {
     const broker = new Broker();
     broker.isDown = true;
     const log = open(broker, { closeMs: 5_000 });
-    for (let i = 0; i < 80; i++) log.append(job(`r${i}`, 1), block, 0, scores, 0);
+    for (let i = 0; i < 80; i++) log.append(job(`r${i}`, 1), block, 0, scores, 0, 1_000);
     expect(log.account).toMatchObject({ answered: 80, dropped: 30, pending: 50 });
     await new Promise((resolve) => setTimeout(resolve, 50));
     broker.isDown = false;
@@ -94,7 +95,7 @@ describe('prediction log', () => {
     const broker = new Broker();
     broker.isDown = true;
     const log = open(broker);
-    for (let i = 0; i < 15; i++) log.append(job(`r${i}`, 1), block, 0, scores, 0);
+    for (let i = 0; i < 15; i++) log.append(job(`r${i}`, 1), block, 0, scores, 0, 1_000);
     const startedAt = performance.now();
     await log.close();
     expect(performance.now() - startedAt).toBeLessThan(2_000);
@@ -104,10 +105,10 @@ describe('prediction log', () => {
   it('drops the one message that Kafka finds too large, and sends its neighbours', async () => {
     const broker = new Broker();
     const log = open(broker);
-    log.append(job('before', 10), block, 0, scores, 0);
-    log.append(job('x'.repeat(200_000), 1), block, 0, scores, 0);
+    log.append(job('before', 10), block, 0, scores, 0, 1_000);
+    log.append(job('x'.repeat(200_000), 1), block, 0, scores, 0, 1_000);
     log.flush();
-    log.append(job('after', 10), block, 0, scores, 0);
+    log.append(job('after', 10), block, 0, scores, 0, 1_000);
     await log.close();
     expect(broker.ids).toHaveLength(20);
     expect(log.account).toMatchObject({ answered: 21, logged: 20, dropped: 1, pending: 0 });

@@ -7,7 +7,7 @@ import { toRecord, type OutgoingRecord } from '@headrace/events/envelope';
 import type { EventProducer } from '@headrace/platform/kafka/client';
 import type { Log } from '@headrace/platform/log';
 import { LogBuffer } from '../domain/log-buffer.js';
-import type { LoggedJob } from '../domain/predict-job.js';
+import type { LoggedJob, ServedModel } from '../domain/predict-job.js';
 import type { FeatureBlock } from '@headrace/executor/feature-block';
 import { LogAccount } from '../domain/log-account.js';
 
@@ -58,7 +58,8 @@ export class PredictionLog {
   readonly #options: PredictionLogOptions;
   readonly #producer: () => EventProducer;
   readonly #log: Pick<Log, 'warn' | 'info'>;
-  readonly #buffers = new Map<string, LogBuffer>();
+  /** Of each version the arms that answered. */
+  readonly #buffers = new Map<ServedModel, LogBuffer[]>();
   readonly #queue: { readonly record: OutgoingRecord; readonly rows: number }[] = [];
   readonly #timer: NodeJS.Timeout;
   #queuedRows = 0;
@@ -78,14 +79,13 @@ export class PredictionLog {
     return this.account.pending;
   }
 
-  append(job: LoggedJob, block: FeatureBlock, firstRow: number, scores: Float32Array, firstScore: number): void {
+  /** @param nowMs when it was answered, ms since the epoch. */
+  append(job: LoggedJob, block: FeatureBlock, firstRow: number, scores: Float32Array, firstScore: number, nowMs: number): void {
     this.account.answer(job.rows);
     // By chance, not by turns: periodic traffic would meet the turns and be logged one-sidedly.
     if (this.#options.sampleRate < 1 && Math.random() >= this.#options.sampleRate) return this.account.sampleOut(job.rows);
-    const key = `${job.loaded.project}/${job.loaded.model}/${job.loaded.version}/${job.arm}`;
-    const nowMs = Date.now();
+    const buffer = this.#bufferOf(job);
     for (let from = 0; from < job.rows;) {
-      const buffer = this.#bufferOf(key, job);
       from += buffer.append(job, block, firstRow, scores, firstScore, from, nowMs);
       if (buffer.rows === buffer.capacity) this.#seal(buffer);
     }
@@ -93,10 +93,15 @@ export class PredictionLog {
 
   /** Makes messages of all rows that wait, and sends. */
   flush(): void {
-    for (const [key, buffer] of this.#buffers) {
-      if (buffer.rows > 0) this.#seal(buffer);
+    for (const [model, buffers] of this.#buffers) {
+      for (const buffer of buffers) {
+        if (buffer.rows > 0) this.#seal(buffer);
+        else buffer.idleFlushes++;
+      }
       // A version that no longer answers gives its memory back.
-      else if (++buffer.idleFlushes > IDLE_FLUSHES_MAX) this.#buffers.delete(key);
+      const busy = buffers.filter(({ idleFlushes }) => idleFlushes <= IDLE_FLUSHES_MAX);
+      if (busy.length === 0) this.#buffers.delete(model);
+      else if (busy.length < buffers.length) this.#buffers.set(model, busy);
     }
     this.#send();
   }
@@ -113,14 +118,15 @@ export class PredictionLog {
     this.#log.info('prediction log closed', { answered, logged, sampledOut, dropped });
   }
 
-  #bufferOf(key: string, job: LoggedJob): LogBuffer {
-    let buffer = this.#buffers.get(key);
-    if (!buffer) {
-      const { plan } = job.loaded.parts;
-      const rowBytes = ROW_BYTES + 4 * plan.byName.size;
-      const capacity = Math.max(1, Math.min(this.#options.batchRows, Math.floor(MESSAGE_BYTES / rowBytes)));
-      this.#buffers.set(key, (buffer = new LogBuffer(job, capacity)));
-    }
+  #bufferOf(job: LoggedJob): LogBuffer {
+    const { loaded, arm } = job;
+    const buffers = this.#buffers.get(loaded);
+    if (buffers) for (const buffer of buffers) if (buffer.arm === arm) return buffer;
+    const rowBytes = ROW_BYTES + 4 * loaded.parts.plan.byName.size;
+    const capacity = Math.max(1, Math.min(this.#options.batchRows, Math.floor(MESSAGE_BYTES / rowBytes)));
+    const buffer = new LogBuffer(job, capacity);
+    if (buffers) buffers.push(buffer);
+    else this.#buffers.set(loaded, [buffer]);
     return buffer;
   }
 
