@@ -10,6 +10,7 @@ import { LogBuffer } from '../domain/log-buffer.js';
 import type { LoggedJob, ServedModel } from '../domain/predict-job.js';
 import type { FeatureBlock } from '@headrace/executor/feature-block';
 import { LogAccount } from '../domain/log-account.js';
+import { SharedBuffers } from './shared-buffers.js';
 
 export interface PredictionLogOptions {
   readonly instance: string;
@@ -39,7 +40,7 @@ const hotPredictionsLogged: EventType<PredictionBatch> = {
   message: {
     encode: (batch) => {
       encodePredictionsLogged(batch, writer.reset());
-      return { finish: () => writer.finish() };
+      return { finish: () => values.copyOf(writer.bytes, writer.pos) };
     },
     decode: notUsed,
     fromJSON: notUsed,
@@ -47,6 +48,8 @@ const hotPredictionsLogged: EventType<PredictionBatch> = {
   },
 };
 const writer = new ProtoWriter(64 * 1024);
+/** Of messages until Kafka has them; the producer's thread reads them there. */
+const values = new SharedBuffers();
 
 /**
  * The prediction log, off the request path: `append` copies rows into a buffer, a timer or a full buffer makes a message of it,
@@ -165,7 +168,7 @@ export class PredictionLog {
       const rows = batches.reduce((sum, batch) => sum + batch.rows, 0);
       try {
         await this.#orClosing(this.#producer().send(batches.map((batch) => batch.record)));
-        this.#queue.splice(0, batches.length);
+        for (const { record } of this.#queue.splice(0, batches.length)) values.giveBack(record.value);
         this.#queuedRows -= rows;
         this.account.log(rows);
         this.#isDown = false;
