@@ -13,6 +13,7 @@ import { PinnedLoads } from './app/load-pinned.js';
 import { ModelHost, type RolloutStep } from './app/model-host.js';
 import { openVersion } from './app/open-version.js';
 import { Predictor } from './app/predictor.js';
+import { RunPlaces } from './app/run-places.js';
 import { RouteChanges } from './app/set-route.js';
 import { StatisticsReport } from './app/statistics-report.js';
 import { RepositoryOrders } from './app/repository-orders.js';
@@ -166,9 +167,14 @@ function app(config: Config): Provider[] {
             rollouts.say(toEvent(change, config.instance), cause);
           },
           statistics,
-          moved: (model, failure) => telemetry.moved(model, failure),
           nowMs,
         }),
+    },
+    {
+      provide: RunPlaces,
+      inject: [ModelHost, Telemetry],
+      useFactory: (host: ModelHost, telemetry: Telemetry) =>
+        new RunPlaces({ isClosing: () => host.isClosing, moved: (model, failure) => telemetry.moved(model, failure) }),
     },
     {
       provide: RegistryFollower,
@@ -216,6 +222,7 @@ function app(config: Config): Provider[] {
         ShadowBook,
         RegistryFollower,
         ModelHost,
+        RunPlaces,
         Resources,
       ],
       useFactory: (
@@ -229,6 +236,7 @@ function app(config: Config): Provider[] {
         shadows: ShadowBook,
         follower: RegistryFollower,
         host: ModelHost,
+        places: RunPlaces,
         resources: Resources,
       ) => {
         telemetry.watch(admission, log.account, statistics, shadows);
@@ -244,7 +252,7 @@ function app(config: Config): Provider[] {
           shadows,
           lookedUp: (outcome) => telemetry.lookedUp(outcome),
           inlineRunMs: config.inlineRunMs,
-          tooSlow: (model) => void host.moveToWorker(model),
+          tooSlow: (model) => void places.moveToWorker(model),
           refreshViews,
           nowMs,
           after: (delayMs, ring) => void setTimeout(ring, delayMs),
@@ -257,16 +265,16 @@ function app(config: Config): Provider[] {
     },
     {
       provide: TensorInference,
-      inject: [RouteFinder, Admission, PredictionIds, PredictionLog, StatisticsBook, ModelHost],
+      inject: [RouteFinder, Admission, PredictionIds, PredictionLog, StatisticsBook, RunPlaces],
       useFactory: (
         routes: RouteFinder,
         admission: Admission,
         ids: PredictionIds,
         log: PredictionLog,
         { unrouted }: StatisticsBook,
-        host: ModelHost,
+        places: RunPlaces,
       ) => {
-        const tooSlow = (model: ServedModel): void => void host.moveToWorker(model);
+        const tooSlow = (model: ServedModel): void => void places.moveToWorker(model);
         return new TensorInference({ routes, admission, ids, log, unrouted, inlineRunMs: config.inlineRunMs, tooSlow, nowMs });
       },
     },

@@ -2,8 +2,7 @@ import { AppError, toAppError } from '@headrace/base/errors';
 import type { TensorInfo } from '@headrace/executor/tensor';
 import type { Cause } from '@headrace/platform/kafka/cause';
 import { mergeViews } from '../domain/entity-lookup.js';
-import type { LoadState } from '../domain/load-state.js';
-import { LoadedModel, type LoadedParts, type OpenSession } from '../domain/loaded-model.js';
+import { LoadedModel, type LoadedParts } from '../domain/loaded-model.js';
 import { ModelStatistics, type StatisticsBook } from '../domain/model-statistics.js';
 import type { PredictJob, ServedModel } from '../domain/predict-job.js';
 import { chooseLeavers } from '../domain/memory-budget.js';
@@ -28,8 +27,6 @@ export interface HostDependencies {
   readonly save: (routing: SavedRouting) => Promise<void>;
   readonly report: (change: RolloutStep, cause: Cause | undefined) => void;
   readonly statistics: StatisticsBook;
-  /** The version runs in a process of its own from now on, or could not be moved there. */
-  readonly moved: (model: ServedModel, failure: AppError | undefined) => void;
   readonly nowMs: () => number;
 }
 
@@ -232,25 +229,6 @@ export class ModelHost {
     for (const one of saved.heldOut) this.#heldOut.set(`${one.project}/${one.model}`, one);
     for (const description of saved.champions) await this.serveChampion(description).catch(ignoreReported);
     for (const description of saved.pinned) await this.loadPinned(description).catch(ignoreReported);
-  }
-
-  /** The version answers on, from a process of its own as soon as that is ready. One that cannot be moved stays where it is. */
-  async moveToWorker(model: ServedModel): Promise<void> {
-    if (model.state !== 'loaded' || !model.parts.inWorker) return;
-    const open = model.parts.inWorker;
-    model.parts.inWorker = undefined;
-    let session: OpenSession;
-    try {
-      session = await open();
-    } catch (thrown) {
-      return this.#deps.moved(model, toAppError(thrown));
-    }
-    if (this.#closing.signal.aborted || (model.state as LoadState) !== 'loaded') return session.release();
-    const old = model.parts.session;
-    model.parts.session = session;
-    model.parts.tensors = session.tensors;
-    old.release();
-    this.#deps.moved(model, undefined);
   }
 
   /** Views that any version of the project was loaded with, former layouts among them. */
