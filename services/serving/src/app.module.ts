@@ -13,7 +13,6 @@ import { PinnedLoads } from './app/load-pinned.js';
 import { ModelHost, type RolloutStep } from './app/model-host.js';
 import { openVersion } from './app/open-version.js';
 import { Predictor } from './app/predictor.js';
-import { RunPlaces } from './app/run-places.js';
 import { RouteChanges } from './app/set-route.js';
 import { StatisticsReport } from './app/statistics-report.js';
 import { RepositoryOrders } from './app/repository-orders.js';
@@ -23,7 +22,6 @@ import type { Config } from './config.js';
 import { Admission } from './domain/admission.js';
 import { StatisticsBook } from './domain/model-statistics.js';
 import { ShadowBook } from './domain/shadow-statistics.js';
-import type { ServedModel } from './domain/predict-job.js';
 import { PredictionIds } from './domain/prediction-ids.js';
 import { OnModelChanged } from './events/on-model-changed.js';
 import { ArtifactCache, HttpArtifacts } from './io/artifact-cache.js';
@@ -167,14 +165,9 @@ function app(config: Config): Provider[] {
             rollouts.say(toEvent(change, config.instance), cause);
           },
           statistics,
+          moved: (model, move) => telemetry.moved(model, move),
           nowMs,
         }),
-    },
-    {
-      provide: RunPlaces,
-      inject: [ModelHost, Telemetry],
-      useFactory: (host: ModelHost, telemetry: Telemetry) =>
-        new RunPlaces({ isClosing: () => host.isClosing, moved: (model, failure) => telemetry.moved(model, failure) }),
     },
     {
       provide: RegistryFollower,
@@ -222,7 +215,6 @@ function app(config: Config): Provider[] {
         ShadowBook,
         RegistryFollower,
         ModelHost,
-        RunPlaces,
         Resources,
       ],
       useFactory: (
@@ -236,7 +228,6 @@ function app(config: Config): Provider[] {
         shadows: ShadowBook,
         follower: RegistryFollower,
         host: ModelHost,
-        places: RunPlaces,
         resources: Resources,
       ) => {
         telemetry.watch(admission, log.account, statistics, shadows);
@@ -251,8 +242,6 @@ function app(config: Config): Provider[] {
           unrouted: statistics.unrouted,
           shadows,
           lookedUp: (outcome) => telemetry.lookedUp(outcome),
-          inlineRunMs: config.inlineRunMs,
-          tooSlow: (model) => void places.moveToWorker(model),
           refreshViews,
           nowMs,
           after: (delayMs, ring) => void setTimeout(ring, delayMs),
@@ -265,18 +254,9 @@ function app(config: Config): Provider[] {
     },
     {
       provide: TensorInference,
-      inject: [RouteFinder, Admission, PredictionIds, PredictionLog, StatisticsBook, RunPlaces],
-      useFactory: (
-        routes: RouteFinder,
-        admission: Admission,
-        ids: PredictionIds,
-        log: PredictionLog,
-        { unrouted }: StatisticsBook,
-        places: RunPlaces,
-      ) => {
-        const tooSlow = (model: ServedModel): void => void places.moveToWorker(model);
-        return new TensorInference({ routes, admission, ids, log, unrouted, inlineRunMs: config.inlineRunMs, tooSlow, nowMs });
-      },
+      inject: [RouteFinder, Admission, PredictionIds, PredictionLog, StatisticsBook],
+      useFactory: (routes: RouteFinder, admission: Admission, ids: PredictionIds, log: PredictionLog, { unrouted }: StatisticsBook) =>
+        new TensorInference({ routes, admission, ids, log, unrouted, nowMs }),
     },
   ];
 }

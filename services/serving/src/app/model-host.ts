@@ -12,6 +12,7 @@ import { nameOf, type VersionDescription, type ViewSchema } from '../domain/vers
 import type { SavedRouting } from '../io/routing-file.js';
 import { lookupOf } from './open-version.js';
 import type { RouteFinder } from './route-finder.js';
+import { RunPlaces, type Move } from './run-places.js';
 import { Sleepers } from './sleepers.js';
 import { Turns } from './turns.js';
 
@@ -27,6 +28,7 @@ export interface HostDependencies {
   readonly save: (routing: SavedRouting) => Promise<void>;
   readonly report: (change: RolloutStep, cause: Cause | undefined) => void;
   readonly statistics: StatisticsBook;
+  readonly moved: (model: ServedModel, move: Move) => void;
   readonly nowMs: () => number;
 }
 
@@ -52,10 +54,12 @@ export class ModelHost {
   readonly #heldOut = new Map<string, { readonly project: string; readonly model: string }>();
   readonly #closing = new AbortController();
   readonly #asleep: Sleepers;
+  readonly #places: RunPlaces;
 
   constructor(dependencies: HostDependencies) {
     this.#deps = dependencies;
     this.#asleep = new Sleepers(dependencies.nowMs);
+    this.#places = new RunPlaces({ isClosing: () => this.isClosing, moved: dependencies.moved });
     dependencies.routes.missing = (project, model, version) => this.#wake(project, model, version);
   }
 
@@ -282,6 +286,7 @@ export class ModelHost {
       model.step('start');
       model.stand(await this.#deps.open(description, this.#closing.signal));
       this.#closing.signal.throwIfAborted();
+      this.#places.watch(model);
       model.loadedAtMs = this.#deps.nowMs();
       return model;
     } catch (thrown) {

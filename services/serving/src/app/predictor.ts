@@ -33,9 +33,6 @@ export interface PredictorDependencies {
   readonly lookedUp: (outcome: LookupOutcome) => void;
   /** Told when blobs could not be read; resolves when a newer layout of the views is known, or at once when there is none. */
   readonly refreshViews: (projects: ReadonlySet<string>) => Promise<boolean>;
-  /** A version whose mean run is longer than this should leave the event loop, ms. */
-  readonly inlineRunMs: number;
-  readonly tooSlow: (model: ServedModel) => void;
   /** ms since the epoch */
   readonly nowMs: () => number;
   readonly after: (delayMs: number, ring: () => void) => void;
@@ -77,10 +74,8 @@ export class Predictor {
         answer: (job, block, firstRow, scores, firstScore) => this.#answer(job, block, firstRow, scores, firstScore),
         refuse: (job, error) => this.#refuse(job, error),
         isLate: (job) => this.#isLate(job),
-        tooSlow: (model) => dependencies.tooSlow(model),
       },
       { nowMs: dependencies.nowMs, after: dependencies.after },
-      dependencies.inlineRunMs,
     );
   }
 
