@@ -100,9 +100,13 @@ export async function startService(name: string, { env, core, nodeOptions = [] }
   throw new Error(`the service ${name} ended before it was ready`);
 }
 
-export async function stop(child: ChildProcess): Promise<void> {
+/** By SIGTERM, and by SIGKILL what does not end by it. */
+export async function stop(child: ChildProcess, withinMs = 15_000): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null) return;
   child.kill('SIGTERM');
-  if (child.exitCode === null && child.signalCode === null) await once(child, 'exit');
+  const timer = setTimeout(() => child.kill('SIGKILL'), withinMs);
+  await once(child, 'exit');
+  clearTimeout(timer);
 }
 
 /** Resolves when the child takes connections there. */

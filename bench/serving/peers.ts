@@ -1,13 +1,13 @@
 /**
  * `npm run build && node bench/serving/peers.ts`: our serving service, everything on, against servers that do nothing but predict: Rust's tonic, Rust's h2 with
- * batching, MLServer, and our own service over grpc-js. Same models, same load generator, each server on core 0 alone while it is loaded. Prints figures and
- * ratios, and writes `peers.json` beside this file with machine and date.
+ * batching, Triton, MLServer, BentoML, and our own service over grpc-js. Same models, same load generator, each server on core 0 alone while it is loaded. Prints
+ * figures and ratios, and writes `peers.json` beside this file with machine and date. A peer that this machine cannot have is named and left out.
  */
 import { execFileSync, spawn } from 'node:child_process';
-import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { sleep } from '@headrace/base/clock';
+import { messageOf } from '@headrace/base/errors';
 import { seededRandom } from '@headrace/base/random';
 import { encodePredictRequest } from '@headrace/codec/predict-request';
 import { ProtoWriter } from '@headrace/codec/writer';
@@ -17,12 +17,15 @@ import type { Figures } from '../kit.js';
 import type { Server } from './rig.js';
 
 // Node runs this file as it is, and the compiler of the repository wants other endings than Node.
-const { buildRust, cacheDir, listening, machine, repository, savePayload, stop } = (await import(
+const { buildRust, listening, machine, repository, savePayload, stop } = (await import(
   new URL('../kit.ts', import.meta.url).href
 )) as typeof import('../kit.js');
 const { compared, load, openRig, rowsOf, saveModels, startServing, turnAbout } = (await import(
   new URL('./rig.ts', import.meta.url).href
 )) as typeof import('./rig.js');
+const { startBentoml, startMlserver, startTriton } = (await import(
+  new URL('./python-peers.ts', import.meta.url).href
+)) as typeof import('./python-peers.js');
 const { makeMlp } = (await import(new URL('./mlp.ts', import.meta.url).href)) as typeof import('./mlp.js');
 const { makeTrees } = (await import(new URL('./trees.ts', import.meta.url).href)) as typeof import('./trees.js');
 
@@ -42,11 +45,12 @@ type Shape = (typeof SHAPES)[number];
 const MODELS = ['trees', 'mlp'] as const;
 type Model = (typeof MODELS)[number];
 
-/** How a server is asked: our message, the peers' small one, or the Open Inference Protocol. */
+/** How a server is asked: our message, the peers' small one, the Open Inference Protocol, or JSON over HTTP/1.1, where each caller has a connection. */
 const DIALECTS = {
   headrace: '/headrace.serving.v1.Prediction/Predict',
   bench: '/bench.Predictor/Predict',
   inference: '/inference.GRPCInferenceService/ModelInfer',
+  json: '/predict',
 } as const;
 
 interface Candidate {
@@ -54,17 +58,20 @@ interface Candidate {
   readonly dialect: keyof typeof DIALECTS;
   /** Deadline of each call. */
   readonly timeoutMs?: number;
-  /** One server for all models, or one each. */
+  /** Instead of the dialect's. */
+  readonly path?: string;
+  /** One server for all models, or one each. @throws Error when this machine cannot have it */
   start(model: Model): Promise<Server>;
 }
 
+/** Of a peer that was left out. */
+const NOTHING: Figures = { requestsPerSecond: 0, p50Ms: 0, p99Ms: 0, errors: 0, serverCpuUs: 0, rssMiB: 0, clientCpuUs: 0 };
 const ORT_LIBRARY = join(repository, 'node_modules/onnxruntime-node/bin/napi-v6', process.platform, process.arch, 'libonnxruntime.so.1');
 
 const random = seededRandom(7);
 const row = rowsOf(random);
 const models = { trees: makeTrees(random), mlp: makeMlp(random) };
 const rig = await openRig();
-const rustBin = buildRust(join(import.meta.dirname, 'peers'), 'serving-peers');
 const started = new Map<string, Promise<Server>>();
 const ours = (name: string, env: NodeJS.ProcessEnv = {}): Promise<Server> => once(name, () => startServing(rig, name, env));
 const ALL: readonly Candidate[] = [
@@ -84,9 +91,20 @@ const ALL: readonly Candidate[] = [
   },
   { name: 'rust tonic', dialect: 'bench', start: (model) => rust('tonic_server', model) },
   { name: 'rust h2, batching', dialect: 'bench', start: (model) => rust('h2_server', model) },
-  { name: 'mlserver', dialect: 'inference', start: () => once('mlserver', startMlserver) },
+  { name: 'triton, python backend', dialect: 'inference', start: () => once('triton', () => startTriton(rig, MODELS)) },
+  { name: 'mlserver', dialect: 'inference', start: () => once('mlserver', () => startMlserver(rig, MODELS)) },
+  { name: 'bentoml', dialect: 'json', start: (model) => once(`bentoml ${model}`, () => startBentoml(rig, model)) },
+  {
+    name: 'bentoml, batching',
+    dialect: 'json',
+    path: '/predict_together',
+    start: (model) => once(`bentoml ${model}`, () => startBentoml(rig, model)),
+  },
 ];
-const CANDIDATES = ALL.filter(({ name }) => name.includes(options.only) || name === 'headrace');
+const ONLY = options.only.split(',').map((name) => name.trim());
+/** Asked for, and not yet left out. */
+let candidates = ALL.filter(({ name }) => name === 'headrace' || ONLY.some((part) => name.includes(part)));
+const leftOut: { readonly name: string; readonly reason: string }[] = [];
 
 interface Result extends Figures {
   readonly name: string;
@@ -106,24 +124,29 @@ try {
     for (const dialect of Object.keys(DIALECTS))
       for (const rows of [1, 32]) savePayload(payloadOf(model, dialect, rows), requests(model, dialect, rows));
   for (const model of MODELS) {
-    for (const candidate of CANDIDATES) await measure(candidate, model, SHAPES[0], 2); // warm
+    for (const candidate of candidates) await measureOrLeaveOut(candidate, model, SHAPES[0], 2); // warm
     for (const shape of SHAPES) {
-      const asked = CANDIDATES.filter(({ name }) => shape.all || name === 'headrace' || name === 'rust tonic');
+      const asked = candidates.filter(({ name }) => shape.all || name === 'headrace' || name === 'rust tonic');
       const figures = await turnAbout(
         Number(options.runs),
-        asked.map((candidate) => () => measure(candidate, model, shape, Number(options.seconds))),
+        asked.map((candidate) => () => measureOrLeaveOut(candidate, model, shape, Number(options.seconds))),
       );
       figures.forEach((one, i) => {
+        if (!candidates.includes(asked[i]!)) return;
         const { callers, connections, rows } = shape;
         results.push({ name: asked[i]!.name, model, callers, connections, rows, ...one });
         console.info(JSON.stringify(results.at(-1)));
       });
     }
-    limits.push({ model, rows: 32, rowsPerSecond: limit(model, 32) });
-    console.info('ONNX Runtime alone', JSON.stringify(limits.at(-1)));
+    try {
+      limits.push({ model, rows: 32, rowsPerSecond: limit(model, 32) });
+      console.info('ONNX Runtime alone', JSON.stringify(limits.at(-1)));
+    } catch (error) {
+      leaveOut(`ONNX Runtime alone, ${model}`, error);
+    }
   }
 } finally {
-  for (const server of started.values()) await stop((await server).child);
+  for (const server of await Promise.allSettled(started.values())) if (server.status === 'fulfilled') await stop(server.value.child);
   await rig.close();
 }
 report();
@@ -147,6 +170,7 @@ function requests(model: Model, dialect: string, rows: number): Uint8Array[] {
       return Buffer.from(writer.finish());
     }
     const raw = new Uint8Array(values.buffer);
+    if (dialect === 'json') return Buffer.from(JSON.stringify({ features: rowsIn(values, rows) }));
     if (dialect === 'bench')
       return new BinaryWriter()
         .uint32(10)
@@ -168,10 +192,36 @@ function requests(model: Model, dialect: string, rows: number): Uint8Array[] {
   });
 }
 
-async function measure({ dialect, timeoutMs, start }: Candidate, model: Model, shape: Shape, seconds: number): Promise<Figures> {
+function rowsIn(values: Float32Array, rows: number): number[][] {
+  const width = values.length / rows;
+  return Array.from({ length: rows }, (_, i) => [...values.subarray(i * width, (i + 1) * width)]);
+}
+
+/** Starts it, too, the first time. A peer that cannot be had, or fails, is left out from here on. @throws Error when it is our own service */
+async function measureOrLeaveOut(candidate: Candidate, model: Model, shape: Shape, seconds: number): Promise<Figures> {
+  if (!candidates.includes(candidate)) return NOTHING;
+  try {
+    const figures = await measure(candidate, model, shape, seconds);
+    if (figures.requestsPerSecond === 0) throw new Error(`none of its requests was answered, ${figures.errors} failed`);
+    return figures;
+  } catch (error) {
+    if (candidate.dialect === 'headrace') throw error;
+    leaveOut(candidate.name, error);
+    candidates = candidates.filter((one) => one !== candidate);
+    return NOTHING;
+  }
+}
+
+function leaveOut(name: string, error: unknown): void {
+  leftOut.push({ name, reason: messageOf(error) });
+  console.info(`${name} is left out: ${messageOf(error)}`);
+}
+
+async function measure({ dialect, path, timeoutMs, start }: Candidate, model: Model, shape: Shape, seconds: number): Promise<Figures> {
   const { callers, connections, rows } = shape;
   const deadline = timeoutMs === undefined ? {} : { timeoutMs };
-  const wanted = { path: DIALECTS[dialect], payload: payloadOf(model, dialect, rows), callers, connections, seconds, ...deadline };
+  const how = { path: path ?? DIALECTS[dialect], isHttp: dialect === 'json', payload: payloadOf(model, dialect, rows) };
+  const wanted = { ...how, callers, connections, seconds, ...deadline };
   return load(rig, await start(model), wanted);
 }
 
@@ -179,56 +229,22 @@ async function measure({ dialect, timeoutMs, start }: Candidate, model: Model, s
 function limit(model: Model, rows: number): number {
   const args = ['--model', join(rig.work, `${model}.onnx`), '--values', join(rig.work, 'values.f32'), '--rows', String(rows)];
   const env = { ...process.env, ORT_DYLIB_PATH: ORT_LIBRARY };
-  return Number(execFileSync('taskset', ['-c', '0', join(rustBin, 'ort_loop'), ...args], { env, encoding: 'utf8' }));
+  return Number(execFileSync('taskset', ['-c', '0', join(rustBin(), 'ort_loop'), ...args], { env, encoding: 'utf8' }));
+}
+
+/** Built at the first call, if this machine has what that takes. */
+function rustBin(): string {
+  return buildRust(join(import.meta.dirname, 'peers'), 'serving-peers');
 }
 
 function rust(program: string, model: Model): Promise<Server> {
   return once(`${program} ${model}`, async () => {
     const address = `127.0.0.1:${await freePort()}`;
-    const args = ['-c', '0', join(rustBin, program), '--addr', address, '--model', join(rig.work, `${model}.onnx`)];
+    const args = ['-c', '0', join(rustBin(), program), '--addr', address, '--model', join(rig.work, `${model}.onnx`)];
     const child = spawn('taskset', args, { stdio: ['ignore', 'ignore', 'inherit'], env: { ...process.env, ORT_DYLIB_PATH: ORT_LIBRARY } });
     await listening(child, address);
     return { child, address };
   });
-}
-
-async function startMlserver(): Promise<Server> {
-  const venv = join(cacheDir, 'bench-mlserver');
-  if (!existsSync(join(venv, 'bin/mlserver'))) {
-    execFileSync('python3.11', ['-m', 'venv', venv]);
-    execFileSync(join(venv, 'bin/pip'), ['install', '--quiet', '-r', join(import.meta.dirname, 'peers/requirements.txt')], {
-      stdio: 'inherit',
-    });
-  }
-  const folder = join(rig.work, 'mlserver');
-  const port = await freePort();
-  const settings = {
-    debug: false,
-    parallel_workers: 0,
-    host: '127.0.0.1',
-    grpc_port: port,
-    http_port: await freePort(),
-    metrics_endpoint: null,
-  };
-  for (const name of MODELS) {
-    mkdirSync(join(folder, name), { recursive: true });
-    writeFileSync(join(folder, name, 'model-settings.json'), JSON.stringify({ name, implementation: 'mlserver_onnx.OnnxModel' }));
-  }
-  writeFileSync(join(folder, 'settings.json'), JSON.stringify(settings));
-  const child = spawn('taskset', ['-c', '0', join(venv, 'bin/mlserver'), 'start', folder], {
-    stdio: 'ignore',
-    env: {
-      ...process.env,
-      PYTHONPATH: join(import.meta.dirname, 'peers'),
-      PYTHONDONTWRITEBYTECODE: '1',
-      BENCH_MODELS: rig.work,
-      OMP_NUM_THREADS: '1',
-    },
-  });
-  const address = `127.0.0.1:${port}`;
-  await listening(child, address);
-  await sleep(3_000); // it listens before its models are loaded
-  return { child, address };
 }
 
 function report(): void {
@@ -247,6 +263,6 @@ function report(): void {
   const setting = { seconds: Number(options.seconds), runs: Number(options.runs) };
   writeFileSync(
     join(import.meta.dirname, 'peers.json'),
-    `${JSON.stringify({ date: new Date().toISOString(), machine: machine(), ...setting, results, limits, ratios }, null, 2)}\n`,
+    `${JSON.stringify({ date: new Date().toISOString(), machine: machine(), ...setting, results, limits, ratios, leftOut }, null, 2)}\n`,
   );
 }

@@ -41,6 +41,8 @@ export interface Load {
   readonly seconds: number;
   /** Deadline of each call; default none. */
   readonly timeoutMs?: number;
+  /** JSON over HTTP/1.1 instead of gRPC. */
+  readonly isHttp?: boolean;
 }
 
 export async function openRig(): Promise<Rig> {
@@ -97,8 +99,6 @@ export async function startServing(
       HEADRACE_REDIS_URL: engines.redisUrl,
       // A busy machine may stop Redis for longer than the default.
       HEADRACE_SERVING_REDIS_TIMEOUT_MS: '5000',
-      // Nor may a pause of the machine look like a slow model, which would go on in a process of its own: the figures are of this process.
-      HEADRACE_SERVING_INLINE_RUN_MS: '1000',
       HEADRACE_TOPIC_PREFIX: `bench-${name.replaceAll(/[^a-z]+/g, '-')}.`,
       ...env,
     },
@@ -107,7 +107,7 @@ export async function startServing(
 }
 
 export async function load({ loadgen }: Pick<Rig, 'loadgen'>, { child, address }: Server, wanted: Load): Promise<Figures> {
-  const { path, payload, callers, connections, seconds, timeoutMs } = wanted;
+  const { path, payload, callers, connections, seconds, timeoutMs, isHttp = false } = wanted;
   const args = {
     addr: address,
     path,
@@ -119,6 +119,7 @@ export async function load({ loadgen }: Pick<Rig, 'loadgen'>, { child, address }
     runs: 1,
     pid: child.pid,
     timeout: timeoutMs ?? '',
+    http: isHttp ? 1 : 0,
   };
   const flags = Object.entries(args).flatMap(([name, value]) => [`--${name}`, String(value)]);
   const { stdout } = await promisify(execFile)('taskset', ['-c', '1', loadgen, ...flags], { encoding: 'utf8' });

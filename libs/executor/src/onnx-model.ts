@@ -50,6 +50,10 @@ export class OnnxModel implements ModelSession {
     this.#session.release();
   }
 
+  retire(): void {
+    this.#session.retire();
+  }
+
   #scoresOf(tensor: Tensor, rows: number, isShared: boolean): Float32Array {
     const data = tensor.data as Float32Array;
     const width = data.length / rows;

@@ -12,6 +12,8 @@ export interface OnnxSession {
   /** Any outputs; the memory of their tensors is their own. */
   runAll(feeds: Record<string, Tensor>, outputs: readonly string[]): Record<string, Tensor> | Promise<Record<string, Tensor>>;
   release(): void;
+  /** As `release`, after the runs that are under way. */
+  retire(): void;
 }
 
 export interface OnnxTensorInfo {
@@ -86,6 +88,8 @@ function openDirect(bytes: Uint8Array, native: NativeBinding): OnnxSession {
     },
     runAll: (feeds, outputs) => session.run(feeds, Object.fromEntries(outputs.map((name) => [name, null])), NO_OPTIONS),
     release: () => session.dispose(),
+    // A run returns before anything else happens: none is under way.
+    retire: () => session.dispose(),
   };
 }
 
@@ -98,13 +102,15 @@ async function openPublic(bytes: Uint8Array): Promise<OnnxSession> {
     run.then(done, done);
     return run;
   };
+  const release = (): void => void Promise.allSettled(running).then(() => session.release());
   return {
     kind: 'public',
     inputs: session.inputMetadata.map(fromPublic),
     outputs: session.outputMetadata.map(fromPublic),
     run: (feeds, output) => track(session.run(feeds, [output])).then((outputs) => outputs[output]!),
     runAll: (feeds, outputs) => track(session.run(feeds, outputs)),
-    release: () => void Promise.allSettled(running).then(() => session.release()),
+    release,
+    retire: release,
   };
 }
 

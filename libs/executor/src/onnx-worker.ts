@@ -29,7 +29,11 @@ async function open(): Promise<OnnxSession> {
 
 async function run({ id, feeds, outputs }: ToWorker): Promise<void> {
   try {
-    say({ kind: 'ran', id, outputs: toSent(await session.runAll(fromSent(feeds), outputs)) });
+    const inputs = fromSent(feeds);
+    const startedAt = performance.now();
+    const tensors = await session.runAll(inputs, outputs);
+    const ms = performance.now() - startedAt;
+    say({ kind: 'ran', id, outputs: toSent(tensors), ms });
   } catch (error) {
     say({ kind: 'failed', id, error: messageOf(error) });
   }

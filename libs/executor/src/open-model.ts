@@ -57,6 +57,7 @@ export async function openModel({ name, bytes, plan, golden, threshold, batchRow
 export interface OpenTensors {
   readonly tensors: OnnxTensors;
   release(): void;
+  retire(): void;
 }
 
 /**
@@ -67,7 +68,7 @@ export interface OpenTensors {
 export async function openTensors({ name, bytes, open }: Pick<ModelToOpen, 'name' | 'bytes' | 'open'>): Promise<OpenTensors> {
   const session = await openSession(name, bytes, open);
   try {
-    return { tensors: new OnnxTensors(session, name), release: () => session.release() };
+    return { tensors: new OnnxTensors(session, name), release: () => session.release(), retire: () => session.retire() };
   } catch (error) {
     session.release();
     throw error;

@@ -9,7 +9,8 @@ export type ToWorker = { readonly id: number; readonly feeds: readonly SentTenso
 export type FromWorker =
   | { readonly kind: 'opened'; readonly inputs: readonly SentInfo[]; readonly outputs: readonly SentInfo[] }
   | { readonly kind: 'refused'; readonly error: string }
-  | { readonly kind: 'ran'; readonly id: number; readonly outputs: readonly SentTensor[] }
+  /** ms: of the run alone, without what it takes to send tensors. */
+  | { readonly kind: 'ran'; readonly id: number; readonly outputs: readonly SentTensor[]; readonly ms: number }
   | { readonly kind: 'failed'; readonly id: number; readonly error: string };
 
 interface SentInfo {

@@ -78,6 +78,32 @@ describe('a model in a process of its own', () => {
     expect([...(await there.run(block, 0, 1))]).toHaveLength(1);
   });
 
+  it('tells of every run: its rows, and what it took there', async () => {
+    const ran: number[][] = [];
+    const session = await openOnnxInWorker(fileOf('logistic'), (rows, ms) => ran.push([rows, ms]));
+    opened.push(session);
+    const there = new OnnxModel(session, dense, 'logistic');
+    const block = new FeatureBlock(dense, 8);
+    for (const rows of [1, 8]) await there.run(block, 0, rows);
+    expect(ran.map(([rows]) => rows)).toEqual([1, 8]);
+    for (const [, ms] of ran) expect(ms).toBeGreaterThan(0);
+  });
+
+  it('is retired after its last answer, also when its process dies meanwhile, and takes no run after it', async () => {
+    const { there, worker } = await pair('logistic', dense);
+    const block = new FeatureBlock(dense, 1);
+    const pid = worker.pid();
+    process.kill(pid, 'SIGSTOP');
+    const answers = [there.run(block, 0, 1), there.run(block, 0, 1)];
+    there.retire();
+    process.kill(pid, 'SIGKILL');
+    for (const answer of answers) expect([...(await answer)]).toHaveLength(1);
+    await expect(there.run(block, 0, 1)).rejects.toMatchObject({ code: 'DEPENDENCY_UNAVAILABLE' });
+    const last = worker.pid();
+    expect(last).not.toBe(pid);
+    while (isRunning(last)) await new Promise((resolve) => setTimeout(resolve, 5));
+  });
+
   it('refuses a file that is no model, and one that is not what its hash says', async () => {
     const bad = join(folder, 'bad.onnx');
     writeFileSync(bad, 'no model');
@@ -87,3 +113,11 @@ describe('a model in a process of its own', () => {
     await expect(openOnnxInWorker({ path: bad, sha256 })).rejects.toThrow(/holds something else/);
   });
 });
+
+function isRunning(pid: number): boolean {
+  try {
+    return pid > 0 && process.kill(pid, 0);
+  } catch {
+    return false;
+  }
+}

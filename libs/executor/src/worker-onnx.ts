@@ -9,8 +9,13 @@ import { fromSent, toSent, type FromWorker, type ToWorker } from './worker-messa
 const OPEN_TIMEOUT_MS = 60_000;
 /** Runs that were in a worker when it died are tried in the next one, once. */
 const TRIES = 2;
+/** Runs of a worker that is retired have this long to end. */
+const RETIRE_MS = 10_000;
 /** Between a worker that died and the next one: doubled for each that dies without having answered. */
 const RESTART = { firstMs: 50, longestMs: 5_000, inARowMax: 4 };
+
+/** Told of every run: its rows (the first size of its first input), and what it took there, ms, without the way there and back. */
+export type RunObserver = (rows: number, ms: number) => void;
 
 interface Run {
   readonly message: ToWorker;
@@ -30,8 +35,11 @@ export interface ArtifactFile {
  * it. Threads would not isolate: to end a busy one aborts the whole process (measured, ONNX Runtime 1.30.0).
  * @throws Error what ONNX Runtime says of the file.
  */
-export async function openOnnxInWorker(file: ArtifactFile): Promise<OnnxSession & { readonly pid: () => number }> {
-  const worker = new WorkerOnnx(file);
+export async function openOnnxInWorker(
+  file: ArtifactFile,
+  ran: RunObserver = ignore,
+): Promise<OnnxSession & { readonly pid: () => number }> {
+  const worker = new WorkerOnnx(file, ran);
   const { inputs, outputs } = await worker.open();
   return {
     kind: 'public',
@@ -40,6 +48,7 @@ export async function openOnnxInWorker(file: ArtifactFile): Promise<OnnxSession 
     run: async (feeds, output) => (await worker.run(feeds, [output]))[output]!,
     runAll: (feeds, outputs) => worker.run(feeds, outputs),
     release: () => worker.release(),
+    retire: () => worker.retire(),
     pid: () => worker.pid,
   };
 }
@@ -48,13 +57,17 @@ class WorkerOnnx {
   #child: ChildProcess | undefined;
   #isOpen = false;
   #isReleased = false;
+  #retireTimer: NodeJS.Timeout | undefined;
   #deaths = 0;
   #lastId = 0;
   #timer: NodeJS.Timeout | undefined;
   /** Sent or waiting for a worker, in order. */
   readonly #runs = new Map<number, Run>();
 
-  constructor(private readonly file: ArtifactFile) {}
+  constructor(
+    private readonly file: ArtifactFile,
+    private readonly ran: RunObserver,
+  ) {}
 
   get pid(): number {
     return this.#child?.pid ?? 0;
@@ -93,6 +106,7 @@ class WorkerOnnx {
   }
 
   run(feeds: Record<string, Tensor>, outputs: readonly string[]): Promise<Record<string, Tensor>> {
+    if (this.#isReleased) return Promise.reject(unavailable('the version is unloaded'));
     return new Promise((resolve, reject) => {
       const run: Run = { message: { id: ++this.#lastId, feeds: toSent(feeds), outputs }, tries: 0, resolve, reject };
       this.#runs.set(run.message.id, run);
@@ -104,8 +118,18 @@ class WorkerOnnx {
   release(): void {
     this.#isReleased = true;
     clearTimeout(this.#timer);
+    clearTimeout(this.#retireTimer);
     this.#failAll('the version is unloaded');
     this.#child?.kill('SIGKILL');
+  }
+
+  retire(): void {
+    this.#retireTimer = setTimeout(() => this.release(), RETIRE_MS);
+    this.#endIfRetired();
+  }
+
+  #endIfRetired(): void {
+    if (this.#retireTimer && this.#runs.size === 0) this.release();
   }
 
   #send(run: Run): void {
@@ -118,8 +142,12 @@ class WorkerOnnx {
     const run = this.#runs.get(message.id);
     this.#runs.delete(message.id);
     this.#deaths = 0;
-    if (message.kind === 'failed') return run?.reject(new Error(message.error));
-    run?.resolve(fromSent(message.outputs));
+    if (message.kind === 'failed') run?.reject(new Error(message.error));
+    else if (run) {
+      this.ran(run.message.feeds[0]?.[2][0] ?? 1, message.ms);
+      run.resolve(fromSent(message.outputs));
+    }
+    this.#endIfRetired();
   }
 
   #died(how: string): void {
@@ -132,6 +160,8 @@ class WorkerOnnx {
       this.#runs.delete(id);
       run.reject(unavailable(`the worker process of the model died twice at this run (${how})`));
     }
+    this.#endIfRetired();
+    if (this.#isReleased) return;
     if (this.#deaths <= RESTART.inARowMax) return this.#restart(Math.min(RESTART.firstMs * 2 ** (this.#deaths - 1), RESTART.longestMs));
     // Nobody waits for ever; the next request begins anew.
     this.#failAll(`the worker process of the model died ${this.#deaths} times in a row (${how})`);
@@ -155,6 +185,10 @@ class WorkerOnnx {
     for (const run of this.#runs.values()) run.reject(unavailable(why));
     this.#runs.clear();
   }
+}
+
+function ignore(): void {
+  return undefined;
 }
 
 function unavailable(why: string): AppError {

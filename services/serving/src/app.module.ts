@@ -22,7 +22,6 @@ import type { Config } from './config.js';
 import { Admission } from './domain/admission.js';
 import { StatisticsBook } from './domain/model-statistics.js';
 import { ShadowBook } from './domain/shadow-statistics.js';
-import type { ServedModel } from './domain/predict-job.js';
 import { PredictionIds } from './domain/prediction-ids.js';
 import { OnModelChanged } from './events/on-model-changed.js';
 import { ArtifactCache, HttpArtifacts } from './io/artifact-cache.js';
@@ -166,7 +165,7 @@ function app(config: Config): Provider[] {
             rollouts.say(toEvent(change, config.instance), cause);
           },
           statistics,
-          moved: (model, failure) => telemetry.moved(model, failure),
+          moved: (model, move) => telemetry.moved(model, move),
           nowMs,
         }),
     },
@@ -243,8 +242,6 @@ function app(config: Config): Provider[] {
           unrouted: statistics.unrouted,
           shadows,
           lookedUp: (outcome) => telemetry.lookedUp(outcome),
-          inlineRunMs: config.inlineRunMs,
-          tooSlow: (model) => void host.moveToWorker(model),
           refreshViews,
           nowMs,
           after: (delayMs, ring) => void setTimeout(ring, delayMs),
@@ -257,18 +254,9 @@ function app(config: Config): Provider[] {
     },
     {
       provide: TensorInference,
-      inject: [RouteFinder, Admission, PredictionIds, PredictionLog, StatisticsBook, ModelHost],
-      useFactory: (
-        routes: RouteFinder,
-        admission: Admission,
-        ids: PredictionIds,
-        log: PredictionLog,
-        { unrouted }: StatisticsBook,
-        host: ModelHost,
-      ) => {
-        const tooSlow = (model: ServedModel): void => void host.moveToWorker(model);
-        return new TensorInference({ routes, admission, ids, log, unrouted, inlineRunMs: config.inlineRunMs, tooSlow, nowMs });
-      },
+      inject: [RouteFinder, Admission, PredictionIds, PredictionLog, StatisticsBook],
+      useFactory: (routes: RouteFinder, admission: Admission, ids: PredictionIds, log: PredictionLog, { unrouted }: StatisticsBook) =>
+        new TensorInference({ routes, admission, ids, log, unrouted, nowMs }),
     },
   ];
 }

@@ -31,7 +31,7 @@ export const configKeys = {
   inlineRunMs: key(
     'HEADRACE_SERVING_INLINE_RUN_MS',
     z.coerce.number().min(0).max(60_000).default(2),
-    'longest run on the event loop: a version whose run of one row, or whose moving average, is longer runs in a process of its own',
+    'longest run on the event loop: a version whose run of one row in its trial, or whose typical run under load, is longer runs in a process of its own',
     'ms',
   ),
   memoryMib: key(

@@ -1,10 +1,10 @@
-import type { AppError } from '@headrace/base/errors';
 import type { ServedModel } from './domain/predict-job.js';
 import { Log } from '@headrace/platform/log';
 import { Telemetry as PlatformTelemetry } from '@headrace/platform/telemetry';
 import { Injectable } from '@nestjs/common';
 import type { LookupOutcome } from './app/look-up-features.js';
 import type { RolloutStep } from './app/model-host.js';
+import type { Move } from './app/run-places.js';
 import type { Admission } from './domain/admission.js';
 import type { LogAccount } from './domain/log-account.js';
 import type { StatisticsBook } from './domain/model-statistics.js';
@@ -16,6 +16,7 @@ import { shadowMetrics, statisticsMetrics } from './io/statistics-metrics.js';
 export class Telemetry {
   readonly #rollouts;
   readonly #swapSeconds;
+  readonly #moves;
   readonly #badBlobs;
   readonly #lostEvents;
 
@@ -31,6 +32,11 @@ export class Telemetry {
     this.#swapSeconds = platform.histogram({
       name: 'headrace_serving_swap_seconds',
       help: 'Time from the decision for a version to its first routed request',
+    });
+    this.#moves = platform.counter({
+      name: 'headrace_serving_moves_total',
+      help: 'Versions that were moved between the event loop (here) and a process of their own (worker), by outcome: ok, or the error code',
+      labels: ['model', 'to', 'outcome'],
     });
     this.#badBlobs = platform.counter({
       name: 'headrace_serving_unreadable_blobs_total',
@@ -64,14 +70,13 @@ export class Telemetry {
     else this.log.info(`version ${step}`, fields);
   }
 
-  moved({ project, model, version, meanRunMs }: ServedModel, failure: AppError | undefined): void {
-    const fields = { project, model, version, meanRunMs };
-    if (failure)
-      this.log.warn('version is too slow for the event loop and could not be moved to a process of its own', {
-        ...fields,
-        error: failure.message,
-      });
-    else this.log.info('version is too slow for the event loop and runs in a process of its own now', fields);
+  moved({ project, model, version }: ServedModel, { to, figures, failure }: Move): void {
+    this.#moves.inc({ model, to, outcome: failure ? failure.code : 'ok' });
+    const { runs, rows, ms, boundMs } = figures;
+    const fields = { project, model, version, to, runs, typicalRows: rows, typicalRunMs: ms, boundMs };
+    const why = to === 'worker' ? 'is too slow for the event loop' : 'is quick enough for the event loop';
+    if (failure) this.log.warn(`version ${why} and could not be moved`, { ...fields, error: failure.message });
+    else this.log.info(`version ${why} and runs ${to === 'worker' ? 'in a process of its own' : 'on it'} now`, fields);
   }
 
   rolloutEventLost(): void {

@@ -4,7 +4,9 @@ import { BatchLane } from '../src/domain/batch-lane.js';
 import type { FeatureBlock } from '@headrace/executor/feature-block';
 import { compileInputPlan } from '@headrace/executor/input-plan';
 import type { ModelSession } from '@headrace/executor/model-session';
+import type { TensorSession } from '@headrace/executor/tensor';
 import { LoadedModel } from '../src/domain/loaded-model.js';
+import { RunWatch, type Place } from '../src/domain/run-watch.js';
 import { ModelStatistics } from '../src/domain/model-statistics.js';
 import type { PredictJob, PredictReplies, ServedModel } from '../src/domain/predict-job.js';
 
@@ -13,6 +15,9 @@ export const plan = compileInputPlan(
   [],
 );
 export const LANE_ROWS = 8;
+/** Longest typical run on the event loop. */
+export const INLINE_RUN_MS = 2;
+export const NO_TENSORS: TensorSession = { inputs: [], outputs: [], isRowWise: false, run: () => [] };
 
 /** Runs are counted; a row with a = 666 makes the runtime throw. */
 export class SumSession implements ModelSession {
@@ -31,6 +36,10 @@ export class SumSession implements ModelSession {
   }
 
   release(): void {
+    this.released++;
+  }
+
+  retire(): void {
     this.released++;
   }
 }
@@ -54,6 +63,10 @@ export class RemoteSession implements ModelSession {
   }
 
   release(): void {
+    return undefined;
+  }
+
+  retire(): void {
     return undefined;
   }
 }
@@ -81,12 +94,15 @@ export class Replies implements PredictReplies {
   }
 }
 
-export function standing(session: ModelSession, name = 'm', version = 1, delayMs = 0): ServedModel {
+/** Its thread has the processor all the time. */
+export function standing(session: ModelSession, name = 'm', version = 1, delayMs = 0, place: Place = 'here'): ServedModel {
   const model: ServedModel = new LoadedModel<PredictJob>('default', name, version, '', new ModelStatistics('default', name, version));
   model.step('start');
   model.stand({
     session,
-    tensors: { inputs: [], outputs: [], isRowWise: false, run: () => [] },
+    tensors: NO_TENSORS,
+    watch: new RunWatch(place, INLINE_RUN_MS, () => performance.now()),
+    open: () => Promise.reject(new Error('nowhere to go')),
     isPredictable: true,
     lane: new BatchLane(plan, LANE_ROWS, delayMs),
     plan,

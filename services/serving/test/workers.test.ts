@@ -193,6 +193,30 @@ describe('a slow model beside a fast one', () => {
     }
     await eventually('its process has gone with the service', () => workersOf(4).length === 0);
   });
+
+  it('comes back to the event loop while it serves, when its runs prove quick there', async () => {
+    const own = await Harness.start();
+    try {
+      const sha256 = own.peers.addLogistic('back', 1, 1.5);
+      await mkdir(join(own.config.stateDir!, 'serving', 'artifacts'), { recursive: true });
+      await writeFile(
+        join(own.config.stateDir!, 'serving', 'artifacts', `${sha256}.proven-${ONNXRUNTIME_VERSION}`),
+        JSON.stringify({ rowMs: 50, residentBytes: 1 }),
+      );
+      await own.serve('back', 1);
+      shas.set(5, sha256);
+      expect(workersOf(5)).toHaveLength(1);
+      await eventually('it has come back', async () => {
+        const answers = await Promise.all(Array.from({ length: 8 }, () => own.client.predict({ model: 'back', dense: [[...ROW]] })));
+        for (const { rows } of answers) expect(rows[0]!.score).toBeCloseTo(logistic(...ROW, 1.5), 5);
+        return workersOf(5).length === 0;
+      });
+      const metrics = await (await fetch(`${own.service.httpUrl}/metrics`)).text();
+      expect(metrics).toMatch(/headrace_serving_moves_total\{model="back",to="here",outcome="ok",service="serving"\} 1/);
+    } finally {
+      await own.close();
+    }
+  });
 });
 
 function commandOf(pid: number): string {

@@ -12,8 +12,6 @@ export interface RunnerCalls {
   refuse(job: PredictJob, error: AppError): void;
   /** Refuses a job that nobody waits for any more. A function of its own: it is handed on without a closure. */
   readonly isLate: (job: PredictJob, nowMs: number) => boolean;
-  /** Runs of the version hold the event loop up for too long. */
-  tooSlow(model: ServedModel): void;
 }
 
 export interface RunnerTime {
@@ -35,12 +33,7 @@ export class BatchRunner {
   readonly #sliced: PredictJob[] = [];
   #isSliceDue = false;
 
-  /** @param inlineRunMs longest mean run on the event loop, ms. */
-  constructor(
-    calls: RunnerCalls,
-    time: RunnerTime,
-    private readonly inlineRunMs: number,
-  ) {
+  constructor(calls: RunnerCalls, time: RunnerTime) {
     this.#calls = calls;
     this.#time = time;
   }
@@ -113,13 +106,13 @@ export class BatchRunner {
           if (model.pins > 0) this.runLane(model);
         }, rethrowLater);
     } else {
-      this.#finish(model, batch, scores, startedAt);
-      const meanRunMs = model.ranHere(performance.now() - startedAt);
-      if (parts.inWorker && meanRunMs > this.inlineRunMs) this.#calls.tooSlow(model);
+      const { rows } = batch;
+      parts.watch.ranHere(rows, this.#finish(model, batch, scores, startedAt));
     }
   }
 
-  #finish(model: ServedModel, batch: Batch<PredictJob>, scores: Float32Array, startedAt: number): void {
+  /** @returns what the run took, ms. */
+  #finish(model: ServedModel, batch: Batch<PredictJob>, scores: Float32Array, startedAt: number): number {
     const { lane } = model.parts;
     const ranAt = performance.now();
     const nowMs = this.#time.nowMs();
@@ -131,17 +124,19 @@ export class BatchRunner {
     // Rows were copied into the batch when they came: a run has no input of its own to prepare.
     model.statistics.ranFor(batch.jobs.length, 0, (ranAt - startedAt) / 1000, (performance.now() - ranAt) / 1000);
     lane.recycle(batch);
+    return ranAt - startedAt;
   }
 
   /** One request that the runtime refuses must not fail its neighbours: each runs again, alone. */
   async #runAlone(model: ServedModel, batch: Batch<PredictJob>, cause: unknown): Promise<void> {
     // An AppError is nobody's row: the session itself is away.
     if (batch.jobs.length === 1 || cause instanceof AppError) return this.#failBatch(model, batch, cause);
-    const { session, lane } = model.parts;
+    const { lane } = model.parts;
     for (const job of batch.jobs) {
       try {
         const startedAt = performance.now();
-        const answer = session.run(batch.block, job.firstRow, job.rows);
+        // The session of now: the version may move to another place between two runs.
+        const answer = model.parts.session.run(batch.block, job.firstRow, job.rows);
         // Not awaited when it is there: the session's memory is good only until its next run.
         const scores = answer instanceof Promise ? await answer : answer;
         const seconds = (performance.now() - startedAt) / 1000;
@@ -171,7 +166,7 @@ export class BatchRunner {
 
   #runSlice(): void {
     const job = this.#sliced.shift()!;
-    const { session, lane } = job.loaded.parts;
+    const { session, lane, watch } = job.loaded.parts;
     const rows = Math.min(lane.rowsMax, job.rows - job.rowsDone);
     const startedAt = performance.now();
     try {
@@ -184,7 +179,10 @@ export class BatchRunner {
             (error: unknown) => this.#calls.refuse(job, runFailed(job.loaded, error)),
           )
           .then(() => this.#runSlices(), rethrowLater);
-      } else if (this.#sliceRan(job, rows, answer, startedAt)) this.#sliced.unshift(job);
+      } else {
+        watch.ranHere(rows, performance.now() - startedAt);
+        if (this.#sliceRan(job, rows, answer, startedAt)) this.#sliced.unshift(job);
+      }
     } catch (error) {
       this.#calls.refuse(job, runFailed(job.loaded, error));
     }

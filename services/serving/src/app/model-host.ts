@@ -2,8 +2,7 @@ import { AppError, toAppError } from '@headrace/base/errors';
 import type { TensorInfo } from '@headrace/executor/tensor';
 import type { Cause } from '@headrace/platform/kafka/cause';
 import { mergeViews } from '../domain/entity-lookup.js';
-import type { LoadState } from '../domain/load-state.js';
-import { LoadedModel, type LoadedParts, type OpenSession } from '../domain/loaded-model.js';
+import { LoadedModel, type LoadedParts } from '../domain/loaded-model.js';
 import { ModelStatistics, type StatisticsBook } from '../domain/model-statistics.js';
 import type { PredictJob, ServedModel } from '../domain/predict-job.js';
 import { chooseLeavers } from '../domain/memory-budget.js';
@@ -13,6 +12,7 @@ import { nameOf, type VersionDescription, type ViewSchema } from '../domain/vers
 import type { SavedRouting } from '../io/routing-file.js';
 import { lookupOf } from './open-version.js';
 import type { RouteFinder } from './route-finder.js';
+import { RunPlaces, type Move } from './run-places.js';
 import { Sleepers } from './sleepers.js';
 import { Turns } from './turns.js';
 
@@ -28,8 +28,7 @@ export interface HostDependencies {
   readonly save: (routing: SavedRouting) => Promise<void>;
   readonly report: (change: RolloutStep, cause: Cause | undefined) => void;
   readonly statistics: StatisticsBook;
-  /** The version runs in a process of its own from now on, or could not be moved there. */
-  readonly moved: (model: ServedModel, failure: AppError | undefined) => void;
+  readonly moved: (model: ServedModel, move: Move) => void;
   readonly nowMs: () => number;
 }
 
@@ -55,10 +54,12 @@ export class ModelHost {
   readonly #heldOut = new Map<string, { readonly project: string; readonly model: string }>();
   readonly #closing = new AbortController();
   readonly #asleep: Sleepers;
+  readonly #places: RunPlaces;
 
   constructor(dependencies: HostDependencies) {
     this.#deps = dependencies;
     this.#asleep = new Sleepers(dependencies.nowMs);
+    this.#places = new RunPlaces({ isClosing: () => this.isClosing, moved: dependencies.moved });
     dependencies.routes.missing = (project, model, version) => this.#wake(project, model, version);
   }
 
@@ -234,25 +235,6 @@ export class ModelHost {
     for (const description of saved.pinned) await this.loadPinned(description).catch(ignoreReported);
   }
 
-  /** The version answers on, from a process of its own as soon as that is ready. One that cannot be moved stays where it is. */
-  async moveToWorker(model: ServedModel): Promise<void> {
-    if (model.state !== 'loaded' || !model.parts.inWorker) return;
-    const open = model.parts.inWorker;
-    model.parts.inWorker = undefined;
-    let session: OpenSession;
-    try {
-      session = await open();
-    } catch (thrown) {
-      return this.#deps.moved(model, toAppError(thrown));
-    }
-    if (this.#closing.signal.aborted || (model.state as LoadState) !== 'loaded') return session.release();
-    const old = model.parts.session;
-    model.parts.session = session;
-    model.parts.tensors = session.tensors;
-    old.release();
-    this.#deps.moved(model, undefined);
-  }
-
   /** Views that any version of the project was loaded with, former layouts among them. */
   viewsOf(project: string): ViewSchema[] {
     return [...this.#held.values()].flatMap((description) => (description?.project === project ? description.views : []));
@@ -304,6 +286,7 @@ export class ModelHost {
       model.step('start');
       model.stand(await this.#deps.open(description, this.#closing.signal));
       this.#closing.signal.throwIfAborted();
+      this.#places.watch(model);
       model.loadedAtMs = this.#deps.nowMs();
       return model;
     } catch (thrown) {

@@ -9,13 +9,15 @@ import { EntityLookup } from '../domain/entity-lookup.js';
 import type { FeatureDefault, LoadedParts, OpenSession } from '../domain/loaded-model.js';
 import type { PredictJob } from '../domain/predict-job.js';
 import { nameOf, type VersionDescription } from '../domain/version-description.js';
+import { RunWatch } from '../domain/run-watch.js';
 import type { ArtifactCache } from '../io/artifact-cache.js';
+import { threadCpuMs } from '../io/thread-cpu.js';
 import { trialLoad } from '../io/trial-load.js';
 
 export interface RunLimits {
   /** Rows of one run. */
   readonly batchRowsMax: number;
-  /** A version whose runs take longer runs in a process of its own, ms. */
+  /** A version whose typical run takes longer runs in a process of its own, ms. */
   readonly inlineRunMs: number;
 }
 
@@ -27,7 +29,7 @@ export interface RunLimits {
 export async function openVersion(
   description: VersionDescription,
   artifacts: ArtifactCache,
-  { batchRowsMax, inlineRunMs: inlineRunMsMax }: RunLimits,
+  { batchRowsMax, inlineRunMs }: RunLimits,
   signal: AbortSignal,
 ): Promise<LoadedParts<PredictJob>> {
   const name = nameOf(description);
@@ -46,19 +48,24 @@ export async function openVersion(
   signal.throwIfAborted();
   // float32, as the graph compares.
   const threshold = Math.fround(signature.threshold);
-  const toOpen = { name, bytes, plan, golden, threshold, batchRowsMax };
-  const open = (where?: () => Promise<OnnxSession>): Promise<OpenSession> =>
-    isPredictable ? openModel({ ...toOpen, open: where }) : openTensorsAlone({ name, bytes, open: where });
-  const inWorker = (): Promise<OpenSession> => open(() => openOnnxInWorker(file));
-  const isSlow = trial.rowMs > inlineRunMsMax;
-  const session = isSlow ? await inWorker() : await open();
+  const watch = new RunWatch(trial.rowMs > inlineRunMs ? 'worker' : 'here', inlineRunMs, threadCpuMs);
+  const openBytes = (bytes: Uint8Array, open?: () => Promise<OnnxSession>): Promise<OpenSession> =>
+    isPredictable ? openModel({ name, bytes, plan, golden, threshold, batchRowsMax, open }) : openTensorsAlone({ name, bytes, open });
+  const openAway = (): Promise<OpenSession> =>
+    openBytes(NO_BYTES, () => openOnnxInWorker(file, (rows, ms) => watch.ranElsewhere(rows, ms)));
+  const session = watch.place === 'worker' ? await openAway() : await openBytes(bytes);
+  // What was run to prove and to warm it says nothing of its load.
+  watch.opened();
   try {
     const lookup = isPredictable ? lookupOf(description, plan) : undefined;
     const { missingFeatures, batchDelayMs } = description;
     return {
       session,
       tensors: session.tensors,
-      inWorker: isSlow ? undefined : inWorker,
+      watch,
+      // Not the bytes of now, which would stay in memory as long as the version.
+      open: async (place) =>
+        place === 'worker' ? openAway() : openBytes(await artifacts.read(description.project, artifactSha256, NEVER)),
       isPredictable,
       lane: isPredictable ? new BatchLane(plan, batchRowsMax, batchDelayMs) : new BatchLane(plan, 1),
       plan,
@@ -73,6 +80,11 @@ export async function openVersion(
     throw error;
   }
 }
+
+/** A worker reads the file itself. */
+const NO_BYTES = new Uint8Array(0);
+/** A move is not given up half-way: what it opened for nothing is released. */
+const NEVER = new AbortController().signal;
 
 /** @throws AppError MODEL_LOAD_FAILED for a default of a wrong type or without a feature. */
 function defaultsOf(description: VersionDescription, plan: InputPlan): FeatureDefault[] {
@@ -97,8 +109,8 @@ export function hasFeatures({ signature }: Pick<VersionDescription, 'signature'>
 const NO_FEATURES: InputPlan = { numbers: [], texts: [], extraNumbers: [], extraTexts: [], byName: new Map(), lookups: [] };
 
 async function openTensorsAlone(toOpen: Parameters<typeof openTensors>[0]): Promise<OpenSession> {
-  const { tensors, release } = await openTensors(toOpen);
-  return { run: neverAsked, release, tensors };
+  const { tensors, release, retire } = await openTensors(toOpen);
+  return { run: neverAsked, release, retire, tensors };
 }
 
 /** Predict refuses such a version before it has rows to run. */

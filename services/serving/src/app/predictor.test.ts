@@ -36,7 +36,6 @@ function setUp(session: ModelSession, requestsMax = 100, delayMs = 0) {
   const model = standing(session, 'm', 1, delayMs);
   routes.table = RoutingTable.empty<ServedModel>().withChampion(model);
   const ignore = (): undefined => undefined;
-  const tooSlow: ServedModel[] = [];
   const predictor = new Predictor({
     routes,
     admission: new Admission(requestsMax, 10_000),
@@ -49,8 +48,6 @@ function setUp(session: ModelSession, requestsMax = 100, delayMs = 0) {
     unrouted: new ModelStatistics('', '', 0),
     shadows,
     lookedUp: ignore,
-    inlineRunMs: 2,
-    tooSlow: (slow) => tooSlow.push(slow),
     refreshViews: () => Promise.resolve(false),
     nowMs: () => clock.nowMs(),
     after: (delayMs, ring) => void timers.push({ atMs: clock.nowMs() + delayMs, ring }),
@@ -65,7 +62,7 @@ function setUp(session: ModelSession, requestsMax = 100, delayMs = 0) {
     // The transport's buffer is not ours after the call.
     bytes.fill(0xff);
   };
-  return { predictor, routes, model, replies, submit, shadows, logged, clock, advance, tooSlow };
+  return { predictor, routes, model, replies, submit, shadows, logged, clock, advance };
 }
 
 const scoresOf = (answer: ReturnType<typeof decodePredictResponse> | AppError | undefined): number[] =>
@@ -191,29 +188,6 @@ describe('predictor', () => {
     for (const i of [2, 3]) expect(replies.answers.get(i)).toMatchObject({ code: 'DEPENDENCY_UNAVAILABLE' });
   });
 
-  it('names a version whose runs hold the event loop up, by their moving average and as long as it can be moved', () => {
-    const session = new SumSession();
-    const run = session.run.bind(session);
-    session.run = (block, firstRow, rows) => {
-      const end = performance.now() + 8;
-      while (performance.now() < end);
-      return run(block, firstRow, rows);
-    };
-    const { predictor, model, submit, tooSlow } = setUp(session);
-    const ask = (from: number): void => {
-      for (let i = from; i < from + 20; i++) {
-        submit(i, [1, 0, 0]);
-        predictor.tick();
-      }
-    };
-    ask(0);
-    expect(tooSlow).toEqual([]);
-    model.parts.inWorker = () => Promise.resolve(Object.assign(session, { tensors: model.parts.tensors }));
-    submit(100, [1, 0, 0]);
-    predictor.tick();
-    expect(tooSlow).toEqual([model]);
-  });
-
   it.each([true, false])('answers the same through the direct binding and through the public API (direct: %s)', async (isDirect) => {
     expect(directBinding).toMatchObject({ reason: '' });
     const bytes = readFileSync(new URL('../../test/fixtures/logistic.onnx', import.meta.url));
@@ -332,6 +306,7 @@ describe('a routed request', () => {
     const session = (version: number): ModelSession => ({
       run: (block, firstRow, rows) => Float32Array.from({ length: rows }, (_, i) => block.numbers[(firstRow + i) * 3]! + version / 10),
       release: () => undefined,
+      retire: () => undefined,
     });
     const kit = setUp(session(1));
     const [two, three] = [standing(session(2), 'm', 2), standing(session(3), 'm', 3)];
@@ -418,6 +393,7 @@ describe('a routed request', () => {
         throw new Error('broken');
       },
       release: () => undefined,
+      retire: () => undefined,
     };
     routes.table = routes.table
       .withPinned(standing(broken, 'm', 2))

@@ -36,9 +36,6 @@ export interface PredictorDependencies {
   readonly lookedUp: (outcome: LookupOutcome) => void;
   /** Told when blobs could not be read; resolves when a newer layout of the views is known, or at once when there is none. */
   readonly refreshViews: (projects: ReadonlySet<string>) => Promise<boolean>;
-  /** A version whose mean run is longer than this should leave the event loop, ms. */
-  readonly inlineRunMs: number;
-  readonly tooSlow: (model: ServedModel) => void;
   /** ms since the epoch */
   readonly nowMs: () => number;
   readonly after: (delayMs: number, ring: () => void) => void;
@@ -82,10 +79,8 @@ export class Predictor {
         answer: (job, block, firstRow, scores, firstScore, nowMs) => this.#answer(job, block, firstRow, scores, firstScore, nowMs),
         refuse: (job, error) => this.#refuse(job, error),
         isLate: (job, nowMs) => this.#isLate(job, nowMs),
-        tooSlow: (model) => dependencies.tooSlow(model),
       },
       { nowMs: dependencies.nowMs, after: dependencies.after },
-      dependencies.inlineRunMs,
     );
   }
 

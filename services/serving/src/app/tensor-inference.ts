@@ -31,10 +31,6 @@ export interface TensorInferenceDependencies {
   };
   /** Of requests that found no version. */
   readonly unrouted: ModelStatistics;
-  /** Longest mean run on the event loop, ms. */
-  readonly inlineRunMs: number;
-  /** Runs of the version hold the event loop up for too long. */
-  readonly tooSlow: (model: ServedModel) => void;
   /** ms since the epoch */
   readonly nowMs: () => number;
 }
@@ -230,7 +226,7 @@ export class TensorInference {
     then: { done(outputs: readonly Tensor[]): void; failed(error: AppError): Promise<void> | void },
   ): Promise<void> | void {
     const { statistics } = loaded;
-    const { tensors, inWorker } = loaded.parts;
+    const { tensors, watch } = loaded.parts;
     const startedAt = performance.now();
     const done = (outputs: readonly Tensor[]): Promise<void> | void => {
       if (tensors.isRowWise && outputs.some((output) => output.shape[0] !== rows))
@@ -248,8 +244,7 @@ export class TensorInference {
       return failed(error);
     }
     if (outputs instanceof Promise) return outputs.then(done, failed);
-    const meanRunMs = loaded.ranHere(performance.now() - startedAt);
-    if (inWorker && meanRunMs > this.#deps.inlineRunMs) this.#deps.tooSlow(loaded);
+    watch.ranHere(rows, performance.now() - startedAt);
     return done(outputs);
   }
 

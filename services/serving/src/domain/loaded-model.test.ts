@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { BatchLane } from './batch-lane.js';
 import { compileInputPlan } from '@headrace/executor/input-plan';
 import { ModelStatistics } from './model-statistics.js';
+import { RunWatch } from './run-watch.js';
 import { LoadedModel } from './loaded-model.js';
 
 const plan = compileInputPlan([{ name: 'a', reference: 'v:a', type: 'float64' }], []);
@@ -11,7 +12,9 @@ function standing(): { model: LoadedModel<never>; released: () => number } {
   const model = new LoadedModel<never>('p', 'm', 1, 'sha', new ModelStatistics('p', 'm', 1));
   model.step('start');
   model.stand({
-    session: { run: () => new Float32Array(), release: () => void released++ },
+    session: { run: () => new Float32Array(), release: () => void released++, retire: () => void released++ },
+    watch: new RunWatch('here', 2, () => 0),
+    open: () => Promise.reject(new Error('not asked')),
     tensors: { inputs: [], outputs: [], isRowWise: false, run: () => [] },
     isPredictable: true,
     lane: new BatchLane(plan, 4),

@@ -5,6 +5,7 @@ import type { ModelSession } from '@headrace/executor/model-session';
 import type { ColumnSlot, InputPlan } from '@headrace/executor/input-plan';
 import type { ModelStatistics } from './model-statistics.js';
 import type { TensorSession } from '@headrace/executor/tensor';
+import type { Place, RunWatch } from './run-watch.js';
 import { stepLoad, type LoadEvent, type LoadState } from './load-state.js';
 import type { RoutedVersion } from './routing-table.js';
 
@@ -20,12 +21,14 @@ export interface OpenSession extends ModelSession {
 
 /** The parts of a version that can answer; present from `standby` to `draining`. */
 export interface LoadedParts<J extends LaneJob> {
-  /** Replaced while it serves when its runs prove too slow for the event loop. */
+  /** Replaced while it serves when its runs belong elsewhere. */
   session: ModelSession;
   /** The same graph for requests that bring tensors; replaced with the session. */
   tensors: TensorSession;
-  /** Opens the same session in a process of its own; undefined when it is there already, or being opened. */
-  inWorker?: (() => Promise<OpenSession>) | undefined;
+  /** Where it runs, and whether it should. */
+  readonly watch: RunWatch;
+  /** Opens the same session in the one place or the other. */
+  readonly open: (place: Place) => Promise<OpenSession>;
   /** false = the version has no features: it answers tensors and nothing else. */
   readonly isPredictable: boolean;
   readonly lane: BatchLane<J>;
@@ -50,8 +53,6 @@ export class LoadedModel<J extends LaneJob> implements RoutedVersion {
   failure = '';
   loadedAtMs = 0;
   pins = 0;
-  /** Moving average over some 32 runs on the event loop, ms. */
-  meanRunMs = 0;
   #parts: LoadedParts<J> | undefined;
   #onDrained: (() => void) | undefined;
 
@@ -67,12 +68,6 @@ export class LoadedModel<J extends LaneJob> implements RoutedVersion {
     // Asked several times for each request: the text of an `assert` would be made each time.
     if (this.#parts === undefined) throw new AssertionFailed(`${this.model}/${this.version} has no session while ${this.state}`);
     return this.#parts;
-  }
-
-  /** A run held the event loop up. @returns the mean of the last runs, ms. */
-  ranHere(ms: number): number {
-    this.meanRunMs += (ms - this.meanRunMs) / 32;
-    return this.meanRunMs;
   }
 
   step(event: LoadEvent): void {

@@ -7,6 +7,7 @@ import { FeatureBlock } from '@headrace/executor/feature-block';
 import { compileInputPlan } from '@headrace/executor/input-plan';
 import { ModelStatistics } from '../domain/model-statistics.js';
 import { LoadedModel } from '../domain/loaded-model.js';
+import { RunWatch } from '../domain/run-watch.js';
 import { PredictJob, type PredictReplies } from '../domain/predict-job.js';
 import { PredictionLog, type PredictionLogOptions } from './prediction-log.js';
 
@@ -19,7 +20,9 @@ const replies: PredictReplies = { ok: () => undefined, fail: () => undefined, is
 const model = new LoadedModel<PredictJob>('default', 'm', 1, '', new ModelStatistics('default', 'm', 1));
 model.step('start');
 model.stand({
-  session: { run: () => scores, release: () => undefined },
+  session: { run: () => scores, release: () => undefined, retire: () => undefined },
+  watch: new RunWatch('here', 2, () => 0),
+  open: () => Promise.reject(new Error('not asked')),
   tensors: { inputs: [], outputs: [], isRowWise: false, run: () => [] },
   isPredictable: true,
   lane: new BatchLane(plan, 4),
