@@ -13,11 +13,11 @@ export interface ViewSchema {
   readonly ttlMs: number;
   readonly fields: readonly BlobField[];
   /** Of the view's entity, in order; descriptions of older releases lack it, then it is the model's entity. */
-  readonly joinKeys?: readonly string[];
+  readonly joinKeys?: readonly string[] | undefined;
   /** Features that are computed from windows at reading. */
-  readonly windows?: readonly WindowFeature[];
+  readonly windows?: readonly WindowFeature[] | undefined;
   /** Features made of time alone: of the row's, or of the request's. Frequencies are windows. */
-  readonly timeFeatures?: readonly ComputedTimeFeature[];
+  readonly timeFeatures?: readonly ComputedTimeFeature[] | undefined;
 }
 
 /** What the definition of the model says about its serving. */
