@@ -6,7 +6,8 @@ import type { ProtoWriter } from './writer.js';
  *
  *   batch   = 0x0a project 0x12 model 0x18 version 0x22 arm { 0x2a prediction_id:string } 0x32 predicted_at_ms:packed-varint
  *             0x3a scores:packed-f32 0x42 labels:packed-varint { 0x4a column } { 0x52 entity:string } [0x5a stale:packed-bool]
- *             0x62 account 0x6a instance { 0x72 trace_id:string }
+ *             0x62 account 0x6a instance { 0x72 trace_id:string } { 0x7a redacted } 0x82 0x01 entity_redaction
+ *   redacted = 0x0a name:string 0x12 redaction:string { 0x1a token:string }
  *   column  = 0x0a name:string (0x12 numbers:packed-f32 | { 0x1a text:string } 0x22 missing:packed-bool)
  *   account = 0x08 answered 0x10 logged 0x18 sampled_out 0x20 dropped
  *
@@ -30,6 +31,18 @@ export interface PredictionBatch {
   readonly stale: Uint8Array | undefined;
   readonly traceIds: readonly string[] | undefined;
   readonly account: PredictionAccount;
+  /** Columns of which no value is in `columns`. */
+  readonly redacted: readonly RedactedColumn[];
+  /** What was done with the entity keys: omit | hash; '' = as they came. */
+  readonly entityRedaction: string;
+}
+
+export interface RedactedColumn {
+  readonly name: string;
+  /** omit | hash */
+  readonly redaction: string;
+  /** Of hash, one for each row and room behind; '' = missing. Else none. */
+  readonly tokens: readonly string[];
 }
 
 export type PredictionColumn =
@@ -78,6 +91,15 @@ export function encodePredictionsLogged(batch: PredictionBatch, writer: ProtoWri
   writer.end(account);
   writeText(writer, 13, batch.instance);
   if (batch.traceIds) for (let i = 0; i < rows; i++) writeItem(writer, 14, batch.traceIds[i]!);
+  for (const { name, redaction, tokens } of batch.redacted) {
+    writer.tag(15, DELIMITED);
+    const mark = writer.begin(name.length + rows * 24 + 16);
+    writeText(writer, 1, name);
+    writeText(writer, 2, redaction);
+    if (tokens.length > 0) for (let i = 0; i < rows; i++) writeItem(writer, 3, tokens[i]!);
+    writer.end(mark);
+  }
+  writeText(writer, 16, batch.entityRedaction);
 }
 
 function writeColumn(writer: ProtoWriter, column: PredictionColumn, rows: number): void {
@@ -115,6 +137,8 @@ export interface PredictionsLoggedData {
   stale: boolean[];
   traceIds: string[];
   account: PredictionAccount | undefined;
+  redacted: RedactedColumn[];
+  entityRedaction: string;
 }
 
 export interface LoggedColumnData {
@@ -143,6 +167,8 @@ export function decodePredictionsLogged(bytes: Uint8Array): PredictionsLoggedDat
     stale: [],
     traceIds: [],
     account: undefined,
+    redacted: [],
+    entityRedaction: '',
   };
   for (let tag = reader.tag(); tag !== 0; tag = reader.tag()) readField(reader, tag, batch);
   return batch;
@@ -196,6 +222,12 @@ function readField(reader: ProtoReader, tag: number, batch: PredictionsLoggedDat
     case (14 << 3) | DELIMITED:
       batch.traceIds.push(reader.string());
       return;
+    case (15 << 3) | DELIMITED:
+      batch.redacted.push(readRedacted(reader));
+      return;
+    case (16 << 3) | DELIMITED:
+      batch.entityRedaction = reader.string();
+      return;
     default:
       reader.skip(tag);
   }
@@ -215,6 +247,20 @@ function readColumn(reader: ProtoReader): LoggedColumnData {
   reader.leave(outer);
   column.numbers = Float32Array.from(numbers);
   return column;
+}
+
+function readRedacted(reader: ProtoReader): RedactedColumn {
+  let [name, redaction] = ['', ''];
+  const tokens: string[] = [];
+  const outer = reader.enter();
+  for (let tag = reader.tag(); tag !== 0; tag = reader.tag()) {
+    if (tag === ((1 << 3) | DELIMITED)) name = reader.string();
+    else if (tag === ((2 << 3) | DELIMITED)) redaction = reader.string();
+    else if (tag === ((3 << 3) | DELIMITED)) tokens.push(reader.string());
+    else reader.skip(tag);
+  }
+  reader.leave(outer);
+  return { name, redaction, tokens };
 }
 
 /** A message field that comes twice is merged, as protobuf wants. */

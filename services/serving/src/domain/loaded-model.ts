@@ -5,6 +5,7 @@ import type { ModelSession } from '@headrace/executor/model-session';
 import type { ColumnSlot, InputPlan } from '@headrace/executor/input-plan';
 import type { ModelStatistics } from './model-statistics.js';
 import type { TensorSession } from '@headrace/executor/tensor';
+import type { LogRules } from './log-rules.js';
 import { stepLoad, type LoadEvent, type LoadState } from './load-state.js';
 import type { RoutedVersion } from './routing-table.js';
 
@@ -48,6 +49,8 @@ export interface LoadedParts<J extends LaneJob> {
 export class LoadedModel<J extends LaneJob> implements RoutedVersion {
   state: LoadState = 'pending';
   failure = '';
+  /** How its rows are logged, now; undefined = as they are. */
+  logRules: LogRules | undefined;
   loadedAtMs = 0;
   pins = 0;
   /** Moving average over some 32 runs on the event loop, ms. */

@@ -1,6 +1,8 @@
 import type { PredictionBatch, PredictionColumn } from '@headrace/codec/predictions-logged';
 import { FeatureBlock } from '@headrace/executor/feature-block';
+import type { LogRules } from './log-rules.js';
 import type { LoggedJob } from './predict-job.js';
+import { RedactedRows } from './redacted-rows.js';
 
 /**
  * Rows of one version and arm on their way to the log, in memory that is reused: filled by copying what the model saw, read once
@@ -18,6 +20,10 @@ export class LogBuffer {
   readonly #scores: Float32Array;
   readonly #labels: Uint8Array;
   readonly #stale: Uint8Array;
+  /** Of all its rows; under other rules another buffer begins. */
+  readonly rules: LogRules | undefined;
+  readonly #redacted: RedactedRows;
+  readonly #columns: readonly PredictionColumn[];
   #hasEntities = false;
   #hasTraces = false;
   readonly #project: string;
@@ -33,6 +39,9 @@ export class LogBuffer {
     const { project, model, version, parts } = job.loaded;
     [this.#project, this.#model, this.#version, this.#arm, this.#threshold] = [project, model, version, job.arm, parts.threshold];
     this.#block = new FeatureBlock(parts.plan, capacity);
+    this.rules = job.loaded.logRules;
+    this.#redacted = new RedactedRows(this.rules, this.#block, capacity);
+    this.#columns = columnsOf(this.#block).filter(({ name }) => !this.#redacted.has(name));
     this.#predictionIds = new Array<string>(capacity).fill('');
     this.#entities = new Array<string>(capacity).fill('');
     this.#traceIds = new Array<string>(capacity).fill('');
@@ -66,6 +75,7 @@ export class LogBuffer {
       this.#labels[at] = score >= this.#threshold ? 1 : 0;
       this.#stale[at] = job.stale ? job.stale[from + i]! : 0;
     }
+    if (this.rules) this.#redacted.take(this.#block, this.#entities, this.rows, rows);
     this.#hasEntities ||= job.entities !== undefined;
     this.#hasTraces ||= traceId !== '';
     this.rows += rows;
@@ -85,11 +95,13 @@ export class LogBuffer {
       predictedAtMs: this.#predictedAtMs,
       scores: this.#scores,
       labels: this.#labels,
-      columns: this.#columns(),
-      entities: this.#hasEntities ? this.#entities : undefined,
+      columns: this.#columns,
+      entities: this.#hasEntities && this.#redacted.entityRedaction !== 'omit' ? this.#entities : undefined,
       stale: this.#hasEntities ? this.#stale : undefined,
       traceIds: this.#hasTraces ? this.#traceIds : undefined,
       account,
+      redacted: this.#redacted.columns,
+      entityRedaction: this.#redacted.entityRedaction,
     };
   }
 
@@ -97,23 +109,22 @@ export class LogBuffer {
     this.rows = 0;
     this.#hasEntities = this.#hasTraces = false;
   }
+}
 
-  #columns(): PredictionColumn[] {
-    const block = this.#block;
-    const { numbers, texts, extraNumbers, extraTexts } = block.plan;
-    return [
-      ...numbers.map((slot) => ({ name: slot.name, kind: 'numbers' as const, values: block.numbers, first: slot.at, stride: block.width })),
-      ...texts.map((slot) => ({ name: slot.name, kind: 'texts' as const, values: block.texts[slot.at]! })),
-      ...extraNumbers.map((slot) => ({
-        name: slot.name,
-        kind: 'numbers' as const,
-        values: block.extraNumbers,
-        first: slot.at,
-        stride: block.extraWidth,
-      })),
-      ...extraTexts.map((slot) => ({ name: slot.name, kind: 'texts' as const, values: block.extraTexts[slot.at]! })),
-    ];
-  }
+function columnsOf(block: FeatureBlock): PredictionColumn[] {
+  const { numbers, texts, extraNumbers, extraTexts } = block.plan;
+  return [
+    ...numbers.map((slot) => ({ name: slot.name, kind: 'numbers' as const, values: block.numbers, first: slot.at, stride: block.width })),
+    ...texts.map((slot) => ({ name: slot.name, kind: 'texts' as const, values: block.texts[slot.at]! })),
+    ...extraNumbers.map((slot) => ({
+      name: slot.name,
+      kind: 'numbers' as const,
+      values: block.extraNumbers,
+      first: slot.at,
+      stride: block.extraWidth,
+    })),
+    ...extraTexts.map((slot) => ({ name: slot.name, kind: 'texts' as const, values: block.extraTexts[slot.at]! })),
+  ];
 }
 
 /** W3C trace context: version-traceid-parentid-flags. */

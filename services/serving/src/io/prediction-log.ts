@@ -18,7 +18,7 @@ export interface PredictionLogOptions {
   readonly batchRows: number;
   /** Rows that may wait for Kafka; what comes beyond is dropped and counted. */
   readonly pendingRowsMax: number;
-  /** Share of requests that are logged. */
+  /** Share of requests that are logged, of models that say nothing else. */
   readonly sampleRate: number;
   /** Longest wait of `close` for Kafka, ms. */
   readonly closeMs: number;
@@ -28,6 +28,7 @@ export interface PredictionLogOptions {
 const MESSAGE_BYTES = 512 * 1024;
 /** Bytes of a row beside its features: id, time, score, label, entity, trace. */
 const ROW_BYTES = 120;
+const TOKEN_BYTES = 24;
 const IDLE_FLUSHES_MAX = 50;
 /** Batches in one send. */
 const SEND_BATCHES_MAX = 16;
@@ -81,7 +82,8 @@ export class PredictionLog {
   append(job: LoggedJob, block: FeatureBlock, firstRow: number, scores: Float32Array, firstScore: number): void {
     this.account.answer(job.rows);
     // By chance, not by turns: periodic traffic would meet the turns and be logged one-sidedly.
-    if (this.#options.sampleRate < 1 && Math.random() >= this.#options.sampleRate) return this.account.sampleOut(job.rows);
+    const sampleRate = job.loaded.logRules?.sampleRate ?? this.#options.sampleRate;
+    if (sampleRate < 1 && Math.random() >= sampleRate) return this.account.sampleOut(job.rows);
     const key = `${job.loaded.project}/${job.loaded.model}/${job.loaded.version}/${job.arm}`;
     const nowMs = Date.now();
     for (let from = 0; from < job.rows;) {
@@ -115,9 +117,14 @@ export class PredictionLog {
 
   #bufferOf(key: string, job: LoggedJob): LogBuffer {
     let buffer = this.#buffers.get(key);
+    if (buffer && buffer.rules !== job.loaded.logRules) {
+      // A row is logged by the rules of the moment of its answer.
+      if (buffer.rows > 0) this.#seal(buffer);
+      buffer = undefined;
+    }
     if (!buffer) {
       const { plan } = job.loaded.parts;
-      const rowBytes = ROW_BYTES + 4 * plan.byName.size;
+      const rowBytes = ROW_BYTES + 4 * plan.byName.size + TOKEN_BYTES * (job.loaded.logRules?.redacted.size ?? 0);
       const capacity = Math.max(1, Math.min(this.#options.batchRows, Math.floor(MESSAGE_BYTES / rowBytes)));
       this.#buffers.set(key, (buffer = new LogBuffer(job, capacity)));
     }

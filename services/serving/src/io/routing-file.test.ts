@@ -1,5 +1,5 @@
 import { Signature } from '@headrace/contracts/registry/v1/registry';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -10,6 +10,8 @@ const version: VersionDescription = {
   ...{ project: 'default', model: 'm', version: 3, artifactSha256: 'ab', golden: { rows: [] }, missingFeatures: 'default' },
   ...{ defaults: { a: 1, b: 'x' }, batchDelayMs: 2 },
   signature: Signature.fromPartial({ features: [{ name: 'a', reference: 'v:a', type: 'float64' }], entityKeys: ['id'], threshold: 0.5 }),
+  log: { sampleRate: 0.25, redact: { a: 'hash', b: 'omit' }, entity: 'hash' },
+  personal: ['v:a'],
   views: [
     {
       ...{ name: 'v', entity: 'person', ttlMs: 0, joinKeys: ['id'] },
@@ -35,5 +37,14 @@ describe('the routing file', () => {
     await file.write({ champions: [version], pinned: [], routes: [], heldOut: [] });
     expect((await file.read()).champions).toEqual([version]);
     expect(lost).toEqual([]);
+  });
+
+  it('of an earlier release knows nothing of what is personal', async () => {
+    const { log: _, personal: __, ...older } = version;
+    const path = join(folder, 'older.json');
+    await writeFile(path, JSON.stringify({ format: 1, champions: [older], pinned: [] }));
+    const [read] = (await new RoutingFile(path, log).read()).champions;
+    expect(read).toMatchObject({ model: 'm', log: { redact: {} } });
+    expect(read!.personal).toBeUndefined();
   });
 });

@@ -19,6 +19,7 @@ const view = z.object({
   windows: z.array(z.custom<WindowFeature>()).optional(),
   timeFeatures: z.array(z.custom<ComputedTimeFeature>()).optional(),
 });
+const redaction = z.enum(['omit', 'hash']);
 const description = z.object({
   project: z.string(),
   model: z.string(),
@@ -30,6 +31,11 @@ const description = z.object({
   /** Files of earlier versions have neither of the two. */
   defaults: z.record(z.string(), z.union([z.number(), z.string()])).default({}),
   batchDelayMs: z.number().default(0),
+  log: z
+    .object({ sampleRate: z.number().optional(), redact: z.record(z.string(), redaction).default({}), entity: redaction.optional() })
+    .default({ redact: {} }),
+  /** Absent, and everything is redacted until the feature store is asked. */
+  personal: z.array(z.string()).optional(),
   views: z.array(view),
 });
 const salt = z.string();
