@@ -77,6 +77,7 @@ export function saveModels(stateDir: string, models: Readonly<Record<string, Ben
       signature: { features, entityKeys: ['person_id'], threshold: 0.5, outputs: ['label', 'probabilities'] },
       golden: { rows: golden },
       missingFeatures: 'null',
+      personal: [],
       views: [{ name: 'person', entity: 'person', ttlMs: 0, fields: FIELDS }],
     };
   });

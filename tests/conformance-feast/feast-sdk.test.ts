@@ -1,5 +1,4 @@
 import { execFile, spawnSync } from 'node:child_process';
-import { existsSync } from 'node:fs';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
@@ -11,13 +10,10 @@ import { start } from '@headrace/feature-store/start';
 import { createClient, type Client } from '@headrace/platform/grpc/client';
 import type { RunningService } from '@headrace/platform/service';
 import { freshDatabase, freshRedis, freshTopicPrefix, useEngines } from '@headrace/testkit/engines';
+import { PREPARE_PYTHON_TIMEOUT_MS, preparePython, pythonHome } from '@headrace/testkit/python-environment';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
 const HERE = fileURLToPath(new URL('./python/', import.meta.url));
-const ROOT = fileURLToPath(new URL('../../', import.meta.url));
-const PREPARE = join(ROOT, 'services/trainer/dist/prepare-python.js');
-/** Wheels over a slow line. */
-const PREPARE_TIMEOUT_MS = 900_000;
 const SDK_TIMEOUT_MS = 180_000;
 
 /** What the SDK's own definitions in python/remote_store.py say, in ours. A push source is the view of the same name. */
@@ -84,7 +80,7 @@ describe.skipIf(!hasPython)('the feast SDK with a remote online store, which nee
   const cleanUp: (() => Promise<unknown>)[] = [];
 
   beforeAll(async () => {
-    const python = await preparePython();
+    const python = await feastPython();
     const folder = await mkdtemp(join(tmpdir(), 'headrace-feast-'));
     const [database, redis] = await Promise.all([freshDatabase('feature_store'), freshRedis()]);
     service = await start({
@@ -107,7 +103,7 @@ describe.skipIf(!hasPython)('the feast SDK with a remote online store, which nee
     const definitions = parseDefinitionsFile(DEFINITIONS, 'feast.yaml');
     await client.apply({ definitions: definitions.map(({ kind, name, spec }) => ({ kind, name, spec: { ...spec } })) });
     report = await runSdk(python, folder, service.httpUrl);
-  }, PREPARE_TIMEOUT_MS);
+  }, PREPARE_PYTHON_TIMEOUT_MS);
 
   afterAll(async () => {
     client?.close();
@@ -173,15 +169,15 @@ function inFeast(name: string, value: unknown): unknown {
   return name === 'seen' && value !== null ? (value as number) / 1000 : value;
 }
 
-/** The environment is made once for each content of the lock file, by the trainer's own tool. @returns path of its interpreter */
-async function preparePython(): Promise<string> {
-  if (!existsSync(PREPARE)) throw new Error(`${PREPARE} is not built; run \`npx nx run-many -t build\``);
-  const home = join(process.env['HEADRACE_STATE'] ?? join(ROOT, '.headrace'), 'python-conformance-feast');
-  const args = [PREPARE, '--home', home, '--lock', join(HERE, 'requirements.lock'), '--modules', 'feast'];
-  // The lock leaves out what only Feast's servers and other stores need, so pip must not look for it.
-  const env = { ...process.env, PIP_NO_DEPS: '1' };
-  const { stdout } = await promisify(execFile)(process.execPath, args, { timeout: PREPARE_TIMEOUT_MS, env });
-  return (JSON.parse(stdout.trim().split('\n').at(-1)!) as { python: string }).python;
+/** Made once for each content of the lock file. @returns path of its interpreter */
+function feastPython(): Promise<string> {
+  return preparePython({
+    home: pythonHome('python-conformance-feast'),
+    lock: join(HERE, 'requirements.lock'),
+    modules: ['feast'],
+    // The lock leaves out what only Feast's servers and other stores need, so pip must not look for it.
+    environment: { PIP_NO_DEPS: '1' },
+  });
 }
 
 async function runSdk(python: string, folder: string, url: string): Promise<Report> {

@@ -2,13 +2,13 @@ import { Signature } from '@headrace/contracts/registry/v1/registry';
 import { Harness, TRANSPORTS } from '@headrace/serving/test/harness';
 import { echoModel, ONNX_TYPES, sumModel, type OnnxType } from '@headrace/testkit/onnx-graph';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { preparePython, pythonOf, runPytest, skipReason } from './python-clients.js';
+import { foreignPython, pythonOf, runPytest, skipReason } from './python-clients.js';
 
 /** A version without features: tensors are all that it takes. */
 const TENSORS_ONLY = { golden: {}, signature: Signature.fromPartial({}) };
 const WITHOUT_HALVES = (Object.keys(ONNX_TYPES) as OnnxType[]).filter((type) => type !== 'FP16');
 
-const foreign = await preparePython();
+const foreign = await foreignPython();
 const without = skipReason(foreign);
 
 const GRPC_CLIENTS = [

@@ -1,22 +1,19 @@
 import { sleep } from '@headrace/base/clock';
-import { execFile, spawn, type ChildProcess } from 'node:child_process';
+import { preparePython, pythonHome } from '@headrace/testkit/python-environment';
+import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { promisify } from 'node:util';
 
 const HERE = fileURLToPath(new URL('./python/', import.meta.url));
-const ROOT = fileURLToPath(new URL('../../', import.meta.url));
-const PREPARE = join(ROOT, 'services/trainer/dist/prepare-python.js');
-const HOME = join(process.env['HEADRACE_STATE'] ?? join(ROOT, '.headrace'), 'python-conformance');
+const HOME = pythonHome('python-conformance');
 /** Both clients of gRPC register `inference.*` with protobuf, which allows one a process; each suite proves the one that it takes. */
-const MODULES = 'tritonclient.http.aio,kserve,pytest_asyncio';
-/** Wheels over a slow line. */
-const PREPARE_TIMEOUT_MS = 900_000;
+const MODULES = ['tritonclient.http.aio', 'kserve', 'pytest_asyncio'];
 const SUITE_TIMEOUT_MS = 100_000;
-/** The lock leaves out what no client imports, and most of what KServe brings along is never read: compiled by the first run that needs it. */
-const PIP = { PIP_NO_DEPS: '1', PIP_COMPILE: '0' };
+/** Most of what KServe brings along is never read: compiled by the first run that needs it. */
+const BYTECODE = { PYTHONPYCACHEPREFIX: join(HOME, 'bytecode') };
+/** The lock leaves out what no client imports. */
+const PIP = { PIP_NO_DEPS: '1', PIP_COMPILE: '0', ...BYTECODE };
 
 /** What a machine says that has no Python, no pip, or no way to the packages. */
 const LACKS = /needs Python [^"\n]*|(?:No matching distribution|Could not fetch|Max retries|No module named pip)[^"\n]*/;
@@ -25,18 +22,12 @@ const LACKS = /needs Python [^"\n]*|(?:No matching distribution|Could not fetch|
 export type ForeignPython = { readonly python: string } | { readonly missing: string };
 
 /**
- * The environment of the foreign clients, pinned and locked by hash; made once for each content of the lock file, by the trainer's own tool.
+ * The environment of the foreign clients, made once for each content of the lock file.
  * @throws Error for wheels that are not those of the lock, and for whatever else is not the machine's want of Python, pip or a way to its packages
  */
-export async function preparePython(): Promise<ForeignPython> {
-  if (!existsSync(PREPARE)) throw new Error(`${PREPARE} is not built; run \`npx nx run-many -t build\``);
-  const args = [PREPARE, '--home', HOME, '--lock', join(HERE, 'requirements.lock'), '--modules', MODULES];
+export async function foreignPython(): Promise<ForeignPython> {
   try {
-    const { stdout } = await promisify(execFile)(process.execPath, args, {
-      timeout: PREPARE_TIMEOUT_MS,
-      env: { ...process.env, ...PIP, PYTHONPYCACHEPREFIX: join(HOME, 'bytecode') },
-    });
-    return { python: (JSON.parse(stdout.trim().split('\n').at(-1)!) as { python: string }).python };
+    return { python: await preparePython({ home: HOME, lock: join(HERE, 'requirements.lock'), modules: MODULES, environment: PIP }) };
   } catch (error) {
     const said = String((error as { stderr?: string }).stderr ?? error);
     const reason = LACKS.exec(said.replaceAll('\\n', '\n'))?.[0];
@@ -97,7 +88,7 @@ export async function runUntil(
 function start(python: string, args: readonly string[], environment: Readonly<Record<string, string>>): ChildProcess {
   return spawn(python, args, {
     cwd: HERE,
-    env: { PATH: dirname(python), PYTHONPYCACHEPREFIX: join(HOME, 'bytecode'), PYTHONUNBUFFERED: '1', ...environment },
+    env: { PATH: dirname(python), ...BYTECODE, PYTHONUNBUFFERED: '1', ...environment },
     stdio: ['pipe', 'pipe', 'pipe'],
   });
 }

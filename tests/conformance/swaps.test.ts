@@ -4,13 +4,13 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { preparePython, pythonOf, runUntil, skipReason } from './python-clients.js';
+import { foreignPython, pythonOf, runUntil, skipReason } from './python-clients.js';
 
 /** bench/serving/swaps.ts asks for more, and for the figures. */
 const SWAPS = Number(process.env['HEADRACE_DRILL_SWAPS'] ?? 20);
 const RESULTS = process.env['HEADRACE_DRILL_RESULTS'] ?? '';
 
-const foreign = await preparePython();
+const foreign = await foreignPython();
 
 /** Every answer is checked in the client against the formula of the version that it names. */
 const tritonLoad: ForeignLoad = async ({ grpc, http }, isStopped) => {

@@ -15,6 +15,7 @@ import { listCommands } from './commands/lists.js';
 import { predictCommand } from './commands/predict.js';
 import { quarantineCommand } from './commands/quarantine.js';
 import { rebuildCommand } from './commands/rebuild.js';
+import { redactionCommand } from './commands/redaction.js';
 import { retrainCommand } from './commands/retrain.js';
 import { routeCommand } from './commands/route.js';
 import { startCommand } from './commands/start.js';
@@ -44,6 +45,7 @@ for (const command of [
   applyCommand(),
   predictCommand(),
   flightsCommand(),
+  redactionCommand(),
   retrainCommand(),
   routeCommand(),
   joinCommand(),

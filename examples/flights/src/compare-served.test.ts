@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { compareRows, keyOf } from './compare-served.js';
 import type { Flight } from './flights.js';
 import type { Predicted } from './predict-flights.js';
+import { REDACTED, type ServedRow } from './served-log.js';
 
 const features = ['on_route:mean_1h', 'schedule:is_holiday', 'on_route:last_7d'];
 const flight = (id: string): Flight => ({
@@ -14,7 +15,7 @@ const predicted: Predicted[] = ['F1', 'F2'].map((id) => ({
 const row = (mean: number | null = 0.1): Record<string, unknown> => ({
   ...{ on_route__mean_1h: mean, schedule__is_holiday: true, on_route__last_7d: null },
 });
-const served = (mean: number | null = Math.fround(0.1)): ReadonlyMap<string, number | null> =>
+const served = (mean: number | null = Math.fround(0.1)): ServedRow =>
   new Map([
     ['mean_1h', mean],
     ['is_holiday', 1],
@@ -29,7 +30,14 @@ const both = new Map([
 
 describe('served features against a training set', () => {
   it('are equal as float32, with booleans as 0 and 1, and gaps on both sides', () => {
-    expect(compareRows(predicted, features, both, rows())).toEqual({ values: 6, mismatches: 0, moved: 0, missing: 2, examples: [] });
+    expect(compareRows(predicted, features, both, rows())).toEqual({
+      values: 6,
+      mismatches: 0,
+      moved: 0,
+      missing: 2,
+      redacted: 0,
+      examples: [],
+    });
   });
 
   it('that differ are counted and named, also by one bit and by a gap', () => {
@@ -42,6 +50,14 @@ describe('served features against a training set', () => {
     expect(found).toMatchObject({ values: 6, mismatches: 2 });
     expect(found.examples[1]).toBe(`on_route:mean_1h of F2: served null, recomputed ${Math.fround(0.1)}`);
     expect(compareRows(predicted, features, new Map([['p-F1', served()]]), rows()).mismatches).toBe(3);
+  });
+
+  it('that the log keeps to itself are counted apart', () => {
+    const hidden = new Map<string, ServedRow>([
+      ['p-F1', new Map([...served(), ['mean_1h', REDACTED]])],
+      ['p-F2', served()],
+    ]);
+    expect(compareRows(predicted, features, hidden, rows())).toMatchObject({ values: 5, mismatches: 0, redacted: 1 });
   });
 
   it('that changed between request and answer prove nothing', () => {

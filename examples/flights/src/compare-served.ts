@@ -3,7 +3,7 @@ import { parquetReadObjects } from 'hyparquet';
 import type { Connections } from './connect.js';
 import type { Predicted } from './predict-flights.js';
 import { publishProbes } from './publish.js';
-import { readServed, type ServedRow } from './served-log.js';
+import { readServed, REDACTED, type ServedRow } from './served-log.js';
 import { stored } from './stored.js';
 
 export interface Comparison {
@@ -13,6 +13,8 @@ export interface Comparison {
   readonly moved: number;
   /** Values that are missing on both sides; counted as equal. */
   readonly missing: number;
+  /** Values that the log keeps to itself; not compared. */
+  readonly redacted: number;
   readonly examples: readonly string[];
 }
 
@@ -38,7 +40,7 @@ export function compareRows(
   served: ReadonlyMap<string, ServedRow>,
   rowOf: ReadonlyMap<string, Record<string, unknown>>,
 ): Comparison {
-  const result = { values: 0, mismatches: 0, moved: 0, missing: 0, examples: [] as string[] };
+  const result = { values: 0, mismatches: 0, moved: 0, missing: 0, redacted: 0, examples: [] as string[] };
   for (const one of predicted) {
     const [before, after] = [one.askedMs, one.answeredMs].map((atMs) => rowOf.get(keyOf(one.flight.id, atMs)));
     if (!before || !after)
@@ -50,8 +52,12 @@ export function compareRows(
         result.moved++;
         continue;
       }
-      result.values++;
       const servedValue = served.get(one.predictionId)?.get(feature.split(':')[1]!);
+      if (servedValue === REDACTED) {
+        result.redacted++;
+        continue;
+      }
+      result.values++;
       if (Object.is(servedValue, a)) result.missing += a === null ? 1 : 0;
       else if (result.mismatches++ < EXAMPLES_SHOWN)
         result.examples.push(`${feature} of ${one.flight.id}: served ${servedValue}, recomputed ${a}`);

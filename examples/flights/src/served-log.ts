@@ -3,8 +3,12 @@ import { fromRecord } from '@headrace/events/envelope';
 import type { KafkaClients } from '@headrace/platform/kafka/kafka-clients';
 import { until } from './until.js';
 
+/** Stands for a value that the log keeps to itself. */
+export const REDACTED = Symbol('redacted');
+
 /** Values of one prediction as the model saw them, by column; null = missing. */
-export type ServedRow = ReadonlyMap<string, number | null>;
+export type ServedRow = ReadonlyMap<string, ServedValue>;
+type ServedValue = number | null | typeof REDACTED;
 
 const SESSION_TIMEOUT_MS = 10_000;
 
@@ -22,8 +26,13 @@ export async function readServed(
       for (const record of batch.records) {
         const { event } = fromRecord(predictionsLogged, record.value ?? new Uint8Array(), record.headers, record.offset);
         if (event.project !== project) continue;
+        const hidden = event.redacted.map(({ name }): [string, ServedValue] => [name, REDACTED]);
         for (const [row, id] of event.predictionIds.entries())
-          if (predictionIds.has(id)) served.set(id, new Map(event.columns.map(({ name, numbers }) => [name, numberOf(numbers[row])])));
+          if (predictionIds.has(id))
+            served.set(
+              id,
+              new Map([...event.columns.map(({ name, numbers }): [string, ServedValue] => [name, numberOf(numbers[row])]), ...hidden]),
+            );
       }
       await batch.commit(String(BigInt(batch.records.at(-1)!.offset) + 1n));
     },

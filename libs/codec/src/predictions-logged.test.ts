@@ -12,6 +12,7 @@ interface Texts {
   readonly column: readonly string[];
   readonly entities: readonly string[];
   readonly traces: readonly string[];
+  readonly tokens: readonly string[];
 }
 
 /** A batch as serving holds it: features column by column, with some room behind the last row. */
@@ -26,6 +27,7 @@ function randomBatch(random: () => number): { batch: PredictionBatch; texts: Tex
     column: some(),
     entities: has() ? some() : [],
     traces: has() ? some() : [],
+    tokens: has() ? some() : [],
   };
   const batch: PredictionBatch = {
     project: 'default',
@@ -56,6 +58,11 @@ function randomBatch(random: () => number): { batch: PredictionBatch; texts: Tex
     stale: has() ? Uint8Array.from({ length: rows }, () => (random() < 0.5 ? 1 : 0)) : undefined,
     traceIds: texts.traces.length > 0 ? TextList.of(14, texts.traces) : undefined,
     account: { answered: Math.floor(random() * 2 ** 40), logged: 7, sampledOut: 0, dropped: Math.floor(random() * 3) },
+    redacted: [
+      ...(has() ? [{ name: 'born', redaction: 'omit', tokens: undefined }] : []),
+      ...(texts.tokens.length > 0 ? [{ name: 'sex', redaction: 'hash', tokens: TextList.of(3, texts.tokens) }] : []),
+    ],
+    entityRedaction: has() ? 'hash' : '',
   };
   return { batch, texts };
 }
@@ -81,6 +88,8 @@ function asMessage({ batch, texts }: ReturnType<typeof randomBatch>): Prediction
     stale: [...(batch.stale ?? [])].map(Boolean),
     traceIds: [...texts.traces],
     account: { ...batch.account },
+    redacted: batch.redacted.map(({ name, redaction, tokens }) => ({ name, redaction, tokens: tokens ? [...texts.tokens] : [] })),
+    entityRedaction: batch.entityRedaction,
   };
 }
 
@@ -121,6 +130,7 @@ describe('prediction log codec', () => {
     ['a hostile length', [0x3a, 0xff, 0xff, 0xff, 0xff, 0x07]],
     ['floats of five bytes', [0x3a, 5, 0, 0, 0, 0, 0]],
     ['a column beyond its field', [0x4a, 2, 0x0a, 9]],
+    ['a token beyond its redacted column', [0x7a, 2, 0x1a, 9]],
     ['deep groups', new Array<number>(150).fill(0x7b)],
   ])('refuses %s', (_name, bytes) => {
     expect(() => decodePredictionsLogged(Uint8Array.from(bytes))).toThrow(AppError);

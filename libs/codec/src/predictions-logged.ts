@@ -7,7 +7,8 @@ import type { ProtoWriter } from './writer.js';
  *
  *   batch   = 0x0a project 0x12 model 0x18 version 0x22 arm { 0x2a prediction_id:string } 0x32 predicted_at_ms:packed-varint
  *             0x3a scores:packed-f32 0x42 labels:packed-varint { 0x4a column } { 0x52 entity:string } [0x5a stale:packed-bool]
- *             0x62 account 0x6a instance { 0x72 trace_id:string }
+ *             0x62 account 0x6a instance { 0x72 trace_id:string } { 0x7a redacted } 0x82 0x01 entity_redaction
+ *   redacted = 0x0a name:string 0x12 redaction:string { 0x1a token:string }
  *   column  = 0x0a name:string (0x12 numbers:packed-f32 | { 0x1a text:string } 0x22 missing:packed-bool)
  *   account = 0x08 answered 0x10 logged 0x18 sampled_out 0x20 dropped
  *
@@ -33,6 +34,18 @@ export interface PredictionBatch {
   /** Of field 14, as `entities`. */
   readonly traceIds: TextList | undefined;
   readonly account: PredictionAccount;
+  /** Columns of which no value is in `columns`. */
+  readonly redacted: readonly RedactedTokens[];
+  /** What was done with the entity keys: omit | hash; '' = as they came. */
+  readonly entityRedaction: string;
+}
+
+export interface RedactedTokens {
+  readonly name: string;
+  /** omit | hash */
+  readonly redaction: string;
+  /** Of field 3. Of hash one for each row, '' = missing; else undefined. */
+  readonly tokens: TextList | undefined;
 }
 
 export type PredictionColumn =
@@ -80,6 +93,15 @@ export function encodePredictionsLogged(batch: PredictionBatch, writer: ProtoWri
   writer.end(account);
   writeText(writer, 13, batch.instance);
   batch.traceIds?.writeTo(writer);
+  for (const { name, redaction, tokens } of batch.redacted) {
+    writer.tag(15, DELIMITED);
+    const mark = writer.begin(name.length + rows * 24 + 16);
+    writeText(writer, 1, name);
+    writeText(writer, 2, redaction);
+    tokens?.writeTo(writer);
+    writer.end(mark);
+  }
+  writeText(writer, 16, batch.entityRedaction);
 }
 
 function writeColumn(writer: ProtoWriter, column: PredictionColumn, rows: number): void {
@@ -129,6 +151,8 @@ export interface PredictionsLoggedData {
   stale: boolean[];
   traceIds: string[];
   account: PredictionAccount | undefined;
+  redacted: RedactedColumn[];
+  entityRedaction: string;
 }
 
 export interface LoggedColumnData {
@@ -137,6 +161,14 @@ export interface LoggedColumnData {
   numbers: Float32Array;
   texts: string[];
   missing: boolean[];
+}
+
+export interface RedactedColumn {
+  readonly name: string;
+  /** omit | hash */
+  readonly redaction: string;
+  /** Of hash one for each row, '' = missing; else none. */
+  readonly tokens: readonly string[];
 }
 
 /** @throws AppError REQUEST_INVALID on malformed bytes. */
@@ -157,6 +189,8 @@ export function decodePredictionsLogged(bytes: Uint8Array): PredictionsLoggedDat
     stale: [],
     traceIds: [],
     account: undefined,
+    redacted: [],
+    entityRedaction: '',
   };
   for (let tag = reader.tag(); tag !== 0; tag = reader.tag()) readField(reader, tag, batch);
   return batch;
@@ -210,6 +244,12 @@ function readField(reader: ProtoReader, tag: number, batch: PredictionsLoggedDat
     case (14 << 3) | DELIMITED:
       batch.traceIds.push(reader.string());
       return;
+    case (15 << 3) | DELIMITED:
+      batch.redacted.push(readRedacted(reader));
+      return;
+    case (16 << 3) | DELIMITED:
+      batch.entityRedaction = reader.string();
+      return;
     default:
       reader.skip(tag);
   }
@@ -229,6 +269,20 @@ function readColumn(reader: ProtoReader): LoggedColumnData {
   reader.leave(outer);
   column.numbers = Float32Array.from(numbers);
   return column;
+}
+
+function readRedacted(reader: ProtoReader): RedactedColumn {
+  let [name, redaction] = ['', ''];
+  const tokens: string[] = [];
+  const outer = reader.enter();
+  for (let tag = reader.tag(); tag !== 0; tag = reader.tag()) {
+    if (tag === ((1 << 3) | DELIMITED)) name = reader.string();
+    else if (tag === ((2 << 3) | DELIMITED)) redaction = reader.string();
+    else if (tag === ((3 << 3) | DELIMITED)) tokens.push(reader.string());
+    else reader.skip(tag);
+  }
+  reader.leave(outer);
+  return { name, redaction, tokens };
 }
 
 /** A message field that comes twice is merged, as protobuf wants. */

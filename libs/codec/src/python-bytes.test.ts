@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { encodeFeatureRows, FeatureRowsDecoder } from './feature-rows.js';
 import { encodePredictRequest, PredictRequestView } from './predict-request.js';
 import { decodePredictResponse, encodeAnswerer, encodePredictResponse } from './predict-response.js';
-import { decodePredictionsLogged, encodePredictionsLogged } from './predictions-logged.js';
+import { decodePredictionsLogged, encodePredictionsLogged, type PredictionBatch } from './predictions-logged.js';
 import { TextList } from './text-list.js';
 import { ProtoWriter } from './writer.js';
 
@@ -14,9 +14,10 @@ const RESPONSE =
   '0a016d10071a0663616e6172792203702d312a02010032080000403f0000803e3a0780d095ffbc31004202000152210a046c656166120302ac022a14ffffffffffffffffff01' +
   '00ffffffffffffff0f0352150a016422109a9999999999b93f000000000000008052090a017432003202c3bc';
 const LOGGED =
-  '0a0764656661756c7412016d180322086368616d70696f6e2a03612f302a03612f31320c80d095ffbc3181d095ffbc313a080000003f0000003e420201004a0e0a026630120800' +
-  '00c03f0000c07f4a120a04636974791a044265726e1a002202000152016552005a020100620b08808080808020100220016a04692dc3a97200722034626639326633353737623334' +
-  '64613661336365393239643065306534373336';
+  '0a0764656661756c7412016d1803220663616e6172792a03702f302a03702f31320cfbd095ffbc31fcd095ffbc313a080000803e0000403f420200014a0d0a01' +
+  '6112080000c03f0000c07f4a150a04636974791a001a07c581c3b364c5ba22020100520052075ac3bc726963685a020001620b08808080808020100720016a01' +
+  '697200722030616637363531393136636434336464383434386562323131633830333139637a0c0a04626f726e12046f6d69747a180a03736578120468617368' +
+  '1a096b4a30785f2d6142331a0082010468617368';
 const ROWS =
   '0a01701206706572736f6e1a770a0f0a09706572736f6e5f696412023432120c08808397b4051080cab5ee011a560a110a044147455012091100000000000047400a0a0a046e6f7465' +
   '120208000a080a026f6b120220010a130a067374c3a4647412091a075ac3bc726963680a160a01771211320f0a0911000000000000f8bf0a021a00';
@@ -96,33 +97,51 @@ describe("Python's protobuf", () => {
   });
 
   it('writes a batch of the prediction log as we do, and we read it', () => {
-    const traces = ['', '4bf92f3577b34da6a3ce929d0e0e4736'];
-    const batch = {
-      project: 'default',
-      model: 'm',
-      version: 3,
-      arm: 'champion',
-      instance: 'i-é',
+    const traces = ['', '0af7651916cd43dd8448eb211c80319c'];
+    const head = { project: 'default', model: 'm', version: 3, arm: 'canary', instance: 'i' };
+    const account = { answered: 2 ** 40, logged: 7, sampledOut: 0, dropped: 1 };
+    const batch: PredictionBatch = {
+      ...head,
       rows: 2,
-      predictionIds: TextList.of(5, ['a/0', 'a/1']),
-      predictedAtMs: Float64Array.of(1.7e12, 1.7e12 + 1),
-      scores: Float32Array.of(0.5, 0.125),
-      labels: Uint8Array.of(1, 0),
+      predictionIds: TextList.of(5, ['p/0', 'p/1']),
+      predictedAtMs: Float64Array.of(1_700_000_000_123, 1_700_000_000_124),
+      scores: Float32Array.of(0.25, 0.75),
+      labels: Uint8Array.of(0, 1),
       columns: [
-        { name: 'f0', kind: 'numbers' as const, values: Float32Array.of(0, 1.5, NaN), first: 1 },
-        { name: 'city', kind: 'texts' as const, values: TextList.of(3, ['Bern', '']), missing: Uint8Array.of(0, 1) },
+        { name: 'a', kind: 'numbers', values: Float32Array.of(9, 1.5, NaN), first: 1 },
+        { name: 'city', kind: 'texts', values: TextList.of(3, ['', 'Łódź']), missing: Uint8Array.of(1, 0) },
       ],
-      entities: TextList.of(10, ['e', '']),
-      stale: Uint8Array.of(1, 0),
+      entities: TextList.of(10, ['', 'Zürich']),
+      stale: Uint8Array.of(0, 1),
       traceIds: TextList.of(14, traces),
-      account: { answered: 2 ** 40, logged: 2, sampledOut: 0, dropped: 1 },
+      account,
+      redacted: [
+        { name: 'born', redaction: 'omit', tokens: undefined },
+        { name: 'sex', redaction: 'hash', tokens: TextList.of(3, ['kJ0x_-aB3', '']) },
+      ],
+      entityRedaction: 'hash',
     };
     expect(hexOf((writer) => encodePredictionsLogged(batch, writer))).toBe(LOGGED);
     const { columns, ...read } = decodePredictionsLogged(bytesOf(LOGGED));
-    expect(read).toMatchObject({ predictionIds: ['a/0', 'a/1'], entities: ['e', ''], traceIds: traces, account: batch.account });
+    expect(read).toEqual({
+      ...head,
+      predictionIds: ['p/0', 'p/1'],
+      predictedAtMs: [1_700_000_000_123, 1_700_000_000_124],
+      scores: [0.25, 0.75],
+      labels: [0, 1],
+      entities: ['', 'Zürich'],
+      stale: [false, true],
+      traceIds: traces,
+      account,
+      redacted: [
+        { name: 'born', redaction: 'omit', tokens: [] },
+        { name: 'sex', redaction: 'hash', tokens: ['kJ0x_-aB3', ''] },
+      ],
+      entityRedaction: 'hash',
+    });
     expect(columns.map(({ name, numbers, texts, missing }) => [name, [...numbers], texts, missing])).toEqual([
-      ['f0', [1.5, NaN], [], []],
-      ['city', [], ['Bern', ''], [false, true]],
+      ['a', [1.5, NaN], [], []],
+      ['city', [], ['', 'Łódź'], [true, false]],
     ]);
   });
 

@@ -38,6 +38,46 @@ describe('what a model says of its serving', () => {
   });
 });
 
+describe('what a model says of its prediction log', () => {
+  const rule = { attribute: 'sex', ceiling: 0.1 };
+  const watched = (redact: object): object => ({ protected: ['person:sex'], monitor: { bias: [rule] }, predictionLog: { redact } });
+
+  it('may be nothing, and a definition without it keeps its content hash', () => {
+    expect(Object.keys(modelSpec.parse(spec({})))).not.toContain('predictionLog');
+    expect(modelSpec.parse(spec({ predictionLog: {} })).predictionLog).toEqual({ redact: {} });
+  });
+
+  it('may be a share of the requests, and what stands in the place of features, protected attributes and entity keys', () => {
+    const predictionLog = { sampleRate: 0.1, redact: { age: 'omit', sex: 'hash' }, entity: 'hash' };
+    expect(modelSpec.parse(spec({ protected: ['person:sex'], predictionLog })).predictionLog).toEqual(predictionLog);
+  });
+
+  it.each<[string, object, string]>([
+    ['more than all', { predictionLog: { sampleRate: 1.5 } }, 'predictionLog.sampleRate: Too big: expected number to be <=1'],
+    [
+      'a column that is not logged',
+      { predictionLog: { redact: { size: 'omit' } } },
+      'predictionLog.redact.size: size is neither among the features nor under `protected`',
+    ],
+    [
+      'clear on purpose',
+      { predictionLog: { redact: { age: 'clear' } } },
+      'predictionLog.redact.age: Invalid option: expected one of "omit"|"hash"',
+    ],
+    [
+      'silence about an attribute that a rule watches',
+      watched({ sex: 'omit' }),
+      'predictionLog.redact.sex: a rule under `monitor.bias` compares the groups of sex; take `hash`, which keeps them apart',
+    ],
+  ])('may not be %s', (_, more, fault) => {
+    expect(faults(more)).toEqual([fault]);
+  });
+
+  it('may be tokens of an attribute that a rule watches', () => {
+    expect(faults(watched({ sex: 'hash' }))).toEqual([]);
+  });
+});
+
 describe('a regression', () => {
   const regression = (more: object): object => ({ task: 'regression', threshold: 15, ...more });
 

@@ -90,6 +90,19 @@ const servingPolicy = z.strictObject({
   batchDelay: duration.refine((ms) => ms <= 1_000, 'at most 1s').default(0),
 });
 
+/** How a value stands in the prediction log in the place of itself: not at all, or as a keyed one-way token. */
+export const REDACTIONS = ['omit', 'hash'] as const;
+export type Redaction = (typeof REDACTIONS)[number];
+
+const predictionLogPolicy = z.strictObject({
+  /** Share of requests that are logged; unset = what the serving process was told. */
+  sampleRate: z.number().min(0).max(1).optional(),
+  /** By column name. Features marked `pii` are redacted whether they stand here or not. */
+  redact: z.record(name, z.enum(REDACTIONS)).default({}),
+  /** The entity keys that a request came with; unset = as they came. */
+  entity: z.enum(REDACTIONS).optional(),
+});
+
 export const modelSpec = z
   .strictObject({
     description: z.string().default(''),
@@ -114,6 +127,7 @@ export const modelSpec = z
     /** By column name; only with `missingFeatures: default`. A feature without one is null. */
     defaults: z.record(name, z.union([z.number(), z.string()])).optional(),
     serving: servingPolicy.optional(),
+    predictionLog: predictionLogPolicy.optional(),
     gates: gates.prefault({}),
     monitor: monitorPolicy.prefault({}),
     retrain: retrainPolicy.prefault({}),
@@ -137,13 +151,30 @@ export const modelSpec = z
           message: `a fairness rule names ${rule.attribute}, which is not under \`protected\``,
         });
     }
-    for (const { path, message } of taskFaults(spec)) context.addIssue({ code: 'custom', path, message });
+    for (const { path, message } of [...taskFaults(spec), ...redactionFaults(spec, columns, watched)])
+      context.addIssue({ code: 'custom', path, message });
     if (Date.parse(spec.trainingWindow.from) >= Date.parse(spec.trainingWindow.to)) {
       context.addIssue({ code: 'custom', path: ['trainingWindow'], message: '`from` must lie before `to`' });
     }
   });
 
 export type ModelSpec = z.output<typeof modelSpec>;
+
+/** What the log is asked to hide that it does not hold, or that the monitor was told to watch. */
+function redactionFaults(
+  { predictionLog, monitor }: Pick<ModelSpec, 'predictionLog' | 'monitor'>,
+  columns: readonly string[],
+  watched: ReadonlySet<string | undefined>,
+): { path: (string | number)[]; message: string }[] {
+  return Object.entries(predictionLog?.redact ?? {}).flatMap(([column, redaction]) => {
+    const path = ['predictionLog', 'redact', column];
+    if (!columns.includes(column) && !watched.has(column))
+      return [{ path, message: `${column} is neither among the features nor under \`protected\`` }];
+    if (redaction === 'omit' && monitor.bias.some(({ attribute }) => attribute === column))
+      return [{ path, message: `a rule under \`monitor.bias\` compares the groups of ${column}; take \`hash\`, which keeps them apart` }];
+    return [];
+  });
+}
 
 interface TaskParts {
   readonly task: Task;

@@ -1,4 +1,5 @@
-import { AppError } from '@headrace/base/errors';
+import { AppError, messageOf } from '@headrace/base/errors';
+import { readFileSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { z } from 'zod';
 
@@ -52,6 +53,24 @@ export function readConfig<K extends ConfigKeys>(
 export const int = (low: number, high: number, fallback: number): z.ZodDefault<z.ZodCoercedNumber> =>
   z.coerce.number().int().min(low).max(high).default(fallback);
 export const text = (fallback: string): z.ZodDefault<z.ZodString> => z.string().default(fallback);
+/** Empty, or text that is too long to be guessed. */
+export const secret = (lengthMin: number): z.ZodDefault<z.ZodString> =>
+  z
+    .string()
+    .refine((given) => given === '' || given.length >= lengthMin, `at least ${lengthMin} characters, at random`)
+    .default('');
+/** Path of a file that holds such a text; gives what it holds, without the space around. */
+export const secretFile = (lengthMin: number): z.ZodPipe<z.ZodDefault<z.ZodString>, z.ZodTransform<string, string>> =>
+  text('').transform((path, context): string => {
+    if (path === '') return '';
+    try {
+      return secret(lengthMin).parse(readFileSync(path, 'utf8').trim());
+    } catch (error) {
+      const why = error instanceof z.ZodError ? error.issues[0]!.message : messageOf(error);
+      context.addIssue({ code: 'custom', message: `the file cannot be taken: ${why}` });
+      return z.NEVER;
+    }
+  });
 export const list = (fallback: string): z.ZodPipe<z.ZodDefault<z.ZodString>, z.ZodTransform<string[], string>> =>
   z
     .string()

@@ -40,6 +40,7 @@ export const guard: GuardTable = {
   grpc: {
     '/headrace.features.v1.FeatureStore/Apply': 'features:write',
     '/headrace.features.v1.FeatureStore/ListViews': 'features:read',
+    '/headrace.features.v1.FeatureStore/ListPersonalFeatures': 'features:read',
     '/headrace.features.v1.FeatureStore/PublishRows': 'features:write',
     '/headrace.features.v1.FeatureStore/GetOnlineFeatures': 'features:read',
     '/headrace.features.v1.FeatureStore/BuildTrainingSet': 'training:run',

@@ -158,6 +158,15 @@ describe('search', () => {
     expect(personal.every(({ samples }) => samples.length === 0)).toBe(true);
   });
 
+  it('tells which features are personal, for whoever writes values down; what was taken out of a view is', async () => {
+    const clear = ['payment:amount', 'payment:since_payment', 'ratio:used', 'nobody:knows'];
+    const personal = ['payment:holder', 'payment:holder_last_1h', 'ratio:initial', 'payment:taken_out', 'ratio:taken_out'];
+    const among = (project: string, references: string[]) => h.client.listPersonalFeatures({ project, references });
+    expect(await among('default', [...clear, ...personal])).toEqual({ references: personal });
+    expect(await among('other', personal)).toEqual({ references: [] });
+    await expect(among('default', ['holder'])).rejects.toMatchObject({ code: 'REQUEST_INVALID' });
+  });
+
   it('answers over HTTP as over gRPC', async () => {
     const answer = await fetch(`${h.service.httpUrl}/catalogue/features?text=amount&tag=money&owner=fraud-team`);
     const overHttp = SearchFeaturesResponse.fromJSON(await answer.json());

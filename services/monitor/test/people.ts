@@ -63,6 +63,8 @@ export function logOf(
     account: undefined,
     instance: 'test',
     traceIds: [],
+    redacted: [],
+    entityRedaction: '',
   }));
 }
 

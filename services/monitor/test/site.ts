@@ -109,7 +109,7 @@ export class Site {
 
   static async open(overrides: Partial<Config> = {}): Promise<Site> {
     const { kafkaBrokers } = useEngines();
-    const topicPrefix = freshTopicPrefix('monitor');
+    const topicPrefix = overrides.topicPrefix ?? freshTopicPrefix('monitor');
     const [registry, database] = await Promise.all([new FakeRegistry().open(), freshDatabase('monitor')]);
     const kafka = new KafkaClients({ brokers: kafkaBrokers, client: 'kafkajs', clientId: 'monitor-test', topicPrefix }, log);
     const telemetry = new Telemetry({ service: 'test', instance: 'test', otlpEndpoint: '', sampleRatio: 0 });

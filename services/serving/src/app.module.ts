@@ -20,6 +20,7 @@ import { TensorInference } from './app/tensor-inference.js';
 import { RouteFinder } from './app/route-finder.js';
 import type { Config } from './config.js';
 import { Admission } from './domain/admission.js';
+import { compileLogRules } from './domain/log-rules.js';
 import { StatisticsBook } from './domain/model-statistics.js';
 import { ShadowBook } from './domain/shadow-statistics.js';
 import { PredictionIds } from './domain/prediction-ids.js';
@@ -157,6 +158,11 @@ function app(config: Config): Provider[] {
       ) =>
         new ModelHost({
           routes,
+          logRulesOf: (description) => {
+            const rules = compileLogRules(description, config.logHashKey || config.logHashKeyFile);
+            telemetry.logRules(description, rules);
+            return rules;
+          },
           open: (description, signal) => openVersion(description, artifacts, config, signal),
           memory: { budgetBytes: config.memoryMib * 2 ** 20, keep: config.keepLoaded },
           save: (routing) => file.write(routing),

@@ -1,5 +1,8 @@
-import { int, key, list, platformKeys, readConfig, text, type ConfigOf } from '@headrace/platform/config';
+import { int, key, list, platformKeys, readConfig, secret, secretFile, text, type ConfigOf } from '@headrace/platform/config';
 import { z } from 'zod';
+
+/** A key that can be guessed hides nothing: tokens of few possible values would be tried out. */
+const HASH_KEY_LENGTH_MIN = 16;
 
 export const configKeys = {
   ...platformKeys({ httpPort: 7040, grpcPort: 7041, database: 'serving', grpcTransport: 'wire' }),
@@ -59,8 +62,20 @@ export const configKeys = {
   logSampleRate: key(
     'HEADRACE_PREDICTION_LOG_SAMPLE_RATE',
     z.coerce.number().min(0).max(1).default(1),
-    'share of requests that are logged',
+    'share of requests that are logged, of models whose definition says nothing else',
     '0..1',
+  ),
+  logHashKey: key(
+    'HEADRACE_PREDICTION_LOG_HASH_KEY',
+    secret(HASH_KEY_LENGTH_MIN),
+    'key of the tokens that stand in the prediction log for values that are redacted by hash, at least 16 characters, the same for all processes; empty = such values are omitted',
+    '',
+    true,
+  ),
+  logHashKeyFile: key(
+    'HEADRACE_PREDICTION_LOG_HASH_KEY_FILE',
+    secretFile(HASH_KEY_LENGTH_MIN),
+    'file that holds that key, read at the start; the variable above wins',
   ),
 };
 

@@ -7,6 +7,8 @@ import type { RolloutStep } from './app/model-host.js';
 import type { Move } from './app/run-places.js';
 import type { Admission } from './domain/admission.js';
 import type { LogAccount } from './domain/log-account.js';
+import type { LogRules, RedactionRule } from './domain/log-rules.js';
+import type { VersionDescription } from './domain/version-description.js';
 import type { StatisticsBook } from './domain/model-statistics.js';
 import type { ShadowBook } from './domain/shadow-statistics.js';
 import { shadowMetrics, statisticsMetrics } from './io/statistics-metrics.js';
@@ -77,6 +79,26 @@ export class Telemetry {
     const why = to === 'worker' ? 'is too slow for the event loop' : 'is quick enough for the event loop';
     if (failure) this.log.warn(`version ${why} and could not be moved`, { ...fields, error: failure.message });
     else this.log.info(`version ${why} and runs ${to === 'worker' ? 'in a process of its own' : 'on it'} now`, fields);
+  }
+
+  /** What the log will not hold of a version in clear. */
+  logRules({ project, model, version }: VersionDescription, rules: LogRules | undefined): void {
+    if (!rules || (rules.redacted.size === 0 && !rules.entity)) return;
+    const columnsOf = (...kinds: RedactionRule['kind'][]): string =>
+      [...rules.redacted].flatMap(([column, { kind }]) => (kinds.includes(kind) ? [column] : [])).join(', ');
+    const fields = { project, model, version, omitted: columnsOf('omit'), hashed: columnsOf('hash'), entity: rules.entity?.kind ?? '' };
+    this.log.info('the prediction log redacts columns', fields);
+    const keyless = columnsOf('keyless');
+    if (keyless !== '' || rules.entity?.kind === 'keyless')
+      this.log.warn('columns are to be hashed and there is no key; they are omitted: set HEADRACE_PREDICTION_LOG_HASH_KEY', {
+        ...{ project, model, version },
+        ...{ columns: keyless, entity: rules.entity?.kind ?? '' },
+      });
+    const unknown = columnsOf('unknown');
+    if (unknown !== '')
+      this.log.warn('the feature store has not said yet what is personal; columns are omitted from the prediction log', {
+        ...{ project, model, version, columns: unknown },
+      });
   }
 
   rolloutEventLost(): void {

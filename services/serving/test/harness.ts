@@ -30,6 +30,8 @@ export class Harness {
   readonly #service: { current: RunningService | undefined } = { current: undefined };
   readonly #consumers: EventConsumer[] = [];
   readonly logged: PredictionsLogged[] = [];
+  /** The same as it lies on Kafka. */
+  readonly loggedBytes: Uint8Array[] = [];
   readonly rollouts: RolloutChanged[] = [];
   client!: PredictClient;
   admin!: Client<typeof ServingAdminDefinition>;
@@ -67,7 +69,11 @@ export class Harness {
       redisTimeoutMs: 5_000,
       ...overrides,
     });
-    await harness.#listen(predictionsLogged, PredictionsLogged, harness.logged);
+    const decode = (bytes: Uint8Array): PredictionsLogged => {
+      harness.loggedBytes.push(bytes);
+      return PredictionsLogged.decode(bytes);
+    };
+    await harness.#listen(predictionsLogged, { decode }, harness.logged);
     await harness.#listen(rolloutChanged, RolloutChanged, harness.rollouts);
     await harness.startService();
     return harness;
@@ -104,13 +110,17 @@ export class Harness {
     if (!how.isSilent) await this.sayAliasSet(model, version);
   }
 
-  async sayAliasSet(model: string, version: number): Promise<void> {
-    const event: ModelChanged = {
-      project: 'default',
-      model,
-      version,
-      change: { $case: 'aliasSet', value: { alias: 'champion', previousVersion: 0, reason: 'test' } },
-    };
+  sayAliasSet(model: string, version: number): Promise<void> {
+    return this.#say(model, version, { $case: 'aliasSet', value: { alias: 'champion', previousVersion: 0, reason: 'test' } });
+  }
+
+  /** A new definition was applied. */
+  sayDefined(model: string): Promise<void> {
+    return this.#say(model, 0, { $case: 'defined', value: { definitionVersion: 2, contentHash: 'h' } });
+  }
+
+  async #say(model: string, version: number, change: ModelChanged['change']): Promise<void> {
+    const event: ModelChanged = { project: 'default', model, version, change };
     const id = randomBytes(8).toString('hex');
     await this.kafka
       .producer()

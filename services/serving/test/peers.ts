@@ -93,9 +93,15 @@ export class Peers {
   /** Requests for artefacts so far, by hash. */
   readonly fetched = new Map<string, number>();
   isDown = false;
+  /** The feature store alone. */
+  isStoreDown = false;
   views: Record<
     string,
-    { readonly entity: string; readonly ttl?: string; readonly features: readonly { readonly name: string; readonly type: string }[] }
+    {
+      readonly entity: string;
+      readonly ttl?: string;
+      readonly features: readonly { readonly name: string; readonly type: string; readonly pii?: boolean }[];
+    }
   > = { ...VIEWS };
   listedViews = 0;
 
@@ -173,6 +179,16 @@ export class Peers {
       buildTrainingSet: refuse,
       getTrainingSet: refuse,
       rebuildOnline: refuse,
+      listPersonalFeatures: async ({ references }) => {
+        if (this.isDown || this.isStoreDown) throw new AppError('DEPENDENCY_UNAVAILABLE', 'the peer is down');
+        return {
+          references: references.filter((reference) => {
+            const [view, name] = reference.split(':');
+            const { features } = this.views[view!] ?? {};
+            return features !== undefined && (features.find((one) => one.name === name)?.pii ?? !features.some((one) => one.name === name));
+          }),
+        };
+      },
       listViews: async () => {
         this.#refuseWhenDown();
         this.listedViews++;

@@ -62,6 +62,7 @@ export async function fakeFeatureStore(parquet: Buffer, views: View[], columns: 
       await fake.hold;
       return set;
     },
+    listPersonalFeatures: absent,
     apply: absent,
     rebuildOnline: absent,
     publishRows: absent,

@@ -14,6 +14,14 @@ export function isPersonal(reference: string, definitions: Definitions): boolean
   return computed.pii || readReferences(transform, feature).some((input) => isPersonal(input, definitions));
 }
 
+/** Of views that are known here; a feature that was taken out of one counts as personal. */
+export function personalAmong(references: readonly string[], definitions: Definitions): string[] {
+  return references.filter((reference) => {
+    const { view } = splitReference(reference);
+    return (definitions.view(view) ?? definitions.transform(view)) !== undefined && isPersonal(reference, definitions);
+  });
+}
+
 /** What the expression of a computed feature reads, without the values of the request. */
 export function readReferences({ compiled: { inputs, features } }: Transform, feature: string): string[] {
   const reads = features.find((one) => one.name === feature)?.expression.reads ?? [];

@@ -6,6 +6,8 @@ import type {
   GetOnlineFeaturesRequest,
   GetOnlineFeaturesResponse,
   GetTrainingSetRequest,
+  ListPersonalFeaturesRequest,
+  ListPersonalFeaturesResponse,
   ListViewsRequest,
   ListViewsResponse,
   PublishRowsRequest,
@@ -45,6 +47,10 @@ export class FeatureStoreRpc implements Implementation<typeof FeatureStoreDefini
 
   async listViews({ project }: ListViewsRequest): Promise<ListViewsResponse> {
     return { views: (await this.views.list(projectOf(project))).map(toView) };
+  }
+
+  async listPersonalFeatures({ project, references }: ListPersonalFeaturesRequest): Promise<ListPersonalFeaturesResponse> {
+    return { references: await this.views.personalAmong(projectOf(project), references) };
   }
 
   async publishRows({ project, view, rows, to }: PublishRowsRequest): Promise<PublishRowsResponse> {

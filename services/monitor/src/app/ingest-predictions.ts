@@ -6,6 +6,7 @@ import { Injectable } from '@nestjs/common';
 import { boundedGroup, groupValueOf, joinGroups, type GroupCounts } from '../domain/group-counts.js';
 import { foldRows, type PaneDelta } from '../domain/pane-fold.js';
 import { cellOf, faultOf } from '../domain/prediction-batch.js';
+import { redactedGroupOf } from '../domain/redaction-counts.js';
 import { paneStartOf } from '../domain/windows.js';
 import { addToGroups, addToPanes } from '../io/panes.js';
 import { insertPredictions } from '../io/predictions.js';
@@ -145,10 +146,16 @@ export class IngestPredictions {
     const columns = await Promise.all(
       described.attributes.map(async (attribute) => ({
         column: data.columns.find((c) => c.name === attribute),
+        redacted: data.redacted.find((c) => c.name === attribute),
         known: await this.catalogue.groupsOf(described.id, attribute),
       })),
     );
-    return (row) => joinGroups(columns.map(({ column, known }) => boundedGroup(known, groupValueOf(column && cellOf(column, row)))));
+    return (row) =>
+      joinGroups(
+        columns.map(({ column, redacted, known }) =>
+          boundedGroup(known, redacted ? redactedGroupOf(redacted, row) : groupValueOf(column && cellOf(column, row))),
+        ),
+      );
   }
 
   #account(outcome: BatchOutcome, data: PredictionsLoggedData): void {

@@ -2,9 +2,11 @@ import type { AttributeReport, DriftFinding, Report } from '@headrace/contracts/
 import { Postgres } from '@headrace/platform/postgres/postgres';
 import { decisions, rateOf, RATES } from '@headrace/stats/confusion';
 import { fairnessSummary } from '@headrace/stats/group-metrics';
+import type { ColumnSketch } from '@headrace/stats/histogram';
 import { Injectable } from '@nestjs/common';
 import { judgeColumns, type ColumnDrift, type DriftPolicy } from '../domain/drift-policy.js';
-import type { GroupCounts } from '../domain/group-counts.js';
+import { comparableGroups, type GroupCounts } from '../domain/group-counts.js';
+import { listRedacted } from '../domain/redaction-counts.js';
 import { CONFIDENCE } from '../domain/bias-policy.js';
 import type { Span } from '../domain/windows.js';
 import { modelUnknown } from '../errors.js';
@@ -47,7 +49,9 @@ export class ReadReport {
     );
     const newest = versions[0] && (await this.catalogue.byId(versions[0].id));
     const { drift, minSamples, minGroupSize } = row.spec.monitor;
-    const sketches = newest && (await readSketches(this.postgres, newest.id, span, newest.baseline, DRIFT_PANES_MAX)).sketches;
+    const { sketches, redacted } = newest
+      ? await readSketches(this.postgres, newest.id, span, newest.baseline, DRIFT_PANES_MAX)
+      : NO_SKETCHES;
     return {
       project,
       model,
@@ -57,12 +61,14 @@ export class ReadReport {
       predictions: decisions(counts.overall),
       labelled: RATES.accuracy(counts.overall).n,
       accuracy: rateOf(counts.overall, 'accuracy').value,
-      drift:
-        newest && sketches ? judgeColumns(sketches, newest.baseline, drift, minSamples).flatMap((column) => toFindings(column, drift)) : [],
+      drift: newest ? judgeColumns(sketches, newest.baseline, drift, minSamples).flatMap((column) => toFindings(column, drift)) : [],
       attributes: (newest?.attributes ?? []).map((attribute) => toAttribute(attribute, counts, minGroupSize)),
+      redacted: listRedacted(redacted),
     };
   }
 }
+
+const NO_SKETCHES = { sketches: new Map<string, ColumnSketch>(), redacted: new Map<string, number>() };
 
 /** PSI for every column, and the KS distance for numeric ones; the p-value is that of the column's test, corrected for all columns. */
 function toFindings({ column, psi, ks, pValue, samples, verdict, test }: ColumnDrift, policy: DriftPolicy): DriftFinding[] {
@@ -77,7 +83,7 @@ function toFindings({ column, psi, ks, pValue, samples, verdict, test }: ColumnD
 
 function toAttribute(attribute: string, counts: GroupCounts, minGroupSize: number): AttributeReport {
   const groups = counts.groups(attribute);
-  const summary = fairnessSummary(groups, { minGroupSize, confidence: CONFIDENCE });
+  const summary = fairnessSummary(comparableGroups(groups), { minGroupSize, confidence: CONFIDENCE });
   const interval = summary.disparities.truePositiveRate.interval;
   return {
     attribute,

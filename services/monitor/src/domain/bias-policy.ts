@@ -1,11 +1,10 @@
 import { assert } from '@headrace/base/assert';
 import type { FairnessMetric } from '@headrace/definitions/model-definition';
 import type { Confusion, RateName } from '@headrace/stats/confusion';
-import { RATES } from '@headrace/stats/confusion';
+import { decisions, RATES } from '@headrace/stats/confusion';
 import { disparity, type Disparity } from '@headrace/stats/group-metrics';
-import { OVERFLOW } from '@headrace/stats/group-tally';
 import { two, type Evidence, type Finding, type Verdict } from './finding.js';
-import type { GroupCounts } from './group-counts.js';
+import { comparableGroups, REDACTED, type GroupCounts } from './group-counts.js';
 import type { Span } from './windows.js';
 
 export interface BiasRule {
@@ -44,12 +43,20 @@ export function judgeBias(rule: BiasRule, counts: GroupCounts, limits: BiasLimit
     verdict,
     sentence:
       verdict === 'insufficient'
-        ? `${NAME[rule.metric]} on ${rule.attribute}: too few rows to compare groups (n=${samples})`
+        ? `${NAME[rule.metric]} on ${rule.attribute}: ${whyNot(groups, samples)}`
         : sentenceOf(rule, widest, groups, version),
     groups,
     evidence: evidenceOf(rule.attribute, widest),
     span,
   };
+}
+
+function whyNot(groups: ReadonlyMap<string, Confusion>, samples: number): string {
+  const redacted = groups.get(REDACTED);
+  const n = redacted ? decisions(redacted) : 0;
+  return n > 0
+    ? `the prediction log omits the attribute of ${n} predictions, so their groups cannot be compared; redact it by \`hash\``
+    : `too few rows to compare groups (n=${samples})`;
 }
 
 /** Equalized odds is the wider of two gaps (Hardt, Price, Srebro 2016; Fairlearn's worst case). */
@@ -58,8 +65,7 @@ export function widestGap(
   groups: ReadonlyMap<string, Confusion>,
   { minGroupSize }: Pick<BiasLimits, 'minGroupSize'>,
 ): Disparity {
-  // `(other)` mixes what came too late to be told apart; its rate describes nobody.
-  const named = new Map([...groups].filter(([group]) => group !== OVERFLOW));
+  const named = comparableGroups(groups);
   const gaps = RATES_OF[metric].map((rate) => disparity(named, rate, { minGroupSize, confidence: CONFIDENCE }));
   return gaps.reduce((a, b) => (b.difference > a.difference || Number.isNaN(a.difference) ? b : a));
 }

@@ -56,6 +56,14 @@ export const OVERALL = '';
 /** Groups of one attribute that get counts of their own; what comes after shares `(other)`. An age in years fits, an id does not. */
 export const GROUPS_MAX = 256;
 
+/** Group of the predictions whose value the log omits. */
+export const REDACTED = '(redacted)';
+
+/** Groups that stand for somebody. `(other)` mixes what came too late to be told apart, `(redacted)` what nobody may tell apart. */
+export function comparableGroups(groups: ReadonlyMap<string, Confusion>): ReadonlyMap<string, Confusion> {
+  return new Map([...groups].filter(([group]) => group !== OVERFLOW && group !== REDACTED));
+}
+
 const VALUE_LENGTH_MAX = 64;
 /** Joins the group values of one prediction; cannot occur in a value. */
 const SEPARATOR = '\u001f';

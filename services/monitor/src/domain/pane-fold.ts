@@ -3,6 +3,7 @@ import { ColumnSketch } from '@headrace/stats/histogram';
 import { SCORE, type Baseline, type ReferenceColumn } from './baseline.js';
 import { GroupCounts, splitGroups } from './group-counts.js';
 import { cellOf } from './prediction-batch.js';
+import { countRedacted, type RedactionCounts } from './redaction-counts.js';
 
 /** What some predictions add to one pane. Mergeable in any order. */
 export interface PaneDelta {
@@ -10,13 +11,14 @@ export interface PaneDelta {
   /** By column name; the score under `SCORE_KEY`. */
   readonly sketches: Map<string, ColumnSketch>;
   readonly groups: GroupCounts;
+  readonly redacted: RedactionCounts;
 }
 
 /** Key of the score's sketch in a pane: not a legal feature name, so that a feature called `score` cannot meet it. */
 export const SCORE_KEY = `:${SCORE}`;
 
 export function emptyDelta(): PaneDelta {
-  return { predictions: 0, sketches: new Map(), groups: new GroupCounts() };
+  return { predictions: 0, sketches: new Map(), groups: new GroupCounts(), redacted: new Map() };
 }
 
 /** The rows of one batch that are new, each with its pane and its groups (joined). */
@@ -38,6 +40,7 @@ export function foldRows(
     let delta = into.get(paneStartMs);
     if (!delta) into.set(paneStartMs, (delta = emptyDelta()));
     delta.predictions += rows.length;
+    countRedacted(delta.redacted, batch, rows.length);
     for (const row of rows) delta.groups.count(attributes, splitGroups(fresh.groups[row]!), batch.labels[row] === 1, undefined);
     for (const column of batch.columns) {
       const reference = baseline.features.get(column.name);

@@ -54,6 +54,17 @@ describe('the bias policy', () => {
     expect(judgeBias(EOD, counts(groups), LIMITS, 1, SPAN).verdict).toBe(verdict);
   });
 
+  it('never compares those whose attribute the log omits, and says why it cannot judge', () => {
+    const omitted = judgeBias(EOD, counts({ '(redacted)': { n: 1000, found: 0 } }), LIMITS, 1, SPAN);
+    expect(omitted).toMatchObject({
+      verdict: 'insufficient',
+      sentence:
+        'Equal-opportunity difference on DIS: the prediction log omits the attribute of 1000 predictions, so their groups cannot be compared; redact it by `hash`',
+    });
+    const mixed = counts({ '(redacted)': { n: 1000, found: 0 }, '#x': { n: 500, found: 400 }, '#y': { n: 500, found: 400 } });
+    expect(judgeBias(EOD, mixed, LIMITS, 1, SPAN)).toMatchObject({ verdict: 'clean', value: 0 });
+  });
+
   it('takes the wider of the two gaps for equalized odds, and judges selection without labels', () => {
     const tally = counts({ a: { n: 500, found: 400 }, b: { n: 500, found: 400 } });
     tally.count(['DIS'], ['a'], true, false, 250);

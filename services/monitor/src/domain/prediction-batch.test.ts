@@ -5,6 +5,7 @@ import { readBaseline } from './baseline.js';
 import { boundedGroup, GroupCounts, groupValueOf, GROUPS_MAX, joinGroups, splitGroups } from './group-counts.js';
 import { foldRows, SCORE_KEY, type PaneDelta } from './pane-fold.js';
 import { faultOf } from './prediction-batch.js';
+import { listRedacted, mergeRedacted, redactedGroupOf } from './redaction-counts.js';
 
 const NOW = Date.UTC(2026, 0, 1);
 
@@ -25,6 +26,8 @@ function batch(rows = 2, more: Partial<PredictionsLoggedData> = {}): Predictions
     stale: [],
     traceIds: [],
     account: undefined,
+    redacted: [],
+    entityRedaction: '',
     ...more,
   };
 }
@@ -107,6 +110,36 @@ describe('folding rows into panes', () => {
         expect([delta.predictions, delta.sketches.get(SCORE_KEY)!.count]).toEqual([sum, sum]);
       }
     }
+  });
+});
+
+describe('a redacted column', () => {
+  const hashed = { name: 'DIS', redaction: 'hash', tokens: ['aa', 'bb', ''] };
+  const omitted = { name: 'SEX', redaction: 'omit', tokens: [] };
+
+  it('is accepted beside the others, and refused when it comes twice, in clear too, or with tokens of other rows', () => {
+    expect(faultOf(batch(3, { columns: [], redacted: [hashed, omitted] }), NOW)).toBeUndefined();
+    expect(faultOf(batch(3, { redacted: [hashed] }), NOW)?.reason).toContain('column DIS comes twice');
+    expect(faultOf(batch(3, { redacted: [omitted, omitted] }), NOW)?.reason).toContain('column SEX is redacted twice');
+    expect(faultOf(batch(2, { columns: [], redacted: [hashed] }), NOW)?.reason).toContain('`tokens of DIS` has 3 entries for 2');
+  });
+
+  it('puts equal tokens into one group, what is missing with the missing, and what is omitted apart', () => {
+    expect([0, 1, 2].map((row) => redactedGroupOf(hashed, row))).toEqual(['#aa', '#bb', '(missing)']);
+    expect(redactedGroupOf(omitted, 0)).toBe('(redacted)');
+  });
+
+  it('is counted by pane, whatever its name, and leaves no sketch', () => {
+    const panes = new Map<number, PaneDelta>();
+    const hostile = { name: '__proto__', redaction: 'omit', tokens: [] };
+    const data = batch(3, { columns: [], redacted: [hashed, hostile] });
+    foldRows(panes, data, { rows: [0, 2], paneStartMs: [0, 0, 0], groups: ['', '', ''] }, readBaseline({}), []);
+    const { redacted, sketches } = panes.get(0)!;
+    expect(listRedacted(mergeRedacted(new Map(redacted), redacted))).toEqual([
+      { column: 'DIS', redaction: 'hash', predictions: 4 },
+      { column: '__proto__', redaction: 'omit', predictions: 4 },
+    ]);
+    expect(sketches.size).toBe(0);
   });
 });
 

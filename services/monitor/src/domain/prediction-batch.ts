@@ -47,6 +47,11 @@ function crookedList(batch: PredictionsLoggedData, rows: number): string | undef
   for (const name of ['entities', 'stale', 'traceIds'] as const)
     if (batch[name].length !== 0 && batch[name].length !== rows) return differs(name, batch[name].length);
   const names = new Set<string>();
+  for (const { name, tokens } of batch.redacted) {
+    if (names.has(name)) return `column ${name.slice(0, 80)} is redacted twice`;
+    names.add(name);
+    if (tokens.length !== 0 && tokens.length !== rows) return differs(`tokens of ${name.slice(0, 80)}`, tokens.length);
+  }
   for (const column of batch.columns) {
     if (names.has(column.name)) return `column ${column.name.slice(0, 80)} comes twice`;
     names.add(column.name);

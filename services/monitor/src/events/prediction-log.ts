@@ -17,5 +17,9 @@ export const predictionLog: EventType<PredictionsLoggedData> = {
 };
 
 function toMessage(data: PredictionsLoggedData): PredictionsLogged {
-  return { ...data, columns: data.columns.map((column) => ({ ...column, numbers: [...column.numbers] })) };
+  return {
+    ...data,
+    columns: data.columns.map((column) => ({ ...column, numbers: [...column.numbers] })),
+    redacted: data.redacted.map((column) => ({ ...column, tokens: [...column.tokens] })),
+  };
 }

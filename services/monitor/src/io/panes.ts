@@ -4,6 +4,7 @@ import type { Tx } from '@headrace/platform/postgres/postgres';
 import type { Baseline } from '../domain/baseline.js';
 import { GroupCounts } from '../domain/group-counts.js';
 import { referenceOf, type PaneDelta } from '../domain/pane-fold.js';
+import { mergeRedacted, type RedactionCounts } from '../domain/redaction-counts.js';
 import type { Span } from '../domain/windows.js';
 
 interface PaneKey {
@@ -23,21 +24,26 @@ export async function addToPanes(
     `INSERT INTO pane (version_id, project, pane_start_ms, predictions, sketches) SELECT $1, $2, start, 0, '{}' FROM unnest($3::bigint[]) AS s (start) ON CONFLICT DO NOTHING`,
     [versionId, project, starts],
   );
-  const rows = await tx.query<{ pane_start_ms: number; sketches: StoredSketches }>(
-    'SELECT pane_start_ms, sketches FROM pane WHERE version_id = $1 AND pane_start_ms = ANY ($2::bigint[]) ORDER BY pane_start_ms FOR UPDATE',
+  const rows = await tx.query<{ pane_start_ms: number; sketches: StoredSketches; redacted: StoredCounts }>(
+    'SELECT pane_start_ms, sketches, redacted FROM pane WHERE version_id = $1 AND pane_start_ms = ANY ($2::bigint[]) ORDER BY pane_start_ms FOR UPDATE',
     [versionId, starts],
   );
   const merged = rows.map((row) => JSON.stringify(mergedSketches(row.sketches, deltas.get(row.pane_start_ms)!, baseline)));
+  const redacted = rows.map((row) =>
+    JSON.stringify(Object.fromEntries(mergeRedacted(new Map(Object.entries(row.redacted)), deltas.get(row.pane_start_ms)!.redacted))),
+  );
   await tx.execute(
-    `UPDATE pane p SET predictions = p.predictions + n.predictions, sketches = n.sketches
-     FROM unnest($2::bigint[], $3::bigint[], $4::jsonb[]) AS n (pane_start_ms, predictions, sketches)
+    `UPDATE pane p SET predictions = p.predictions + n.predictions, sketches = n.sketches, redacted = n.redacted
+     FROM unnest($2::bigint[], $3::bigint[], $4::jsonb[], $5::jsonb[]) AS n (pane_start_ms, predictions, sketches, redacted)
      WHERE p.version_id = $1 AND p.pane_start_ms = n.pane_start_ms`,
-    [versionId, starts, starts.map((start) => deltas.get(start)!.predictions), merged],
+    [versionId, starts, starts.map((start) => deltas.get(start)!.predictions), merged, redacted],
   );
 }
 
 /** What `ColumnSketch.toJSON` writes, by column. */
 type StoredSketches = Readonly<Record<string, unknown>>;
+/** `RedactionCounts` as an object. */
+type StoredCounts = Readonly<Record<string, number>>;
 
 function mergedSketches(stored: StoredSketches, delta: PaneDelta, baseline: Baseline): Record<string, unknown> {
   const merged: Record<string, unknown> = { ...stored };
@@ -129,23 +135,25 @@ export async function readSketches(
   span: Span,
   baseline: Baseline,
   panesMax: number,
-): Promise<{ readonly predictions: number; readonly sketches: Map<string, ColumnSketch> }> {
+): Promise<{ readonly predictions: number; readonly sketches: Map<string, ColumnSketch>; readonly redacted: RedactionCounts }> {
   const sketches = new Map<string, ColumnSketch>();
+  const redacted: RedactionCounts = new Map();
   let predictions = 0;
   for (let toMs = span.toMs, left = panesMax; left > 0;) {
-    const rows = await tx.query<{ pane_start_ms: number; predictions: number; sketches: StoredSketches }>(
-      'SELECT pane_start_ms, predictions, sketches FROM pane WHERE version_id = $1 AND pane_start_ms >= $2 AND pane_start_ms < $3 ORDER BY pane_start_ms DESC LIMIT $4',
+    const rows = await tx.query<{ pane_start_ms: number; predictions: number; sketches: StoredSketches; redacted: StoredCounts }>(
+      'SELECT pane_start_ms, predictions, sketches, redacted FROM pane WHERE version_id = $1 AND pane_start_ms >= $2 AND pane_start_ms < $3 ORDER BY pane_start_ms DESC LIMIT $4',
       [versionId, span.fromMs, toMs, Math.min(left, PANES_PER_FETCH)],
     );
     for (const row of rows) {
       predictions += row.predictions;
+      mergeRedacted(redacted, Object.entries(row.redacted));
       for (const [key, json] of Object.entries(row.sketches)) mergeStored(sketches, key, json, baseline);
     }
     left -= rows.length;
     if (rows.length < PANES_PER_FETCH) break;
     toMs = rows.at(-1)!.pane_start_ms;
   }
-  return { predictions, sketches };
+  return { predictions, sketches, redacted };
 }
 
 function mergeStored(into: Map<string, ColumnSketch>, key: string, json: unknown, baseline: Baseline): void {

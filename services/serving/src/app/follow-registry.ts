@@ -6,7 +6,8 @@ import { mergeViews } from '../domain/entity-lookup.js';
 import type { ServedModel } from '../domain/predict-job.js';
 import type { VersionDescription, ViewSchema } from '../domain/version-description.js';
 import { refuseUnblessed, type RegisteredModel, type RegisteredVersion } from '../io/registry.js';
-import { viewsOf, type ModelHost } from './model-host.js';
+import { LogRulesFollower, type PersonalDoor } from './follow-log-rules.js';
+import { referencesOf, viewsOf, type ModelHost } from './model-host.js';
 
 export interface RegistryDoor {
   listModels(project: string): Promise<RegisteredModel[]>;
@@ -14,7 +15,7 @@ export interface RegistryDoor {
   getVersion(project: string, model: string, version: number): Promise<RegisteredVersion>;
 }
 
-export interface ViewsDoor {
+export interface ViewsDoor extends PersonalDoor {
   list(project: string): Promise<ViewSchema[]>;
 }
 
@@ -40,6 +41,7 @@ export class RegistryFollower implements Background {
   readonly #host: ModelHost;
   readonly #registry: RegistryDoor;
   readonly #views: ViewsDoor;
+  readonly #logRules: LogRulesFollower;
   readonly #options: FollowOptions;
   readonly #log: Pick<Log, 'info' | 'warn'>;
   readonly #projects: Set<string>;
@@ -55,6 +57,7 @@ export class RegistryFollower implements Background {
     this.#host = host;
     this.#registry = registry;
     this.#views = views;
+    this.#logRules = new LogRulesFollower(host, views, log);
     this.#options = options;
     this.#log = log;
     this.#projects = new Set(options.projects);
@@ -109,6 +112,22 @@ export class RegistryFollower implements Background {
     await this.#host.serveChampion(await this.#describe(definition, registered));
   }
 
+  /** An event said that the definition of the model changed. Returns at once. */
+  redefined(project: string, model: string): void {
+    this.#run(
+      this.#registry
+        .getModel(project, model)
+        .then((definition) => this.#logRules.follow(project, [definition]))
+        .catch((error: unknown) =>
+          this.#log.warn('the new definition of a model could not be read; the next poll tries again', {
+            project,
+            model,
+            error: messageOf(error),
+          }),
+        ),
+    );
+  }
+
   /** Asks for the views of the projects again, bounded in time. @returns whether anything is known now that was not. */
   async refreshViews(projects: ReadonlySet<string>): Promise<boolean> {
     let isChanged = false;
@@ -129,8 +148,12 @@ export class RegistryFollower implements Background {
     if (this.#isPolling) return;
     this.#isPolling = true;
     try {
-      for (const project of this.#projects) {
-        for (const model of await this.#registry.listModels(project)) {
+      const held = this.#host.list('').map(({ project }) => project);
+      for (const project of new Set([...this.#projects, ...held])) {
+        const models = await this.#registry.listModels(project);
+        if (held.includes(project)) await this.#logRules.follow(project, models);
+        if (!this.#projects.has(project)) continue;
+        for (const model of models) {
           const failure = this.#failures.get(`${project}/${model.name}`);
           const isWaiting = failure?.version === model.champion && this.#options.nowMs() < failure.notBeforeMs;
           if (model.champion > 0 && !isWaiting) await this.#serve(model, model.champion, undefined);
@@ -176,7 +199,8 @@ export class RegistryFollower implements Background {
       signature.entityKeys.length > 0
         ? viewsOf({ signature }, mergeViews(await this.#views.list(project), this.#host.viewsOf(project)))
         : [];
-    return { project, model, version, artifactSha256, signature, golden, ...definition.policy, views };
+    const personal = await this.#logRules.personal(project, referencesOf(signature));
+    return { project, model, version, artifactSha256, signature, golden, ...definition.policy, views, personal };
   }
 
   #failed(project: string, model: string, version: number, error: AppError, cause: Cause | undefined): void {

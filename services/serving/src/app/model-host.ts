@@ -2,6 +2,7 @@ import { AppError, toAppError } from '@headrace/base/errors';
 import type { TensorInfo } from '@headrace/executor/tensor';
 import type { Cause } from '@headrace/platform/kafka/cause';
 import { mergeViews } from '../domain/entity-lookup.js';
+import type { LogRules } from '../domain/log-rules.js';
 import { LoadedModel, type LoadedParts } from '../domain/loaded-model.js';
 import { ModelStatistics, type StatisticsBook } from '../domain/model-statistics.js';
 import type { PredictJob, ServedModel } from '../domain/predict-job.js';
@@ -11,6 +12,7 @@ import type { ModelRoutes } from '../domain/routing-table.js';
 import { nameOf, type VersionDescription, type ViewSchema } from '../domain/version-description.js';
 import type { SavedRouting } from '../io/routing-file.js';
 import { lookupOf } from './open-version.js';
+import { isDeepStrictEqual } from 'node:util';
 import type { RouteFinder } from './route-finder.js';
 import { RunPlaces, type Move } from './run-places.js';
 import { Sleepers } from './sleepers.js';
@@ -23,6 +25,8 @@ const FAILED_MAX = 20;
 
 export interface HostDependencies {
   readonly routes: RouteFinder;
+  /** How rows of the version are logged. */
+  readonly logRulesOf: (description: VersionDescription) => LogRules | undefined;
   readonly open: (description: VersionDescription, signal: AbortSignal) => Promise<LoadedParts<PredictJob>>;
   readonly memory: { readonly budgetBytes: number; readonly keep: readonly string[] };
   readonly save: (routing: SavedRouting) => Promise<void>;
@@ -69,7 +73,7 @@ export class ModelHost {
   }
 
   /**
-   * What a version that answers here was described as, and what its graph gives.
+   * What a version that answers here was described as, what its graph gives, and how it is logged.
    * @param version 0 = the champion
    * @throws AppError MODEL_NOT_LOADED, VERSION_UNKNOWN, DEPENDENCY_UNAVAILABLE while one that slept is loaded again
    */
@@ -77,11 +81,11 @@ export class ModelHost {
     project: string,
     model: string,
     version: number,
-  ): { readonly description: VersionDescription; readonly outputs: readonly TensorInfo[] } {
+  ): { readonly description: VersionDescription; readonly outputs: readonly TensorInfo[]; readonly logRules: LogRules | undefined } {
     const routes = this.#deps.routes.table.routesOf(project, model);
     const found = version === 0 ? routes?.champion : routes?.versions.get(version);
     const description = found && this.#held.get(found);
-    if (description) return { description, outputs: found.parts.tensors.outputs };
+    if (description) return { description, outputs: found.parts.tensors.outputs, logRules: found.logRules };
     const notThere = (): AppError =>
       new AppError(
         routes && version > 0 ? 'VERSION_UNKNOWN' : 'MODEL_NOT_LOADED',
@@ -260,6 +264,30 @@ export class ModelHost {
     return isChanged;
   }
 
+  /** Of versions that are loaded or being loaded. */
+  signaturesOf(project: string): VersionDescription['signature'][] {
+    return [...this.#held.values()].flatMap((description) => (description?.project === project ? [description.signature] : []));
+  }
+
+  /** What is to be redacted changed, or what is known of it: rows that are answered from now on follow it, of versions that drain too. */
+  async updateLogRules(
+    project: string,
+    change: (description: VersionDescription) => Pick<VersionDescription, 'log' | 'personal'>,
+  ): Promise<void> {
+    let isChanged = false;
+    for (const [model, description] of this.#held) {
+      if (!description || model.project !== project) continue;
+      const { log, personal } = description;
+      const changed = change(description);
+      if (isDeepStrictEqual(changed, { log, personal })) continue;
+      const updated = { ...description, ...changed };
+      model.logRules = this.#deps.logRulesOf(updated);
+      this.#held.set(model, updated);
+      isChanged = true;
+    }
+    if (isChanged) await this.#save();
+  }
+
   /** Nothing is loaded any more after it; sessions go when their last request has gone. */
   close(): Promise<void> {
     this.#closing.abort(new AppError('CANCELLED', 'the process is shutting down'));
@@ -280,6 +308,7 @@ export class ModelHost {
       artifactSha256,
       this.#deps.statistics.of(project, name, version),
     );
+    model.logRules = this.#deps.logRulesOf(description);
     this.#forgetFailure(model);
     this.#held.set(model, description);
     try {
@@ -404,10 +433,13 @@ function residentBytesOf(model: ServedModel): number {
   return model.state === 'standby' || model.state === 'loaded' ? (model.parts.residentBytes ?? 0) : 0;
 }
 
+export function referencesOf({ features, protectedFeatures }: VersionDescription['signature']): string[] {
+  return [...features, ...protectedFeatures].map((feature) => feature.reference);
+}
+
 /** The views that a version's signature refers to. */
 export function viewsOf(description: Pick<VersionDescription, 'signature'>, views: readonly ViewSchema[]): ViewSchema[] {
-  const { features, protectedFeatures } = description.signature;
-  const wanted = new Set([...features, ...protectedFeatures].map((feature) => feature.reference.split(':', 1)[0]));
+  const wanted = new Set(referencesOf(description.signature).map((reference) => reference.split(':', 1)[0]));
   return views.filter((view) => wanted.has(view.name));
 }
 

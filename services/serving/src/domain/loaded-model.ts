@@ -6,6 +6,7 @@ import type { ColumnSlot, InputPlan } from '@headrace/executor/input-plan';
 import type { ModelStatistics } from './model-statistics.js';
 import type { TensorSession } from '@headrace/executor/tensor';
 import type { Place, RunWatch } from './run-watch.js';
+import type { LogRules } from './log-rules.js';
 import { stepLoad, type LoadEvent, type LoadState } from './load-state.js';
 import type { RoutedVersion } from './routing-table.js';
 
@@ -51,6 +52,8 @@ export interface LoadedParts<J extends LaneJob> {
 export class LoadedModel<J extends LaneJob> implements RoutedVersion {
   state: LoadState = 'pending';
   failure = '';
+  /** How its rows are logged, now; undefined = as they are. */
+  logRules: LogRules | undefined;
   loadedAtMs = 0;
   pins = 0;
   #parts: LoadedParts<J> | undefined;

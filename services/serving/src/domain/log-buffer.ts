@@ -1,13 +1,16 @@
 import type { PredictionBatch, PredictionColumn } from '@headrace/codec/predictions-logged';
 import { TextList } from '@headrace/codec/text-list';
 import type { FeatureBlock } from '@headrace/executor/feature-block';
+import type { ColumnSlot, InputPlan } from '@headrace/executor/input-plan';
+import type { LogRules } from './log-rules.js';
 import type { LoggedJob } from './predict-job.js';
+import { RedactedRows } from './redacted-rows.js';
 
 /** Columns lie this many floats further apart than their rows, lest equal rows of all columns meet in one set of the processor's cache. */
 const COLUMN_GAP = 16;
 
 interface TextColumn {
-  readonly name: string;
+  readonly slot: ColumnSlot;
   readonly texts: TextList;
   readonly missing: Uint8Array;
 }
@@ -26,9 +29,12 @@ export class LogBuffer {
   readonly #stride: number;
   /** One after the other: first those that the model sees, then the extras. */
   readonly #numbers: Float32Array;
-  readonly #numberNames: readonly string[];
+  /** Those that are logged as they are. */
   readonly #texts: readonly TextColumn[];
-  readonly #extraTexts: readonly TextColumn[];
+  readonly #columns: readonly PredictionColumn[];
+  /** Of all its rows; under other rules another buffer begins. */
+  readonly rules: LogRules | undefined;
+  readonly #redacted: RedactedRows;
   readonly #predictionIds = new TextList(5);
   readonly #entities = new TextList(10);
   readonly #traceIds = new TextList(14);
@@ -45,18 +51,16 @@ export class LogBuffer {
     const { project, model, version, parts } = loaded;
     const { numbers, texts, extraNumbers, extraTexts } = parts.plan;
     this.arm = arm;
+    this.rules = loaded.logRules;
+    this.#redacted = new RedactedRows(this.rules, parts.plan);
     this.#model = { project, model, version };
     this.#threshold = parts.threshold;
-    this.#numberNames = [...numbers, ...extraNumbers].map(({ name }) => name);
     this.#stride = capacity + COLUMN_GAP;
-    this.#numbers = new Float32Array(this.#stride * this.#numberNames.length);
-    const column = ({ name }: { readonly name: string }): TextColumn => ({
-      name,
-      texts: new TextList(3),
-      missing: new Uint8Array(capacity),
-    });
-    this.#texts = texts.map(column);
-    this.#extraTexts = extraTexts.map(column);
+    this.#numbers = new Float32Array(this.#stride * (numbers.length + extraNumbers.length));
+    this.#texts = [...texts, ...extraTexts]
+      .filter(({ name }) => !this.#redacted.has(name))
+      .map((slot) => ({ slot, texts: new TextList(3), missing: new Uint8Array(capacity) }));
+    this.#columns = this.#columnsOf(parts.plan);
     this.#predictedAtMs = new Float64Array(capacity);
     this.#scores = new Float32Array(capacity);
     this.#labels = new Uint8Array(capacity);
@@ -87,6 +91,7 @@ export class LogBuffer {
     if (job.rows === 1) this.#predictionIds.push(job.predictionId);
     else this.#predictionIds.pushNumbered(job.predictionId, from, from + rows);
     this.#appendEntities(job.entities, from, rows);
+    if (this.rules) this.#redacted.take(block, firstRow + from, rows);
     const traceId = traceIdOf(job.replies.headerOf(job.reply, 'traceparent'));
     // The rows before the first that has one get theirs when it comes.
     if (traceId !== '' || this.#traceIds.count > 0) {
@@ -108,11 +113,13 @@ export class LogBuffer {
       predictedAtMs: this.#predictedAtMs,
       scores: this.#scores,
       labels: this.#labels,
-      columns: this.#columns(),
-      entities: this.#hasEntities ? this.#entities : undefined,
+      columns: this.#columns,
+      entities: this.#hasEntities && this.#redacted.entityRedaction !== 'omit' ? this.#entities : undefined,
       stale: this.#hasEntities ? this.#stale : undefined,
       traceIds: this.#traceIds.count > 0 ? this.#traceIds : undefined,
       account,
+      redacted: this.#redacted.columns,
+      entityRedaction: this.#redacted.entityRedaction,
     };
   }
 
@@ -120,7 +127,8 @@ export class LogBuffer {
     this.rows = 0;
     this.#hasEntities = false;
     for (const list of [this.#predictionIds, this.#entities, this.#traceIds]) list.clear();
-    for (const { texts } of [...this.#texts, ...this.#extraTexts]) texts.clear();
+    for (const { texts } of this.#texts) texts.clear();
+    this.#redacted.clear();
   }
 
   #copyFeatures(block: FeatureBlock, firstRow: number, rows: number): void {
@@ -139,37 +147,31 @@ export class LogBuffer {
           numbers[to] = block.extraNumbers[row + column]!;
       }
     }
-    for (let column = 0; column < this.#texts.length; column++) appendTexts(this.#texts[column]!, at, block.texts[column]!, firstRow, rows);
-    for (let column = 0; column < this.#extraTexts.length; column++)
-      appendTexts(this.#extraTexts[column]!, at, block.extraTexts[column]!, firstRow, rows);
+    for (const { slot, texts, missing } of this.#texts) {
+      const values = (slot.kind === 'text' ? block.texts : block.extraTexts)[slot.at]!;
+      for (let i = 0; i < rows; i++) {
+        const text = values[firstRow + i]!;
+        texts.push(text);
+        missing[at + i] = text === '' ? 1 : 0;
+      }
+    }
   }
 
   #appendEntities(entities: readonly string[] | undefined, from: number, rows: number): void {
     if (!entities && !this.#hasEntities) return;
     this.#entities.fill('', this.rows - this.#entities.count);
     this.#hasEntities = true;
-    if (entities) for (let i = from; i < from + rows; i++) this.#entities.push(entities[i]!);
+    if (entities) for (let i = from; i < from + rows; i++) this.#entities.push(this.#redacted.entityOf(entities[i]!));
     else this.#entities.fill('', rows);
   }
 
-  #columns(): PredictionColumn[] {
-    const number = (name: string, at: number): PredictionColumn => ({
-      name,
-      kind: 'numbers',
-      values: this.#numbers,
-      first: at * this.#stride,
-    });
-    const text = ({ name, texts, missing }: TextColumn): PredictionColumn => ({ name, kind: 'texts', values: texts, missing });
-    const numbers = this.#numberNames.map(number);
-    return [...numbers, ...[...this.#texts, ...this.#extraTexts].map(text)];
-  }
-}
-
-function appendTexts(column: TextColumn, at: number, values: readonly string[], firstRow: number, rows: number): void {
-  for (let i = 0; i < rows; i++) {
-    const text = values[firstRow + i]!;
-    column.texts.push(text);
-    column.missing[at + i] = text === '' ? 1 : 0;
+  /** The values of redacted numbers stand in the buffer and in no message. */
+  #columnsOf({ numbers, extraNumbers }: InputPlan): PredictionColumn[] {
+    const logged = [...numbers, ...extraNumbers]
+      .map(({ name }, at) => ({ name, kind: 'numbers' as const, values: this.#numbers, first: at * this.#stride }))
+      .filter(({ name }) => !this.#redacted.has(name));
+    const texts = this.#texts.map(({ slot, texts: values, missing }) => ({ name: slot.name, kind: 'texts' as const, values, missing }));
+    return [...logged, ...texts];
   }
 }
 

@@ -31,6 +31,11 @@ export class FeatureViews {
     });
   }
 
+  /** Those of these references whose values are personal. */
+  async personal(project: string, references: readonly string[]): Promise<readonly string[]> {
+    return references.length === 0 ? [] : (await this.#client.listPersonalFeatures({ project, references: [...references] })).references;
+  }
+
   close(): Promise<void> {
     this.#client.close();
     return Promise.resolve();

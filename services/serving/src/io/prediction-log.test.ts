@@ -34,6 +34,7 @@ model.stand({
 });
 
 function job(id: string, rows: number): PredictJob {
+  model.logRules = undefined;
   return Object.assign(new PredictJob(), { loaded: model, rows, predictionId: id, replies });
 }
 
@@ -48,7 +49,8 @@ class Broker {
     if (this.isDown) throw new AppError('DEPENDENCY_UNAVAILABLE', 'down');
     const large = records.some((record) => record.value.length > 100_000);
     if (large) throw new AppError('MESSAGE_TOO_LARGE', 'too large');
-    this.records.push(...records);
+    // What is sent is read now; its memory is used again.
+    this.records.push(...records.map((record) => ({ ...record, value: Uint8Array.from(record.value) })));
   }
 
   close(): Promise<void> {
@@ -79,6 +81,35 @@ describe('prediction log', () => {
     expect(broker.ids).toEqual([...Array.from({ length: 25 }, (_, i) => `big/${i}`), 'one']);
     expect(log.account).toMatchObject({ answered: 26, logged: 26, dropped: 0, pending: 0 });
     expect(decodePredictionsLogged(broker.records.at(-1)!.value).account).toEqual({ answered: 26, logged: 26, sampledOut: 0, dropped: 0 });
+  });
+
+  it('begins a new message when the rules of redaction change, so that a row follows those of its answer', async () => {
+    const broker = new Broker();
+    const log = open(broker);
+    const asked = job('r', 1);
+    const rules = { sampleRate: undefined, redacted: new Map([['a', { kind: 'omit' as const }]]), entity: undefined };
+    for (const [i, now] of [undefined, undefined, rules, undefined].entries()) {
+      asked.predictionId = `r${i}`;
+      asked.loaded.logRules = now;
+      log.append(asked, block, 0, scores, 0, 1_000);
+    }
+    await log.close();
+    const messages = broker.records.map((record) => decodePredictionsLogged(record.value));
+    expect(messages.map((message) => message.predictionIds)).toEqual([['r0', 'r1'], ['r2'], ['r3']]);
+    expect(messages.map((message) => message.columns.map(({ name }) => name))).toEqual([['a'], [], ['a']]);
+    expect(messages.map((message) => message.redacted)).toEqual([[], [{ name: 'a', redaction: 'omit', tokens: [] }], []]);
+    expect(log.account).toMatchObject({ answered: 4, logged: 4, dropped: 0, pending: 0 });
+  });
+
+  it("takes a model's own rate before that of the process", async () => {
+    const broker = new Broker();
+    const log = open(broker, { sampleRate: 0 });
+    const asked = job('r', 1);
+    log.append(asked, block, 0, scores, 0, 1_000);
+    asked.loaded.logRules = { sampleRate: 1, redacted: new Map(), entity: undefined };
+    log.append(asked, block, 0, scores, 0, 1_000);
+    await log.close();
+    expect(log.account).toMatchObject({ answered: 2, logged: 1, sampledOut: 1, dropped: 0, pending: 0 });
   });
 
   it('keeps rows through an outage up to its bound, drops what comes beyond, and sends the rest when Kafka is back', async () => {

@@ -19,7 +19,7 @@ export interface PredictionLogOptions {
   readonly batchRows: number;
   /** Rows that may wait for Kafka; what comes beyond is dropped and counted. */
   readonly pendingRowsMax: number;
-  /** Share of requests that are logged. */
+  /** Share of requests that are logged, of models that say nothing else. */
   readonly sampleRate: number;
   /** Longest wait of `close` for Kafka, ms. */
   readonly closeMs: number;
@@ -29,6 +29,7 @@ export interface PredictionLogOptions {
 const MESSAGE_BYTES = 512 * 1024;
 /** Bytes of a row beside its features: id, time, score, label, entity, trace. */
 const ROW_BYTES = 120;
+const TOKEN_BYTES = 24;
 const IDLE_FLUSHES_MAX = 50;
 /** Batches in one send. */
 const SEND_BATCHES_MAX = 16;
@@ -86,7 +87,8 @@ export class PredictionLog {
   append(job: LoggedJob, block: FeatureBlock, firstRow: number, scores: Float32Array, firstScore: number, nowMs: number): void {
     this.account.answer(job.rows);
     // By chance, not by turns: periodic traffic would meet the turns and be logged one-sidedly.
-    if (this.#options.sampleRate < 1 && Math.random() >= this.#options.sampleRate) return this.account.sampleOut(job.rows);
+    const sampleRate = job.loaded.logRules?.sampleRate ?? this.#options.sampleRate;
+    if (sampleRate < 1 && Math.random() >= sampleRate) return this.account.sampleOut(job.rows);
     const buffer = this.#bufferOf(job);
     for (let from = 0; from < job.rows;) {
       from += buffer.append(job, block, firstRow, scores, firstScore, from, nowMs);
@@ -124,12 +126,18 @@ export class PredictionLog {
   #bufferOf(job: LoggedJob): LogBuffer {
     const { loaded, arm } = job;
     const buffers = this.#buffers.get(loaded);
-    if (buffers) for (const buffer of buffers) if (buffer.arm === arm) return buffer;
-    const rowBytes = ROW_BYTES + 4 * loaded.parts.plan.byName.size;
+    let at = 0;
+    while (buffers && at < buffers.length && buffers[at]!.arm !== arm) at++;
+    const found = buffers?.[at];
+    if (found && found.rules === loaded.logRules) return found;
+    // A row is logged by the rules of the moment of its answer.
+    if (found && found.rows > 0) this.#seal(found);
+    const rowBytes = ROW_BYTES + 4 * loaded.parts.plan.byName.size + TOKEN_BYTES * (loaded.logRules?.redacted.size ?? 0);
     const capacity = Math.max(1, Math.min(this.#options.batchRows, Math.floor(MESSAGE_BYTES / rowBytes)));
     const buffer = new LogBuffer(job, capacity);
-    if (buffers) buffers.push(buffer);
-    else this.#buffers.set(loaded, [buffer]);
+    if (!buffers) this.#buffers.set(loaded, [buffer]);
+    else if (found) buffers[at] = buffer;
+    else buffers.push(buffer);
     return buffer;
   }
 

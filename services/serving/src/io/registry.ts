@@ -1,5 +1,6 @@
 import { AppError } from '@headrace/base/errors';
 import { RegistryDefinition, VersionState, type Signature, type Version } from '@headrace/contracts/registry/v1/registry';
+import type { Redaction } from '@headrace/definitions/model-definition';
 import type { ServingPolicy } from '../domain/version-description.js';
 import { createClient, type Client } from '@headrace/platform/grpc/client';
 
@@ -86,10 +87,11 @@ function toModel(model: {
 
 /** The registry has checked the definition; what a later version of it may say and we do not know is left at its default. */
 function servingPolicyOf(spec: Record<string, unknown> = {}): ServingPolicy {
-  const { missingFeatures, defaults, serving } = spec as {
+  const { missingFeatures, defaults, serving, predictionLog } = spec as {
     missingFeatures?: unknown;
     defaults?: unknown;
     serving?: { batchDelay?: unknown };
+    predictionLog?: { sampleRate?: unknown; redact?: unknown; entity?: unknown };
   };
   const given = Object.entries((defaults ?? {}) as Record<string, unknown>);
   return {
@@ -98,7 +100,17 @@ function servingPolicyOf(spec: Record<string, unknown> = {}): ServingPolicy {
       given.filter((entry): entry is [string, number | string] => ['number', 'string'].includes(typeof entry[1])),
     ),
     batchDelayMs: typeof serving?.batchDelay === 'number' ? serving.batchDelay : 0,
+    log: {
+      ...(typeof predictionLog?.sampleRate === 'number' ? { sampleRate: predictionLog.sampleRate } : {}),
+      redact: Object.fromEntries(Object.entries(predictionLog?.redact ?? {}).map(([column, how]) => [column, redactionOf(how)])),
+      ...(predictionLog?.entity === undefined ? {} : { entity: redactionOf(predictionLog.entity) }),
+    },
   };
+}
+
+/** A form that we do not know is the strictest that we do. */
+function redactionOf(how: unknown): Redaction {
+  return how === 'hash' ? 'hash' : 'omit';
 }
 
 function toVersion(version: Version): RegisteredVersion {

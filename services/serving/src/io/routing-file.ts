@@ -1,18 +1,25 @@
 import { messageOf } from '@headrace/base/errors';
 import { Signature } from '@headrace/contracts/registry/v1/registry';
+import { VALUE_TYPES } from '@headrace/definitions/feature-field';
 import type { Log } from '@headrace/platform/log';
+import type { WindowFeature } from '@headrace/windows/window-plan';
 import { readFile } from 'node:fs/promises';
 import { z } from 'zod';
 import type { RoutePolicy } from '../domain/route-policy.js';
-import type { VersionDescription } from '../domain/version-description.js';
+import type { ComputedTimeFeature, VersionDescription } from '../domain/version-description.js';
 import { writeAtomically } from './atomic-file.js';
 
 const view = z.object({
   name: z.string(),
   entity: z.string(),
   ttlMs: z.number(),
-  fields: z.array(z.object({ name: z.string(), type: z.enum(['int64', 'float64', 'string', 'bool', 'timestamp']) })),
+  fields: z.array(z.object({ name: z.string(), type: z.enum(VALUE_TYPES), dimension: z.number().optional() })),
+  joinKeys: z.array(z.string()).optional(),
+  // We wrote them; what they say was checked where they were defined.
+  windows: z.array(z.custom<WindowFeature>()).optional(),
+  timeFeatures: z.array(z.custom<ComputedTimeFeature>()).optional(),
 });
+const redaction = z.enum(['omit', 'hash']);
 const description = z.object({
   project: z.string(),
   model: z.string(),
@@ -24,6 +31,11 @@ const description = z.object({
   /** Files of earlier versions have neither of the two. */
   defaults: z.record(z.string(), z.union([z.number(), z.string()])).default({}),
   batchDelayMs: z.number().default(0),
+  log: z
+    .object({ sampleRate: z.number().optional(), redact: z.record(z.string(), redaction).default({}), entity: redaction.optional() })
+    .default({ redact: {} }),
+  /** Absent, and everything is redacted until the feature store is asked. */
+  personal: z.array(z.string()).optional(),
   views: z.array(view),
 });
 const salt = z.string();

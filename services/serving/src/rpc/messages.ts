@@ -1,6 +1,7 @@
 import type { TensorInfo } from '@headrace/executor/tensor';
 import type { InputColumn, Route, VersionDescription as DescriptionMessage } from '@headrace/contracts/serving/v1/serving';
 import { parseGoldenRows } from '@headrace/executor/golden-rows';
+import type { LogRules } from '../domain/log-rules.js';
 import type { RoutePolicy } from '../domain/route-policy.js';
 import type { ModelRoutes, RoutedVersion } from '../domain/routing-table.js';
 import { nameOf, type VersionDescription } from '../domain/version-description.js';
@@ -43,7 +44,11 @@ function trafficOf(traffic: Route['traffic']): RoutePolicy['traffic'] {
   }
 }
 
-export function descriptionMessage(description: VersionDescription, outputs: readonly TensorInfo[]): DescriptionMessage {
+export function descriptionMessage(
+  description: VersionDescription,
+  outputs: readonly TensorInfo[],
+  logRules: LogRules | undefined,
+): DescriptionMessage {
   const { project, model, version, signature, golden } = description;
   return {
     project,
@@ -58,6 +63,11 @@ export function descriptionMessage(description: VersionDescription, outputs: rea
       .slice(0, EXAMPLES_MAX)
       .map(({ features, label, score }) => ({ features, label, score })),
     outputs: outputs.map(({ name, datatype, shape }) => ({ name, datatype, shape: [...shape] })),
+    log: {
+      sampleRate: logRules?.sampleRate,
+      redacted: Object.fromEntries([...(logRules?.redacted ?? [])].map(([column, { kind }]) => [column, kind])),
+      entity: logRules?.entity?.kind ?? '',
+    },
   };
 }
 

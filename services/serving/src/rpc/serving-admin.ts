@@ -75,8 +75,8 @@ export class ServingAdmin implements Implementation<typeof ServingAdminDefinitio
 
   async describeVersion({ project, model, version }: DescribeVersionRequest): Promise<VersionDescription> {
     if (model === '') throw requestInvalid('model', 'is empty; name the model');
-    const { description, outputs } = this.host.describe(project || DEFAULT_PROJECT, model, version);
-    return Promise.resolve(descriptionMessage(description, outputs));
+    const { description, outputs, logRules } = this.host.describe(project || DEFAULT_PROJECT, model, version);
+    return Promise.resolve(descriptionMessage(description, outputs, logRules));
   }
 
   #message(model: ServedModel): LoadedVersion {

@@ -125,7 +125,7 @@ export interface PredictionsLogged {
   predictedAtMs: number[];
   scores: number[];
   labels: number[];
-  /** Features and protected attributes as served. */
+  /** Features and protected attributes as served, but for those under `redacted`. */
   columns: LoggedColumn[];
   entities: string[];
   stale: boolean[];
@@ -134,6 +134,18 @@ export interface PredictionsLogged {
   instance: string;
   /** W3C trace ids, empty where the request carried none. */
   traceIds: string[];
+  /** Columns of the model that are not among `columns`, because their values stay out of the log. */
+  redacted: RedactedColumn[];
+  /** omit: `entities` is empty on purpose. hash: it holds tokens. Empty: keys as they came. */
+  entityRedaction: string;
+}
+
+export interface RedactedColumn {
+  name: string;
+  /** omit: nothing of the values is here. hash: `tokens` are. */
+  redaction: string;
+  /** Keyed and one-way, one for each row, empty = missing. Equal values of a feature of a project have equal tokens, as long as the key is the same. */
+  tokens: string[];
 }
 
 export interface LoggedColumn {
@@ -1703,6 +1715,8 @@ function createBasePredictionsLogged(): PredictionsLogged {
     account: undefined,
     instance: "",
     traceIds: [],
+    redacted: [],
+    entityRedaction: "",
   };
 }
 
@@ -1765,6 +1779,12 @@ export const PredictionsLogged: MessageFns<PredictionsLogged> = {
     }
     for (const v of message.traceIds) {
       writer.uint32(114).string(v!);
+    }
+    for (const v of message.redacted) {
+      RedactedColumn.encode(v!, writer.uint32(122).fork()).join();
+    }
+    if (message.entityRedaction !== "") {
+      writer.uint32(130).string(message.entityRedaction);
     }
     return writer;
   },
@@ -1934,6 +1954,22 @@ export const PredictionsLogged: MessageFns<PredictionsLogged> = {
             message.traceIds.push(reader.string());
             continue;
           }
+          case 15: {
+            if (tag !== 122) {
+              break;
+            }
+
+            message.redacted.push(RedactedColumn.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 16: {
+            if (tag !== 130) {
+              break;
+            }
+
+            message.entityRedaction = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1976,6 +2012,14 @@ export const PredictionsLogged: MessageFns<PredictionsLogged> = {
         : globalThis.Array.isArray(object?.trace_ids)
         ? object.trace_ids.map((e: any) => globalThis.String(e))
         : [],
+      redacted: globalThis.Array.isArray(object?.redacted)
+        ? object.redacted.map((e: any) => RedactedColumn.fromJSON(e))
+        : [],
+      entityRedaction: isSet(object.entityRedaction)
+        ? globalThis.String(object.entityRedaction)
+        : isSet(object.entity_redaction)
+        ? globalThis.String(object.entity_redaction)
+        : "",
     };
   },
 
@@ -2023,6 +2067,12 @@ export const PredictionsLogged: MessageFns<PredictionsLogged> = {
     if (message.traceIds?.length) {
       obj.traceIds = message.traceIds;
     }
+    if (message.redacted?.length) {
+      obj.redacted = message.redacted.map((e) => RedactedColumn.toJSON(e));
+    }
+    if (message.entityRedaction !== "") {
+      obj.entityRedaction = message.entityRedaction;
+    }
     return obj;
   },
 
@@ -2047,6 +2097,109 @@ export const PredictionsLogged: MessageFns<PredictionsLogged> = {
       : undefined;
     message.instance = object.instance ?? "";
     message.traceIds = object.traceIds?.map((e) => e) || [];
+    message.redacted = object.redacted?.map((e) => RedactedColumn.fromPartial(e)) || [];
+    message.entityRedaction = object.entityRedaction ?? "";
+    return message;
+  },
+};
+
+function createBaseRedactedColumn(): RedactedColumn {
+  return { name: "", redaction: "", tokens: [] };
+}
+
+export const RedactedColumn: MessageFns<RedactedColumn> = {
+  encode(message: RedactedColumn, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.name !== "") {
+      writer.uint32(10).string(message.name);
+    }
+    if (message.redaction !== "") {
+      writer.uint32(18).string(message.redaction);
+    }
+    for (const v of message.tokens) {
+      writer.uint32(26).string(v!);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RedactedColumn {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRedactedColumn();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.redaction = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.tokens.push(reader.string());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): RedactedColumn {
+    return {
+      name: isSet(object.name) ? globalThis.String(object.name) : "",
+      redaction: isSet(object.redaction) ? globalThis.String(object.redaction) : "",
+      tokens: globalThis.Array.isArray(object?.tokens) ? object.tokens.map((e: any) => globalThis.String(e)) : [],
+    };
+  },
+
+  toJSON(message: RedactedColumn): unknown {
+    const obj: any = {};
+    if (message.name !== "") {
+      obj.name = message.name;
+    }
+    if (message.redaction !== "") {
+      obj.redaction = message.redaction;
+    }
+    if (message.tokens?.length) {
+      obj.tokens = message.tokens;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<RedactedColumn>): RedactedColumn {
+    return RedactedColumn.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<RedactedColumn>): RedactedColumn {
+    const message = createBaseRedactedColumn();
+    message.name = object.name ?? "";
+    message.redaction = object.redaction ?? "";
+    message.tokens = object.tokens?.map((e) => e) || [];
     return message;
   },
 };

@@ -394,6 +394,20 @@ export interface ListViewsResponse {
   views: View[];
 }
 
+export interface ListPersonalFeaturesRequest {
+  project: string;
+  /** `view:feature`, at most 10,000. */
+  references: string[];
+}
+
+export interface ListPersonalFeaturesResponse {
+  /**
+   * Those whose values are personal: marked pii, made of what is, or taken out of a view that is known, so that nobody can say.
+   * A view that is not known says nothing.
+   */
+  references: string[];
+}
+
 export interface View {
   name: string;
   version: number;
@@ -1308,6 +1322,164 @@ export const ListViewsResponse: MessageFns<ListViewsResponse> = {
   fromPartial(object: DeepPartial<ListViewsResponse>): ListViewsResponse {
     const message = createBaseListViewsResponse();
     message.views = object.views?.map((e) => View.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseListPersonalFeaturesRequest(): ListPersonalFeaturesRequest {
+  return { project: "", references: [] };
+}
+
+export const ListPersonalFeaturesRequest: MessageFns<ListPersonalFeaturesRequest> = {
+  encode(message: ListPersonalFeaturesRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.project !== "") {
+      writer.uint32(10).string(message.project);
+    }
+    for (const v of message.references) {
+      writer.uint32(18).string(v!);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListPersonalFeaturesRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListPersonalFeaturesRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.project = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.references.push(reader.string());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ListPersonalFeaturesRequest {
+    return {
+      project: isSet(object.project) ? globalThis.String(object.project) : "",
+      references: globalThis.Array.isArray(object?.references)
+        ? object.references.map((e: any) => globalThis.String(e))
+        : [],
+    };
+  },
+
+  toJSON(message: ListPersonalFeaturesRequest): unknown {
+    const obj: any = {};
+    if (message.project !== "") {
+      obj.project = message.project;
+    }
+    if (message.references?.length) {
+      obj.references = message.references;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ListPersonalFeaturesRequest>): ListPersonalFeaturesRequest {
+    return ListPersonalFeaturesRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ListPersonalFeaturesRequest>): ListPersonalFeaturesRequest {
+    const message = createBaseListPersonalFeaturesRequest();
+    message.project = object.project ?? "";
+    message.references = object.references?.map((e) => e) || [];
+    return message;
+  },
+};
+
+function createBaseListPersonalFeaturesResponse(): ListPersonalFeaturesResponse {
+  return { references: [] };
+}
+
+export const ListPersonalFeaturesResponse: MessageFns<ListPersonalFeaturesResponse> = {
+  encode(message: ListPersonalFeaturesResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.references) {
+      writer.uint32(10).string(v!);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListPersonalFeaturesResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListPersonalFeaturesResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.references.push(reader.string());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ListPersonalFeaturesResponse {
+    return {
+      references: globalThis.Array.isArray(object?.references)
+        ? object.references.map((e: any) => globalThis.String(e))
+        : [],
+    };
+  },
+
+  toJSON(message: ListPersonalFeaturesResponse): unknown {
+    const obj: any = {};
+    if (message.references?.length) {
+      obj.references = message.references;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ListPersonalFeaturesResponse>): ListPersonalFeaturesResponse {
+    return ListPersonalFeaturesResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ListPersonalFeaturesResponse>): ListPersonalFeaturesResponse {
+    const message = createBaseListPersonalFeaturesResponse();
+    message.references = object.references?.map((e) => e) || [];
     return message;
   },
 };
@@ -4372,6 +4544,15 @@ export const FeatureStoreDefinition = {
       requestType: ListViewsRequest as typeof ListViewsRequest,
       requestStream: false,
       responseType: ListViewsResponse as typeof ListViewsResponse,
+      responseStream: false,
+      options: {},
+    },
+    /** Which of these features are personal, so that whoever writes values down can keep them out. */
+    listPersonalFeatures: {
+      name: "ListPersonalFeatures",
+      requestType: ListPersonalFeaturesRequest as typeof ListPersonalFeaturesRequest,
+      requestStream: false,
+      responseType: ListPersonalFeaturesResponse as typeof ListPersonalFeaturesResponse,
       responseStream: false,
       options: {},
     },

@@ -109,6 +109,16 @@ export interface Report {
   accuracy: number;
   drift: DriftFinding[];
   attributes: AttributeReport[];
+  /** Columns that the prediction log kept to itself, for all or some of the predictions. They have no drift; their groups are tokens, or unknown. */
+  redacted: RedactedColumn[];
+}
+
+export interface RedactedColumn {
+  column: string;
+  /** omit | hash */
+  redaction: string;
+  /** Predictions that came without the value. */
+  predictions: number;
 }
 
 export interface DriftFinding {
@@ -330,6 +340,7 @@ function createBaseReport(): Report {
     accuracy: 0,
     drift: [],
     attributes: [],
+    redacted: [],
   };
 }
 
@@ -364,6 +375,9 @@ export const Report: MessageFns<Report> = {
     }
     for (const v of message.attributes) {
       AttributeReport.encode(v!, writer.uint32(82).fork()).join();
+    }
+    for (const v of message.redacted) {
+      RedactedColumn.encode(v!, writer.uint32(90).fork()).join();
     }
     return writer;
   },
@@ -461,6 +475,14 @@ export const Report: MessageFns<Report> = {
             message.attributes.push(AttributeReport.decode(reader, reader.uint32()));
             continue;
           }
+          case 11: {
+            if (tag !== 90) {
+              break;
+            }
+
+            message.redacted.push(RedactedColumn.decode(reader, reader.uint32()));
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -486,6 +508,9 @@ export const Report: MessageFns<Report> = {
       drift: globalThis.Array.isArray(object?.drift) ? object.drift.map((e: any) => DriftFinding.fromJSON(e)) : [],
       attributes: globalThis.Array.isArray(object?.attributes)
         ? object.attributes.map((e: any) => AttributeReport.fromJSON(e))
+        : [],
+      redacted: globalThis.Array.isArray(object?.redacted)
+        ? object.redacted.map((e: any) => RedactedColumn.fromJSON(e))
         : [],
     };
   },
@@ -522,6 +547,9 @@ export const Report: MessageFns<Report> = {
     if (message.attributes?.length) {
       obj.attributes = message.attributes.map((e) => AttributeReport.toJSON(e));
     }
+    if (message.redacted?.length) {
+      obj.redacted = message.redacted.map((e) => RedactedColumn.toJSON(e));
+    }
     return obj;
   },
 
@@ -540,6 +568,108 @@ export const Report: MessageFns<Report> = {
     message.accuracy = object.accuracy ?? 0;
     message.drift = object.drift?.map((e) => DriftFinding.fromPartial(e)) || [];
     message.attributes = object.attributes?.map((e) => AttributeReport.fromPartial(e)) || [];
+    message.redacted = object.redacted?.map((e) => RedactedColumn.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseRedactedColumn(): RedactedColumn {
+  return { column: "", redaction: "", predictions: 0 };
+}
+
+export const RedactedColumn: MessageFns<RedactedColumn> = {
+  encode(message: RedactedColumn, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.column !== "") {
+      writer.uint32(10).string(message.column);
+    }
+    if (message.redaction !== "") {
+      writer.uint32(18).string(message.redaction);
+    }
+    if (message.predictions !== 0) {
+      writer.uint32(24).uint64(message.predictions);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RedactedColumn {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRedactedColumn();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.column = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.redaction = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.predictions = longToNumber(reader.uint64());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): RedactedColumn {
+    return {
+      column: isSet(object.column) ? globalThis.String(object.column) : "",
+      redaction: isSet(object.redaction) ? globalThis.String(object.redaction) : "",
+      predictions: isSet(object.predictions) ? globalThis.Number(object.predictions) : 0,
+    };
+  },
+
+  toJSON(message: RedactedColumn): unknown {
+    const obj: any = {};
+    if (message.column !== "") {
+      obj.column = message.column;
+    }
+    if (message.redaction !== "") {
+      obj.redaction = message.redaction;
+    }
+    if (message.predictions !== 0) {
+      obj.predictions = Math.round(message.predictions);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<RedactedColumn>): RedactedColumn {
+    return RedactedColumn.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<RedactedColumn>): RedactedColumn {
+    const message = createBaseRedactedColumn();
+    message.column = object.column ?? "";
+    message.redaction = object.redaction ?? "";
+    message.predictions = object.predictions ?? 0;
     return message;
   },
 };

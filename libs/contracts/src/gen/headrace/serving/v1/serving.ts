@@ -416,6 +416,27 @@ export interface VersionDescription {
   examples: ExampleRow[];
   /** What the graph gives; `outputs` of a request names those that hold something for each row. */
   outputs: GraphOutput[];
+  /** What the prediction log gets of it now. */
+  log: LogRules | undefined;
+}
+
+export interface LogRules {
+  /** Share of requests that are logged; absent = that of the process. */
+  sampleRate?:
+    | number
+    | undefined;
+  /**
+   * Column -> omit | hash, or why it is omitted: unknown (the feature store has not said yet whether it is personal), keyless (to be hashed,
+   * and the process has no key).
+   */
+  redacted: { [key: string]: string };
+  /** The same of the entity keys; empty = logged as they come. */
+  entity: string;
+}
+
+export interface LogRules_RedactedEntry {
+  key: string;
+  value: string;
 }
 
 export interface GraphOutput {
@@ -3790,6 +3811,7 @@ function createBaseVersionDescription(): VersionDescription {
     threshold: 0,
     examples: [],
     outputs: [],
+    log: undefined,
   };
 }
 
@@ -3821,6 +3843,9 @@ export const VersionDescription: MessageFns<VersionDescription> = {
     }
     for (const v of message.outputs) {
       GraphOutput.encode(v!, writer.uint32(74).fork()).join();
+    }
+    if (message.log !== undefined) {
+      LogRules.encode(message.log, writer.uint32(82).fork()).join();
     }
     return writer;
   },
@@ -3910,6 +3935,14 @@ export const VersionDescription: MessageFns<VersionDescription> = {
             message.outputs.push(GraphOutput.decode(reader, reader.uint32()));
             continue;
           }
+          case 10: {
+            if (tag !== 82) {
+              break;
+            }
+
+            message.log = LogRules.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -3943,6 +3976,7 @@ export const VersionDescription: MessageFns<VersionDescription> = {
         ? object.examples.map((e: any) => ExampleRow.fromJSON(e))
         : [],
       outputs: globalThis.Array.isArray(object?.outputs) ? object.outputs.map((e: any) => GraphOutput.fromJSON(e)) : [],
+      log: isSet(object.log) ? LogRules.fromJSON(object.log) : undefined,
     };
   },
 
@@ -3975,6 +4009,9 @@ export const VersionDescription: MessageFns<VersionDescription> = {
     if (message.outputs?.length) {
       obj.outputs = message.outputs.map((e) => GraphOutput.toJSON(e));
     }
+    if (message.log !== undefined) {
+      obj.log = LogRules.toJSON(message.log);
+    }
     return obj;
   },
 
@@ -3992,6 +4029,227 @@ export const VersionDescription: MessageFns<VersionDescription> = {
     message.threshold = object.threshold ?? 0;
     message.examples = object.examples?.map((e) => ExampleRow.fromPartial(e)) || [];
     message.outputs = object.outputs?.map((e) => GraphOutput.fromPartial(e)) || [];
+    message.log = (object.log !== undefined && object.log !== null) ? LogRules.fromPartial(object.log) : undefined;
+    return message;
+  },
+};
+
+function createBaseLogRules(): LogRules {
+  return { sampleRate: undefined, redacted: {}, entity: "" };
+}
+
+export const LogRules: MessageFns<LogRules> = {
+  encode(message: LogRules, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.sampleRate !== undefined) {
+      writer.uint32(9).double(message.sampleRate);
+    }
+    globalThis.Object.entries(message.redacted).forEach(([key, value]: [string, string]) => {
+      LogRules_RedactedEntry.encode({ key: key as any, value }, writer.uint32(18).fork()).join();
+    });
+    if (message.entity !== "") {
+      writer.uint32(26).string(message.entity);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): LogRules {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseLogRules();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 9) {
+              break;
+            }
+
+            message.sampleRate = reader.double();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            const entry2 = LogRules_RedactedEntry.decode(reader, reader.uint32());
+            if (entry2.value !== undefined) {
+              message.redacted[entry2.key] = entry2.value;
+            }
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.entity = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): LogRules {
+    return {
+      sampleRate: isSet(object.sampleRate)
+        ? globalThis.Number(object.sampleRate)
+        : isSet(object.sample_rate)
+        ? globalThis.Number(object.sample_rate)
+        : undefined,
+      redacted: isObject(object.redacted)
+        ? (globalThis.Object.entries(object.redacted) as [string, any][]).reduce(
+          (acc: { [key: string]: string }, [key, value]: [string, any]) => {
+            globalThis.Object.defineProperty(acc, key, {
+              value: globalThis.String(value),
+              enumerable: true,
+              configurable: true,
+              writable: true,
+            });
+            return acc;
+          },
+          {},
+        )
+        : {},
+      entity: isSet(object.entity) ? globalThis.String(object.entity) : "",
+    };
+  },
+
+  toJSON(message: LogRules): unknown {
+    const obj: any = {};
+    if (message.sampleRate !== undefined) {
+      obj.sampleRate = floatToJson(message.sampleRate);
+    }
+    if (message.redacted) {
+      const entries = globalThis.Object.entries(message.redacted) as [string, string][];
+      if (entries.length > 0) {
+        obj.redacted = {};
+        entries.forEach(([k, v]) => {
+          obj.redacted[k] = v;
+        });
+      }
+    }
+    if (message.entity !== "") {
+      obj.entity = message.entity;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<LogRules>): LogRules {
+    return LogRules.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<LogRules>): LogRules {
+    const message = createBaseLogRules();
+    message.sampleRate = object.sampleRate ?? undefined;
+    message.redacted = (globalThis.Object.entries(object.redacted ?? {}) as [string, string][]).reduce(
+      (acc: { [key: string]: string }, [key, value]: [string, string]) => {
+        if (value !== undefined) {
+          acc[key] = globalThis.String(value);
+        }
+        return acc;
+      },
+      {},
+    );
+    message.entity = object.entity ?? "";
+    return message;
+  },
+};
+
+function createBaseLogRules_RedactedEntry(): LogRules_RedactedEntry {
+  return { key: "", value: "" };
+}
+
+export const LogRules_RedactedEntry: MessageFns<LogRules_RedactedEntry> = {
+  encode(message: LogRules_RedactedEntry, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.key !== "") {
+      writer.uint32(10).string(message.key);
+    }
+    if (message.value !== "") {
+      writer.uint32(18).string(message.value);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): LogRules_RedactedEntry {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseLogRules_RedactedEntry();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.key = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.value = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): LogRules_RedactedEntry {
+    return {
+      key: isSet(object.key) ? globalThis.String(object.key) : "",
+      value: isSet(object.value) ? globalThis.String(object.value) : "",
+    };
+  },
+
+  toJSON(message: LogRules_RedactedEntry): unknown {
+    const obj: any = {};
+    if (message.key !== "") {
+      obj.key = message.key;
+    }
+    if (message.value !== "") {
+      obj.value = message.value;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<LogRules_RedactedEntry>): LogRules_RedactedEntry {
+    return LogRules_RedactedEntry.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<LogRules_RedactedEntry>): LogRules_RedactedEntry {
+    const message = createBaseLogRules_RedactedEntry();
+    message.key = object.key ?? "";
+    message.value = object.value ?? "";
     return message;
   },
 };
