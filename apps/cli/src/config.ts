@@ -1,4 +1,4 @@
-import { int, key, list, readConfig, text, type ConfigOf } from '@headrace/platform/config';
+import { clientTlsKeys, doorTlsKeys, int, key, list, readConfig, text, type ConfigOf } from '@headrace/platform/config';
 
 /** What `headrace` itself reads from the environment; the services get theirs from it. */
 export const configKeys = {
@@ -18,6 +18,8 @@ export const configKeys = {
     'first port: services listen on base+10 (HTTP), base+11 (gRPC), base+20, ...; 0 = any free ports',
   ),
   apiKey: key('HEADRACE_API_KEY', text(''), 'key for the services and for the calls of this command', '', true),
+  ...doorTlsKeys,
+  ...clientTlsKeys,
   logLevel: key('HEADRACE_LOG_LEVEL', text('info'), 'log level of the services'),
   readyTimeoutMs: key('HEADRACE_READY_TIMEOUT_MS', int(1_000, 600_000, 60_000), 'longest wait for a service to become ready', 'ms'),
 } as const;

@@ -2,6 +2,7 @@ import { AppError } from '@headrace/base/errors';
 import { RegistryDefinition, VersionState, type Signature, type Version } from '@headrace/contracts/registry/v1/registry';
 import type { ServingPolicy } from '../domain/version-description.js';
 import { createClient, type Client } from '@headrace/platform/grpc/client';
+import type { LiveTlsMaterial } from '@headrace/wire/tls-material';
 
 /** A version as the registry knows it, reduced to what serving asks of it. */
 export interface RegisteredVersion {
@@ -35,8 +36,8 @@ const BLESSED_STATES: ReadonlySet<VersionState> = new Set([
 export class RegistryClient {
   readonly #client: Client<typeof RegistryDefinition>;
 
-  constructor(address: string, apiKey: string, timeoutMs: number) {
-    this.#client = createClient(RegistryDefinition, address, { apiKey, defaultTimeoutMs: timeoutMs });
+  constructor(address: string, apiKey: string, timeoutMs: number, tls: LiveTlsMaterial) {
+    this.#client = createClient(RegistryDefinition, address, { apiKey, defaultTimeoutMs: timeoutMs, tls });
   }
 
   async listModels(project: string): Promise<RegisteredModel[]> {
