@@ -111,7 +111,7 @@ export class HeadraceClient {
     this.#options = options;
     this.#tls = options.tls && new LiveTlsMaterial(options.tls);
     const { target, isTls } = parsePeerAddress(options.address);
-    this.#channel = new GrpcClient(target, isTls ? channelCredentials(this.#tls) : credentials.createInsecure(), {
+    this.#channel = new GrpcClient(target, isTls ? channelCredentials(target, this.#tls) : credentials.createInsecure(), {
       'grpc.service_config': SERVICE_CONFIG,
       'grpc.max_receive_message_length': 64 * 1024 * 1024,
     });

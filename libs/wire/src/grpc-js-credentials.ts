@@ -1,5 +1,7 @@
-import { credentials, experimental, type ChannelCredentials, type ServerCredentials } from '@grpc/grpc-js';
-import { defaultAuthorities, type LiveTlsMaterial, type TlsMaterial } from './tls-material.js';
+import { isIP, type Socket } from 'node:net';
+import { connect, type TLSSocket } from 'node:tls';
+import { ChannelCredentials, credentials, experimental, type ServerCredentials } from '@grpc/grpc-js';
+import type { LiveTlsMaterial, TlsMaterial } from './tls-material.js';
 
 type Provider = experimental.CertificateProvider;
 type CaListener = experimental.CaCertificateUpdateListener;
@@ -12,21 +14,64 @@ export function serverCredentials(tls: LiveTlsMaterial, isMutual: boolean): Serv
   return experimental.createCertificateProviderServerCredentials(provider, isMutual ? provider : null, isMutual);
 }
 
-/** For grpc-js clients; the server's name is verified. With `tls` undefined Node's authorities are trusted. */
-export function channelCredentials(tls: LiveTlsMaterial | undefined): ChannelCredentials {
-  if (tls === undefined) return credentials.createSsl(defaultAuthorities());
-  const provider = new Certificates(tls);
-  return experimental.createCertificateProviderChannelCredentials(provider, tls.material.cert ? provider : null);
+/** For grpc-js clients of `host:port`; the server's name is verified. With `tls` undefined Node's authorities are trusted. */
+export function channelCredentials(target: string, tls: LiveTlsMaterial | undefined): ChannelCredentials {
+  return new TlsChannelCredentials(target.slice(0, target.lastIndexOf(':')).replace(/^\[(.*)\]$/, '$1'), tls);
 }
 
-/** Tells grpc-js of material and of its renewals; connections that stand are not touched. */
+/**
+ * In the place of grpc-js's own, which ask for a certificate of an IP address by a name that is no name (RFC 6066 forbids it; Node warns, and strict
+ * servers refuse). Each connection takes the material that is current when it begins.
+ */
+class TlsChannelCredentials extends ChannelCredentials {
+  constructor(
+    private readonly host: string,
+    private readonly tls: LiveTlsMaterial | undefined,
+  ) {
+    super();
+  }
+
+  _isSecure(): boolean {
+    return true;
+  }
+
+  _equals(other: ChannelCredentials): boolean {
+    return this === other;
+  }
+
+  _createSecureConnector(_target: unknown, _options: unknown, callCredentials = credentials.createEmpty()): experimental.SecureConnector {
+    return {
+      connect: async (socket) => ({ socket: await this.handshake(socket), secure: true }),
+      waitForReady: () => Promise.resolve(),
+      getCallCredentials: () => callCredentials,
+      destroy: () => undefined,
+    };
+  }
+
+  private handshake(socket: Socket): Promise<TLSSocket> {
+    const { host, tls } = this;
+    const name = isIP(host) === 0 ? { servername: host } : {};
+    return new Promise((resolve, reject) => {
+      const secured = connect({ ...tls?.material, ...name, socket, host, ALPNProtocols: ['h2'], minVersion: 'TLSv1.2' }, () => {
+        secured.off('close', onClose);
+        resolve(secured);
+      });
+      const onClose = (): void => reject(new Error('the connection was closed during the TLS handshake'));
+      // Stays: an error of a later moment is told by `close`, which the transport hears.
+      secured.on('error', reject);
+      secured.once('close', onClose);
+    });
+  }
+}
+
+/** Tells a grpc-js server of material and of its renewals; connections that stand are not touched. */
 class Certificates implements Provider {
   private readonly stops = new Map<unknown, () => void>();
 
   constructor(private readonly tls: LiveTlsMaterial) {}
 
   addCaCertificateListener(listener: CaListener): void {
-    this.add(listener, ({ ca }) => listener({ caCertificate: ca ?? defaultAuthorities() }));
+    this.add(listener, ({ ca }) => listener(ca ? { caCertificate: ca } : null));
   }
 
   addIdentityCertificateListener(listener: IdentityListener): void {

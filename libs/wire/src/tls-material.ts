@@ -1,5 +1,3 @@
-import { getCACertificates } from 'node:tls';
-
 /** What one end of a connection needs to speak TLS, as PEM. */
 export interface TlsMaterial {
   /** Who may have signed the other end's certificate; default: the authorities that Node trusts. */
@@ -35,9 +33,4 @@ export class LiveTlsMaterial {
     follower(this.current);
     return () => this.followers.delete(follower);
   }
-}
-
-/** The authorities that Node trusts, those of NODE_EXTRA_CA_CERTS among them. */
-export function defaultAuthorities(): Buffer {
-  return Buffer.from(getCACertificates('default').join('\n'));
 }

@@ -44,7 +44,7 @@ const TRANSPORTS = {
 };
 
 const grpcJsCall = (port: number, tls: LiveTlsMaterial, host = 'localhost'): Promise<string> => {
-  const client = new Client(`${host}:${port}`, channelCredentials(tls));
+  const client = new Client(`${host}:${port}`, channelCredentials(`${host}:${port}`, tls));
   return new Promise<string>((resolve, reject) =>
     client.makeUnaryRequest(
       UNARY.path,

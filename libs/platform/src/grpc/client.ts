@@ -68,7 +68,7 @@ const SERVICE_CONFIG = JSON.stringify({
 /** @param address `host:port`, or `https://host:port` for TLS. Errors arrive as the AppError that the server threw, with the same code. */
 export function createClient<D extends ServiceDefinition>(definition: D, address: string, options: ClientOptions<D> = {}): Client<D> {
   const { target, isTls } = parsePeerAddress(address);
-  const channel = new GrpcJsClient(target, isTls ? channelCredentials(options.tls) : credentials.createInsecure(), {
+  const channel = new GrpcJsClient(target, isTls ? channelCredentials(target, options.tls) : credentials.createInsecure(), {
     'grpc.service_config': SERVICE_CONFIG,
     'grpc.max_receive_message_length': 64 * 1024 * 1024,
     'grpc.initial_reconnect_backoff_ms': 100,
