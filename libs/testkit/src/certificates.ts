@@ -30,6 +30,7 @@ export class TestAuthority {
   readonly #key: KeyObject;
   readonly #name: string;
 
+  /** @param name other than those of the certificates: one whose issuer has its own name passes for self-signed. */
   constructor(name = 'Headrace test authority') {
     const { privateKey } = newKey();
     this.#key = privateKey;

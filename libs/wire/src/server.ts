@@ -124,29 +124,40 @@ export class WireServer {
     );
     server.on('connection', (socket: Socket) => {
       socket.setNoDelay(true);
+      if (this.isFull) return void this.refuse(socket);
       const peer = peerOf(socket);
       this.handshakes.set(peer, socket);
       socket.once('close', () => {
         if (this.handshakes.get(peer) === socket) this.endHandshake(peer);
       });
     });
-    // A failed handshake is the client's affair; the socket is destroyed by Node.
-    server.on('tlsClientError', () => this.context.stats.connectionsFailed++);
+    // A failed handshake is the client's affair. Node leaves the socket open when the time for it is over.
+    server.on('tlsClientError', (_error, socket) => {
+      this.context.stats.connectionsFailed++;
+      socket.destroy();
+    });
     return server;
   }
 
   private accept(socket: Socket): void {
-    const { stats, limits } = this.context;
-    if (this.connections.size >= limits.connectionsMax) {
-      stats.connectionsRefused++;
-      socket.destroy();
-      return;
-    }
+    const { stats } = this.context;
+    // One that has shaken hands is counted there until we return.
+    if (!this.handshakes.has(peerOf(socket)) && this.isFull) return this.refuse(socket);
     stats.connectionsAccepted++;
     const connection = new ServerConnection(socket, this.context, (gone) => this.forget(gone));
     this.connections.add(connection);
     stats.connectionsOpen = this.connections.size;
     if (this.isDraining) connection.drain();
+  }
+
+  /** Those in their handshake count, or a peer that never ends it would be free of the bound. */
+  private get isFull(): boolean {
+    return this.connections.size + this.handshakes.size >= this.context.limits.connectionsMax;
+  }
+
+  private refuse(socket: Socket): void {
+    this.context.stats.connectionsRefused++;
+    socket.destroy();
   }
 
   private endHandshake(peer: string): void {

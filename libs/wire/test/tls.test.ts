@@ -273,6 +273,22 @@ async function slowRelay(port: number): Promise<{ port: number; connected: Promi
   };
 }
 
+it('peers that never end their handshake fill the bound of connections, and no more', async () => {
+  const server = new WireServer(table(), { tls: pem(authority.issue()), limits: { connectionsMax: 3, handshakeMs: 300 } });
+  const { port } = await server.listen({ port: 0 });
+  const silent = Array.from({ length: 5 }, () => connectTcp(port, '127.0.0.1').on('error', () => undefined));
+  let closed = 0;
+  for (const socket of silent) socket.resume().once('close', () => closed++);
+  await sleep(100);
+  expect([closed, server.stats.connectionsRefused]).toEqual([2, 2]);
+  await expect(wireCall(port, { ca })).rejects.toMatchObject({ code: Status.UNAVAILABLE });
+  // Their time is over; then there is room.
+  await sleep(400);
+  expect(closed).toBe(5);
+  expect(await wireCall(port, { ca })).toBe('secret');
+  await server.drain(1000);
+});
+
 it('the folder of certificates leaves nothing behind', () => {
   const folder = new CertificateFolder();
   folder.write('a', authority.issue());
