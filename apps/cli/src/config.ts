@@ -1,4 +1,4 @@
-import { int, key, list, readConfig, secret, secretFile, text, type ConfigOf } from '@headrace/platform/config';
+import { clientTlsKeys, doorTlsKeys, int, key, list, readConfig, secret, secretFile, text, type ConfigOf } from '@headrace/platform/config';
 
 /** What `headrace` itself reads from the environment; the services get theirs from it. */
 export const configKeys = {
@@ -26,6 +26,8 @@ export const configKeys = {
     true,
   ),
   logHashKeyFile: key('HEADRACE_PREDICTION_LOG_HASH_KEY_FILE', secretFile(16), 'file that holds that key; the variable above wins'),
+  ...doorTlsKeys,
+  ...clientTlsKeys,
   logLevel: key('HEADRACE_LOG_LEVEL', text('info'), 'log level of the services'),
   readyTimeoutMs: key('HEADRACE_READY_TIMEOUT_MS', int(1_000, 600_000, 60_000), 'longest wait for a service to become ready', 'ms'),
 } as const;

@@ -1,14 +1,19 @@
 import { Client as GrpcClient, credentials, Metadata, type ServiceError } from '@grpc/grpc-js';
 import { AppError } from '@headrace/base/errors';
+import { parsePeerAddress } from '@headrace/base/peer-address';
 import { encodePredictRequest } from '@headrace/codec/predict-request';
 import type { ReadOutputColumn } from '@headrace/codec/predict-output';
 import { decodePredictResponse } from '@headrace/codec/predict-response';
 import { ProtoWriter } from '@headrace/codec/writer';
+import { channelCredentials } from '@headrace/wire/grpc-js-credentials';
+import { LiveTlsMaterial, type TlsMaterial } from '@headrace/wire/tls-material';
 import { fromStatus } from './status.js';
 
 export interface ClientOptions {
-  /** `host:port` of serving's gRPC door. */
+  /** `host:port` of serving's gRPC door, or `https://host:port` where it speaks TLS. */
   readonly address: string;
+  /** For `https://`: whom to trust (`ca`; default: the authorities that Node trusts), and our own certificate (`cert`, `key`) where the door asks for one. */
+  readonly tls?: TlsMaterial;
   readonly apiKey?: string;
   /** Default `default`. */
   readonly project?: string;
@@ -99,11 +104,14 @@ const SERVICE_CONFIG = JSON.stringify({
 export class HeadraceClient {
   readonly #options: ClientOptions;
   readonly #channel: GrpcClient;
+  readonly #tls: LiveTlsMaterial | undefined;
   readonly #writer = new ProtoWriter();
 
   constructor(options: ClientOptions) {
     this.#options = options;
-    this.#channel = new GrpcClient(options.address, credentials.createInsecure(), {
+    this.#tls = options.tls && new LiveTlsMaterial(options.tls);
+    const { target, isTls } = parsePeerAddress(options.address);
+    this.#channel = new GrpcClient(target, isTls ? channelCredentials(target, this.#tls) : credentials.createInsecure(), {
       'grpc.service_config': SERVICE_CONFIG,
       'grpc.max_receive_message_length': 64 * 1024 * 1024,
     });
@@ -128,6 +136,13 @@ export class HeadraceClient {
       const sent = this.#channel.makeUnaryRequest(PREDICT, toBuffer, toPrediction, request, metadata, { deadline }, done);
       call.signal?.addEventListener('abort', onAbort, { once: true });
     });
+  }
+
+  /** Other certificates, for connections from now on; the one that stands lives on. Only for a client made with `tls`. */
+  renewTls(tls: TlsMaterial): void {
+    if (!this.#tls)
+      throw new AppError('CONFIG_INVALID', 'this client was made without `tls`, so it has nothing to renew; make another one');
+    this.#tls.renew(tls);
   }
 
   close(): void {

@@ -4,7 +4,7 @@ import { MonitorDefinition } from '@headrace/contracts/monitoring/v1/monitoring'
 import { RegistryDefinition } from '@headrace/contracts/registry/v1/registry';
 import { ServingAdminDefinition } from '@headrace/contracts/serving/v1/serving';
 import { TrainerDefinition } from '@headrace/contracts/training/v1/training';
-import { createClient, type Client } from '@headrace/platform/grpc/client';
+import { createClient, type Client, type ClientOptions } from '@headrace/platform/grpc/client';
 import { KafkaClients } from '@headrace/platform/kafka/kafka-clients';
 import { EventPublisher } from '@headrace/platform/kafka/publisher';
 import { Log } from '@headrace/platform/log';
@@ -15,7 +15,9 @@ export interface Site {
   readonly project: string;
   readonly kafkaBrokers: readonly string[];
   readonly apiKey: string;
-  /** `host:port` of each gRPC door. */
+  /** For addresses with `https://`; default: the authorities that Node trusts. */
+  readonly tls?: ClientOptions<typeof RegistryDefinition>['tls'];
+  /** `host:port` of each gRPC door, or `https://host:port`. */
   readonly grpc: Readonly<Record<'feature-store' | 'registry' | 'trainer' | 'serving' | 'monitor', string>>;
 }
 
@@ -36,7 +38,8 @@ export interface Connections {
 const PREDICT_TIMEOUT_MS = 5_000;
 
 export function connect(site: Site): Connections {
-  const options = site.apiKey ? { apiKey: site.apiKey, defaultTimeoutMs: 60_000 } : { defaultTimeoutMs: 60_000 };
+  const { tls } = site;
+  const options = { ...(site.apiKey ? { apiKey: site.apiKey } : {}), tls, defaultTimeoutMs: 60_000 };
   const telemetry = new Telemetry({ service: 'example', instance: 'employment', otlpEndpoint: '', sampleRatio: 0 });
   const kafka = new KafkaClients(
     { brokers: site.kafkaBrokers, client: 'auto', clientId: 'example-employment' },
@@ -54,6 +57,7 @@ export function connect(site: Site): Connections {
       project: site.project,
       timeoutMs: PREDICT_TIMEOUT_MS,
       ...(site.apiKey ? { apiKey: site.apiKey } : {}),
+      ...(tls ? { tls: tls.material } : {}),
     }),
     events: new EventPublisher(
       { producer: () => kafka.hotProducer(), ensureTopics: (topics) => kafka.ensureTopics(topics) },

@@ -76,7 +76,7 @@ async function readProbes(
     ...{ project: site.project, labelView: 'probe', labelFeature: 'probe', features: [...features] },
     ...{ from: new Date(fromMs), to: new Date(toMs + 1) },
   });
-  const answer = await fetch(`${site.featuresUrl}${set.path}?project=${site.project}`, {
+  const answer = await site.fetch(`${site.featuresUrl}${set.path}?project=${site.project}`, {
     headers: site.apiKey ? { authorization: `Bearer ${site.apiKey}` } : {},
   });
   if (!answer.ok)

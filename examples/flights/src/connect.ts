@@ -4,7 +4,8 @@ import { MonitorDefinition } from '@headrace/contracts/monitoring/v1/monitoring'
 import { RegistryDefinition } from '@headrace/contracts/registry/v1/registry';
 import { ServingAdminDefinition } from '@headrace/contracts/serving/v1/serving';
 import { TrainerDefinition } from '@headrace/contracts/training/v1/training';
-import { createClient, type Client } from '@headrace/platform/grpc/client';
+import { createClient, type Client, type ClientOptions } from '@headrace/platform/grpc/client';
+import { fetchOver, type Fetch } from '@headrace/platform/http/fetch';
 import { KafkaClients } from '@headrace/platform/kafka/kafka-clients';
 import { EventPublisher } from '@headrace/platform/kafka/publisher';
 import { Log } from '@headrace/platform/log';
@@ -15,7 +16,9 @@ export interface Site {
   readonly project: string;
   readonly kafkaBrokers: readonly string[];
   readonly apiKey: string;
-  /** `host:port` of each gRPC door. */
+  /** For addresses with `https://`; default: the authorities that Node trusts. */
+  readonly tls?: ClientOptions<typeof RegistryDefinition>['tls'];
+  /** `host:port` of each gRPC door, or `https://host:port`. */
   readonly grpc: Readonly<Record<'feature-store' | 'registry' | 'trainer' | 'serving' | 'monitor', string>>;
   /** Base address of the feature store's HTTP door. */
   readonly featuresUrl: string;
@@ -30,6 +33,8 @@ export interface Connections extends Pick<Site, 'project' | 'featuresUrl' | 'api
   readonly monitor: Client<typeof MonitorDefinition>;
   readonly events: EventPublisher;
   readonly kafka: KafkaClients;
+  /** For the HTTP door. */
+  readonly fetch: Fetch;
   /** Of all views of the project. */
   offlineRows(): Promise<number>;
   close(): Promise<void>;
@@ -39,8 +44,8 @@ export interface Connections extends Pick<Site, 'project' | 'featuresUrl' | 'api
 const CALL_TIMEOUT_MS = 300_000;
 const PREDICT_TIMEOUT_MS = 5_000;
 
-export function connect({ project, kafkaBrokers, apiKey, grpc, featuresUrl }: Site): Connections {
-  const options = { ...(apiKey ? { apiKey } : {}), defaultTimeoutMs: CALL_TIMEOUT_MS };
+export function connect({ project, kafkaBrokers, apiKey, grpc, featuresUrl, tls }: Site): Connections {
+  const options = { ...(apiKey ? { apiKey } : {}), tls, defaultTimeoutMs: CALL_TIMEOUT_MS };
   const telemetry = new Telemetry({ service: 'example', instance: 'flights', otlpEndpoint: '', sampleRatio: 0 });
   const kafka = new KafkaClients({ brokers: kafkaBrokers, client: 'auto', clientId: 'example-flights' }, Log.create('example', 'warn'));
   const clients = {
@@ -49,12 +54,17 @@ export function connect({ project, kafkaBrokers, apiKey, grpc, featuresUrl }: Si
     trainer: createClient(TrainerDefinition, grpc.trainer, options),
     monitor: createClient(MonitorDefinition, grpc.monitor, options),
     serving: createClient(ServingAdminDefinition, grpc.serving, options),
-    prediction: new HeadraceClient({ address: grpc.serving, project, timeoutMs: PREDICT_TIMEOUT_MS, ...(apiKey ? { apiKey } : {}) }),
+    prediction: new HeadraceClient({
+      ...{ address: grpc.serving, project, timeoutMs: PREDICT_TIMEOUT_MS },
+      ...(apiKey ? { apiKey } : {}),
+      ...(tls ? { tls: tls.material } : {}),
+    }),
   };
   return {
     ...{ project, featuresUrl, apiKey },
     ...clients,
     kafka,
+    fetch: tls ? fetchOver(tls) : fetch,
     offlineRows: async () => (await clients.features.listViews({ project })).views.reduce((sum, view) => sum + view.offlineRows, 0),
     events: new EventPublisher(
       { producer: () => kafka.hotProducer(), ensureTopics: (topics) => kafka.ensureTopics(topics) },

@@ -1,7 +1,9 @@
 import { AppError, messageOf } from '@headrace/base/errors';
+import { parsePeerAddress } from '@headrace/base/peer-address';
 import { readFileSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { z } from 'zod';
+import { tlsFaults } from './tls/tls-files.js';
 
 /** One key of a service's configuration; the reference page is generated from these. */
 export interface ConfigKey<T extends z.ZodType = z.ZodType> {
@@ -45,6 +47,7 @@ export function readConfig<K extends ConfigKeys>(
       faults.push(`${variable} ${got}: ${parsed.error.issues.map((i) => i.message).join(', ')}${unit ? ` (in ${unit})` : ''}`);
     }
   }
+  faults.push(...tlsFaults(values, Date.now()));
   if (faults.length > 0) throw new AppError('CONFIG_INVALID', `configuration has ${faults.length} mistake(s):\n  ${faults.join('\n  ')}`);
   return Object.freeze(values) as ConfigOf<K>;
 }
@@ -82,7 +85,62 @@ export const list = (fallback: string): z.ZodPipe<z.ZodDefault<z.ZodString>, z.Z
         .filter(Boolean),
     );
 
+/** Of a gRPC door: `host:port` in plain text, `https://host:port` by TLS. */
+const grpcAddress = (fallback: string): z.ZodDefault<z.ZodString> =>
+  z
+    .string()
+    .superRefine((address, context) => {
+      try {
+        parsePeerAddress(address);
+      } catch (error) {
+        context.addIssue({ code: 'custom', message: messageOf(error) });
+      }
+    })
+    .default(fallback);
+
 const port = (fallback: number): z.ZodDefault<z.ZodCoercedNumber> => int(0, 65_535, fallback);
+
+/** Files that a client of TLS doors needs. */
+export const clientTlsKeys = {
+  tlsCaFile: key(
+    'HEADRACE_TLS_CA_FILE',
+    text(''),
+    'authorities (PEM) that may have signed the certificates of doors called by `https://...`; empty = those that Node trusts',
+  ),
+  tlsClientCertFile: key(
+    'HEADRACE_TLS_CLIENT_CERT_FILE',
+    text(''),
+    'certificate with its chain (PEM) for doors that ask their callers for one; a service without it shows that of its own doors',
+  ),
+  tlsClientKeyFile: key('HEADRACE_TLS_CLIENT_KEY_FILE', text(''), 'its private key (PEM, without passphrase)'),
+};
+
+/** Files of the two doors of a service. */
+export const doorTlsKeys = {
+  tlsCertFile: key(
+    'HEADRACE_TLS_CERT_FILE',
+    text(''),
+    'certificate of the doors with its chain (PEM); with it HTTP and gRPC speak TLS and nothing else, without it plain text',
+  ),
+  tlsKeyFile: key('HEADRACE_TLS_KEY_FILE', text(''), 'its private key (PEM, without passphrase)'),
+  tlsClientCaFile: key(
+    'HEADRACE_TLS_CLIENT_CA_FILE',
+    text(''),
+    'authorities (PEM) of callers: with it every caller must show a certificate that one of them signed; only health and metrics over HTTP are answered without',
+  ),
+};
+
+/** Where other services are; each service takes those that it calls. `https://` in front means TLS, for gRPC as for HTTP. */
+export const peerKeys = {
+  registryGrpc: key('HEADRACE_REGISTRY_GRPC', grpcAddress('127.0.0.1:7021'), 'gRPC address of the registry; `https://host:port` = TLS'),
+  registryHttp: key('HEADRACE_REGISTRY_HTTP', text('http://127.0.0.1:7020'), 'HTTP address of the registry'),
+  featureStoreGrpc: key(
+    'HEADRACE_FEATURE_STORE_GRPC',
+    grpcAddress('127.0.0.1:7011'),
+    'gRPC address of the feature store; `https://host:port` = TLS',
+  ),
+  featureStoreHttp: key('HEADRACE_FEATURE_STORE_HTTP', text('http://127.0.0.1:7010'), 'HTTP address of the feature store'),
+};
 
 export type GrpcTransport = 'grpc-js' | 'wire';
 
@@ -108,6 +166,14 @@ export const platformKeys = (defaults: {
       'key that callers must send as `authorization: Bearer <key>`; empty = open, allowed on loopback only',
       '',
       true,
+    ),
+    ...doorTlsKeys,
+    ...clientTlsKeys,
+    tlsReloadMs: key(
+      'HEADRACE_TLS_RELOAD_MS',
+      int(50, 86_400_000, 10_000),
+      'how often those files are looked at; what changed is taken without a restart (at once on SIGHUP)',
+      'ms',
     ),
     kafkaBrokers: key('HEADRACE_KAFKA_BROKERS', list('127.0.0.1:9092'), 'comma-separated bootstrap brokers'),
     kafkaClient: key(
@@ -148,11 +214,11 @@ export const platformKeys = (defaults: {
 
 export type PlatformConfig = ConfigOf<ReturnType<typeof platformKeys>>;
 
-const LOOPBACK = new Set(['127.0.0.1', '::1', 'localhost']);
+export const isLoopback = (host: string): boolean => ['127.0.0.1', '::1', '[::1]', 'localhost'].includes(host);
 
 /** A door beyond loopback without a key would be open to the network. @throws AppError CONFIG_INVALID */
 export function refuseOpenDoor(config: Pick<PlatformConfig, 'host' | 'apiKey'>): void {
-  if (LOOPBACK.has(config.host) || config.apiKey.length >= 16) return;
+  if (isLoopback(config.host) || config.apiKey.length >= 16) return;
   const what = config.apiKey ? 'HEADRACE_API_KEY is shorter than 16 characters' : 'HEADRACE_API_KEY is not set';
   throw new AppError(
     'CONFIG_INVALID',

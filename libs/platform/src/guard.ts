@@ -71,6 +71,11 @@ export class Guard {
     return this.#keyHash === undefined;
   }
 
+  /** Needs no key and no certificate. @param door key of the table. */
+  isPublic(kind: 'http' | 'grpc', door: string): boolean {
+    return Object.hasOwn(this.#table[kind], door) && this.#table[kind][door] === 'public';
+  }
+
   /** @throws AppError UNAUTHENTICATED | PERMISSION_DENIED. @param door key of the table. */
   admit(kind: keyof GuardTable, door: string, authorization: string | undefined): Principal {
     const needed = Object.hasOwn(this.#table[kind], door) ? this.#table[kind][door] : undefined;

@@ -10,6 +10,7 @@ import { Postgres } from './postgres/postgres.js';
 import { RedisClient } from './redis/redis.js';
 import { Resources } from './resources.js';
 import { Telemetry } from './telemetry.js';
+import { TlsCertificates } from './tls/tls-certificates.js';
 
 /** Injection token of the `Clock`: `constructor(@Inject(CLOCK) clock: Clock)`. */
 export const CLOCK = Symbol('clock');
@@ -38,6 +39,12 @@ export class PlatformModule {
             otlpEndpoint: config.otlpEndpoint,
             sampleRatio: config.traceSampleRatio,
           }),
+      },
+      {
+        provide: TlsCertificates,
+        inject: [Log, Telemetry, Resources],
+        useFactory: (log: Log, telemetry: Telemetry, resources: Resources) =>
+          resources.add('certificates', new TlsCertificates(config, config.tlsReloadMs, log, telemetry)),
       },
     ];
     if (needs.postgres) providers.push(postgresProvider(name, config));

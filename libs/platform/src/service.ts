@@ -14,11 +14,14 @@ import { startWireServer } from './grpc/wire-server.js';
 import { Guard, PLATFORM_GUARD, type GuardTable } from './guard.js';
 import { HttpDoors } from './http/doors.js';
 import { addHealthRoutes, type Checks } from './http/health-routes.js';
+import { followRenewals, httpsOptions } from './http/https-door.js';
 import { ProblemFilter } from './http/problem-filter.js';
 import { Log } from './log.js';
 import { say, type Siblings } from './processes/siblings.js';
 import { Resources } from './resources.js';
 import { Telemetry } from './telemetry.js';
+import { plainTextWarnings } from './tls/plain-text.js';
+import { TlsCertificates } from './tls/tls-certificates.js';
 
 /** Something that works without being called: a consumer, a relay, a poller. Started last, stopped first. */
 export interface Background {
@@ -46,9 +49,11 @@ export interface ServiceOptions {
 export interface RunningService {
   readonly name: ServiceName;
   readonly httpUrl: string;
-  /** `host:port` */
+  /** `host:port`, or `https://host:port` with TLS. */
   readonly grpcAddress: string;
   readonly app: INestApplication;
+  /** Takes changed certificate files into use now; only with TLS. */
+  readonly reload?: () => Promise<void>;
   /** Graceful and idempotent: not ready -> background stops -> calls in flight end -> doors close -> pools close. */
   close(): Promise<void>;
 }
@@ -65,11 +70,13 @@ export async function startService(options: ServiceOptions): Promise<RunningServ
     exposeHeadRoutes: false,
     forceCloseConnections: 'idle',
     routerOptions: { maxParamLength: 256 },
+    ...httpsOptions(config),
   });
   const server = adapter.getInstance() as unknown as FastifyInstance;
   const bootLog = Log.create(name, config.logLevel, config.instance);
   const app = await NestFactory.create(options.module, adapter, { logger: nestLogger(bootLog), abortOnError: false, bodyParser: true });
-  const [log, telemetry] = [app.get(Log), app.get(Telemetry)];
+  const [log, telemetry, tls] = [app.get(Log), app.get(Telemetry), app.get(TlsCertificates)];
+  for (const warning of plainTextWarnings(config)) log.warn(warning);
 
   let state: 'starting' | 'ready' | 'stopping' = 'starting';
   const opened: (() => Promise<void>)[] = [() => app.get(Resources).closeAll(log), () => telemetry.close()];
@@ -79,7 +86,7 @@ export async function startService(options: ServiceOptions): Promise<RunningServ
   };
   try {
     const doors = new HttpDoors();
-    doors.install(server, guard, telemetry, log);
+    doors.install(server, guard, tls.isMutual, telemetry, log);
     options.siblings?.answerMetrics(telemetry);
     addHealthRoutes(server, () => state, options.checks?.(app) ?? {}, telemetry, options.siblings);
     await options.configureHttp?.(server, app);
@@ -93,15 +100,18 @@ export async function startService(options: ServiceOptions): Promise<RunningServ
     await app.init();
     refuseUnguarded(guard, doors.routes, allGrpc);
     const reusePort = (options.siblings?.slot ?? -1) >= 0;
+    const unfollow = followRenewals(server, tls);
     // Nest hands the object on as it is.
     await app.listen({ port: config.httpPort, host: config.host, reusePort } as unknown as number);
     opened.push(() => app.close());
+    opened.push(() => Promise.resolve(unfollow()));
     const startGrpc = config.grpcTransport === 'wire' ? startWireServer : startGrpcServer;
     const grpc: RunningGrpcServer = await startGrpc({
       host: config.host,
       port: config.grpcPort,
       reusePort,
       services: allGrpc,
+      tls: tls.doors && { material: tls.doors, isMutual: tls.isMutual },
       guard,
       telemetry,
       log,
@@ -114,7 +124,8 @@ export async function startService(options: ServiceOptions): Promise<RunningServ
     }
     state = 'ready';
     health.set(true);
-    log.info('service is ready', { http: await app.getUrl(), grpc: grpc.address });
+    const httpUrl = await urlOf(app, tls.doors !== undefined);
+    log.info('service is ready', { http: httpUrl, grpc: grpc.address });
     opened.push(() => {
       state = 'stopping';
       health.set(false);
@@ -125,8 +136,9 @@ export async function startService(options: ServiceOptions): Promise<RunningServ
     return {
       name,
       app,
-      httpUrl: (await app.getUrl()).replace('[::1]', '127.0.0.1'),
+      httpUrl,
       grpcAddress: grpc.address,
+      ...(tls.isUsed ? { reload: () => tls.reload() } : {}),
       close: () => (closing ??= closeAll()),
     };
   } catch (error) {
@@ -134,6 +146,12 @@ export async function startService(options: ServiceOptions): Promise<RunningServ
     await app.close().catch(() => undefined);
     throw error;
   }
+}
+
+/** Nest does not know that its server speaks TLS. */
+async function urlOf(app: INestApplication, isTls: boolean): Promise<string> {
+  const url = (await app.getUrl()).replace('[::1]', '127.0.0.1');
+  return isTls ? url.replace(/^http:/, 'https:') : url;
 }
 
 /** Deny by default, at start: a door outside the table, or a row without a door, is a mistake to mend now. */

@@ -1,6 +1,6 @@
 import { createServer } from 'node:net';
 import type { AddressInfo, Server, Socket } from 'node:net';
-import { createServer as createTlsServer } from 'node:tls';
+import { createServer as createTlsServer, Server as TlsServer } from 'node:tls';
 import type { TlsOptions } from 'node:tls';
 import { watchConnection } from './connection-watch.js';
 import type { ServiceTable } from './handler.js';
@@ -29,6 +29,8 @@ export interface ListenOptions {
   readonly reusePort?: boolean;
 }
 
+const TLS_MIN = 'TLSv1.2';
+
 /** How often connections are looked at for watchdogs, keepalive and age. */
 const WATCH_MS = 500;
 
@@ -38,8 +40,11 @@ const WATCH_MS = 500;
 export class WireServer {
   private readonly context: ServerContext;
   private readonly connections = new Set<ServerConnection>();
+  /** Taken from the kernel, but not through their TLS handshake: a drain waits for them, too. */
+  private readonly handshakes = new Map<string, Socket>();
   private readonly listener: Server;
   private readonly watch: NodeJS.Timeout;
+  private isDraining = false;
   private onEmpty: (() => void) | null = null;
 
   constructor(table: ServiceTable, options: WireServerOptions = {}) {
@@ -76,8 +81,9 @@ export class WireServer {
     // Behind the poll phase: what the kernel has accepted for us is taken first, because closing the listener resets it.
     await new Promise((resolve) => setImmediate(resolve));
     this.listener.close();
+    this.isDraining = true;
     for (const connection of this.connections) connection.drain();
-    if (this.connections.size > 0) {
+    if (!this.isEmpty) {
       const empty = new Promise<void>((resolve) => (this.onEmpty = resolve));
       const cap = setTimeout(() => this.destroy(), capMs);
       await empty;
@@ -90,6 +96,12 @@ export class WireServer {
     this.listener.close();
     clearInterval(this.watch);
     for (const connection of [...this.connections]) connection.session.destroy();
+    for (const socket of [...this.handshakes.values()]) socket.destroy();
+  }
+
+  /** Another certificate, key or authority of clients for connections made from now on; those that stand live on. @throws when TLS refuses it */
+  renewTls(tls: Pick<TlsOptions, 'cert' | 'key' | 'ca'>): void {
+    if (this.listener instanceof TlsServer) this.listener.setSecureContext({ minVersion: TLS_MIN, ...tls });
   }
 
   /** Permissions changed: every header block is authorized anew at its next use. */
@@ -103,40 +115,72 @@ export class WireServer {
 
   private listenTls(tls: TlsOptions): Server {
     const server = createTlsServer(
-      { minVersion: 'TLSv1.2', ...tls, ALPNProtocols: ['h2'], handshakeTimeout: this.context.limits.handshakeMs },
+      { minVersion: TLS_MIN, ...tls, ALPNProtocols: ['h2'], handshakeTimeout: this.context.limits.handshakeMs },
       (socket) => {
         if (socket.alpnProtocol === 'h2') this.accept(socket);
         else socket.destroy();
+        this.endHandshake(peerOf(socket));
       },
     );
-    server.on('connection', (socket: Socket) => socket.setNoDelay(true));
-    // A failed handshake is the client's affair; the socket is destroyed by Node.
-    server.on('tlsClientError', () => this.context.stats.connectionsFailed++);
+    server.on('connection', (socket: Socket) => {
+      socket.setNoDelay(true);
+      if (this.isFull) return void this.refuse(socket);
+      const peer = peerOf(socket);
+      this.handshakes.set(peer, socket);
+      socket.once('close', () => {
+        if (this.handshakes.get(peer) === socket) this.endHandshake(peer);
+      });
+    });
+    // A failed handshake is the client's affair. Node leaves the socket open when the time for it is over.
+    server.on('tlsClientError', (_error, socket) => {
+      this.context.stats.connectionsFailed++;
+      socket.destroy();
+    });
     return server;
   }
 
   private accept(socket: Socket): void {
-    const { stats, limits } = this.context;
-    if (this.connections.size >= limits.connectionsMax) {
-      stats.connectionsRefused++;
-      socket.destroy();
-      return;
-    }
+    const { stats } = this.context;
+    // One that has shaken hands is counted there until we return.
+    if (!this.handshakes.has(peerOf(socket)) && this.isFull) return this.refuse(socket);
     stats.connectionsAccepted++;
     const connection = new ServerConnection(socket, this.context, (gone) => this.forget(gone));
     this.connections.add(connection);
     stats.connectionsOpen = this.connections.size;
-    if (this.onEmpty !== null) connection.drain();
+    if (this.isDraining) connection.drain();
+  }
+
+  /** Those in their handshake count, or a peer that never ends it would be free of the bound. */
+  private get isFull(): boolean {
+    return this.connections.size + this.handshakes.size >= this.context.limits.connectionsMax;
+  }
+
+  private refuse(socket: Socket): void {
+    this.context.stats.connectionsRefused++;
+    socket.destroy();
+  }
+
+  private endHandshake(peer: string): void {
+    if (this.handshakes.delete(peer) && this.isEmpty) this.onEmpty?.();
   }
 
   private forget(connection: ServerConnection): void {
     this.connections.delete(connection);
     this.context.stats.connectionsOpen = this.connections.size;
-    if (this.connections.size === 0) this.onEmpty?.();
+    if (this.isEmpty) this.onEmpty?.();
+  }
+
+  private get isEmpty(): boolean {
+    return this.connections.size === 0 && this.handshakes.size === 0;
   }
 
   private watchAll(): void {
     const nowMs = Date.now();
     for (const connection of this.connections) watchConnection(connection, this.context.limits, nowMs);
   }
+}
+
+/** The two sockets of a TLS connection, the plain one and that on top of it, have this in common. */
+function peerOf(socket: Socket): string {
+  return `${socket.remoteAddress} ${socket.remotePort}`;
 }

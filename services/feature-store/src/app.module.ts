@@ -3,6 +3,7 @@ import { RegistryDefinition } from '@headrace/contracts/registry/v1/registry';
 import { createClient } from '@headrace/platform/grpc/client';
 import { PlatformModule } from '@headrace/platform/platform-module';
 import { Resources } from '@headrace/platform/resources';
+import { TlsCertificates } from '@headrace/platform/tls/tls-certificates';
 import { Module, type DynamicModule } from '@nestjs/common';
 import { ApplyDefinitions } from './app/apply-definitions.js';
 import { BuildTrainingSet } from './app/build-training-set.js';
@@ -127,10 +128,11 @@ export class AppModule {
         DefinitionStore,
         {
           provide: ModelUses,
-          inject: [Resources],
-          useFactory: (resources: Resources) => {
+          inject: [Resources, TlsCertificates],
+          useFactory: (resources: Resources, { peers: tls }: TlsCertificates) => {
             const client = createClient(RegistryDefinition, config.registryGrpc, {
               apiKey: config.apiKey,
+              tls,
               defaultTimeoutMs: REGISTRY_TIMEOUT_MS,
             });
             resources.add('registry client', { close: () => Promise.resolve(client.close()) });

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { int, key, platformKeys, readConfig, text, type ConfigOf } from '@headrace/platform/config';
+import { int, key, peerKeys, platformKeys, readConfig, text, type ConfigOf } from '@headrace/platform/config';
 
 /** `name=postgres://...`, separated by spaces -> name -> URL. */
 const namedUrls = z
@@ -16,7 +16,7 @@ const namedUrls = z
 /** The only reader of the environment in this service. */
 export const configKeys = {
   ...platformKeys({ httpPort: 7010, grpcPort: 7011, database: 'feature_store', grpcTransport: 'wire' }),
-  registryGrpc: key('HEADRACE_REGISTRY_GRPC', text('127.0.0.1:7021'), 'gRPC address of the registry, asked which models read a feature'),
+  registryGrpc: peerKeys.registryGrpc,
   futureSkewMs: key(
     'HEADRACE_FEATURES_FUTURE_SKEW',
     int(0, 86_400_000, 300_000),

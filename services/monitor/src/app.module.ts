@@ -1,5 +1,6 @@
 import { PlatformModule } from '@headrace/platform/platform-module';
 import { Resources } from '@headrace/platform/resources';
+import { TlsCertificates } from '@headrace/platform/tls/tls-certificates';
 import { Module, type DynamicModule } from '@nestjs/common';
 import { Alerts } from './app/alerts.js';
 import { Catalogue } from './app/catalogue.js';
@@ -34,8 +35,9 @@ export class AppModule {
         { provide: CONFIG, useValue: config },
         {
           provide: RegistryClient,
-          inject: [Resources],
-          useFactory: (resources: Resources) => resources.add('registry client', new RegistryClient(config.registryGrpc, config.apiKey)),
+          inject: [Resources, TlsCertificates],
+          useFactory: (resources: Resources, { peers: tls }: TlsCertificates) =>
+            resources.add('registry client', new RegistryClient(config.registryGrpc, { apiKey: config.apiKey, tls })),
         },
         Telemetry,
         Surroundings,

@@ -1,11 +1,11 @@
-import { int, key, platformKeys, readConfig, text, type ConfigOf } from '@headrace/platform/config';
+import { int, key, peerKeys, platformKeys, readConfig, type ConfigOf } from '@headrace/platform/config';
 
 const DAY_MS = 86_400_000;
 const YEARS_10_MS = 3650 * DAY_MS;
 
 export const configKeys = {
   ...platformKeys({ httpPort: 7050, grpcPort: 7051, database: 'monitor' }),
-  registryGrpc: key('HEADRACE_REGISTRY_GRPC', text('127.0.0.1:7021'), 'address of the registry, host:port'),
+  registryGrpc: peerKeys.registryGrpc,
   judgeEveryMs: key('HEADRACE_MONITOR_JUDGE_EVERY_MS', int(10, 3_600_000, 1_000), 'how often versions with new data are judged', 'ms'),
   predictionRetentionMs: key(
     'HEADRACE_MONITOR_PREDICTION_RETENTION_MS',

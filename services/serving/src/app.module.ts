@@ -5,6 +5,7 @@ import { PlatformModule } from '@headrace/platform/platform-module';
 import { Siblings } from '@headrace/platform/processes/siblings';
 import { RedisClient } from '@headrace/platform/redis/redis';
 import { Resources } from '@headrace/platform/resources';
+import { TlsCertificates } from '@headrace/platform/tls/tls-certificates';
 import { Module, type DynamicModule, type OnModuleInit, type Provider } from '@nestjs/common';
 import { randomBytes } from 'node:crypto';
 import { resolve } from 'node:path';
@@ -95,22 +96,23 @@ function io(config: Config): Provider[] {
     },
     {
       provide: RegistryClient,
-      inject: [Resources],
-      useFactory: (resources: Resources) =>
-        resources.add('registry', new RegistryClient(config.registryGrpc, apiKey, config.peerTimeoutMs)),
+      inject: [Resources, TlsCertificates],
+      useFactory: (resources: Resources, { peers }: TlsCertificates) =>
+        resources.add('registry', new RegistryClient(config.registryGrpc, apiKey, config.peerTimeoutMs, peers)),
     },
     {
       provide: FeatureViews,
-      inject: [Resources],
-      useFactory: (resources: Resources) =>
-        resources.add('feature store', new FeatureViews(config.featureStoreGrpc, apiKey, config.peerTimeoutMs)),
+      inject: [Resources, TlsCertificates],
+      useFactory: (resources: Resources, { peers }: TlsCertificates) =>
+        resources.add('feature store', new FeatureViews(config.featureStoreGrpc, apiKey, config.peerTimeoutMs, peers)),
     },
     {
       provide: ArtifactCache,
-      useFactory: () =>
+      inject: [TlsCertificates],
+      useFactory: ({ fetch }: TlsCertificates) =>
         new ArtifactCache(
           resolve(config.stateDir, 'serving', 'artifacts'),
-          new HttpArtifacts(config.registryHttp, apiKey, config.artifactTimeoutMs),
+          new HttpArtifacts(config.registryHttp, apiKey, config.artifactTimeoutMs, fetch),
         ),
     },
     {

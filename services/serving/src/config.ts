@@ -1,4 +1,5 @@
-import { int, key, list, platformKeys, readConfig, secret, secretFile, text, type ConfigOf } from '@headrace/platform/config';
+import { portOf } from '@headrace/base/peer-address';
+import { int, key, list, peerKeys, platformKeys, readConfig, secret, secretFile, text, type ConfigOf } from '@headrace/platform/config';
 import { z } from 'zod';
 
 /** A key that can be guessed hides nothing: tokens of few possible values would be tried out. */
@@ -13,13 +14,9 @@ export const configKeys = {
     'processes',
   ),
   slot: key('HEADRACE_SERVING_SLOT', int(-1, 63, -1), 'set by the supervisor: which of its processes this is; -1 = none'),
-  registryGrpc: key('HEADRACE_REGISTRY_GRPC', text('127.0.0.1:7021'), 'address of the registry'),
-  registryHttp: key('HEADRACE_REGISTRY_HTTP', text('http://127.0.0.1:7020'), 'URL that artefacts are fetched from'),
-  featureStoreGrpc: key(
-    'HEADRACE_FEATURE_STORE_GRPC',
-    text('127.0.0.1:7011'),
-    'address of the feature store, asked for view schemas when a version is loaded',
-  ),
+  registryGrpc: peerKeys.registryGrpc,
+  registryHttp: peerKeys.registryHttp,
+  featureStoreGrpc: peerKeys.featureStoreGrpc,
   projects: key('HEADRACE_SERVING_PROJECTS', list('default'), 'projects whose champions are loaded at start; events add others'),
   pollMs: key('HEADRACE_SERVING_POLL_MS', int(100, 3_600_000, 10_000), 'how often the registry is asked without an event', 'ms'),
   peerTimeoutMs: key(
@@ -95,7 +92,7 @@ export function environmentOf(
 ): NodeJS.ProcessEnv {
   const ports = doors && {
     HEADRACE_HTTP_PORT: new URL(doors.http).port,
-    HEADRACE_GRPC_PORT: new URL(`http://${doors.grpc}`).port,
+    HEADRACE_GRPC_PORT: String(portOf(doors.grpc)),
   };
   return { ...process.env, HEADRACE_SERVING_SLOT: String(slot), HEADRACE_INSTANCE: `${instance}-${slot}.${generation}`, ...ports };
 }

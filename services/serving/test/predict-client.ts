@@ -5,6 +5,7 @@ import {
   type NamedColumn,
   type OutputColumn,
 } from '@headrace/contracts/serving/v1/serving';
+import { parsePeerAddress } from '@headrace/base/peer-address';
 import { createClient, type CallOptions } from '@headrace/platform/grpc/client';
 import { WireClient } from '@headrace/wire/client';
 import { Metadata } from '@headrace/wire/metadata';
@@ -62,10 +63,10 @@ export class PredictClient {
     return new PredictClient(createClient(PredictionDefinition, address));
   }
 
-  /** Our own client, with the same metadata on each call; its errors are GrpcErrors. */
-  static overWire(address: string, metadata: Readonly<Record<string, string>> = {}): PredictClient {
-    const { hostname, port } = new URL(`http://${address}`);
-    const client = new WireClient({ host: hostname, port: Number(port) });
+  /** Our own client, with the same metadata on each call; its errors are GrpcErrors. @param ca authority (PEM) of a door that speaks TLS */
+  static overWire(address: string, metadata: Readonly<Record<string, string>> = {}, ca?: string): PredictClient {
+    const { hostname, port } = new URL(`http://${parsePeerAddress(address).target}`);
+    const client = new WireClient({ host: hostname, port: Number(port), ...(ca ? { tls: { ca } } : {}) });
     return new PredictClient({
       predict: (request) => client.unary(PREDICT, request, { timeoutMs: 10_000, metadata: Metadata.of(Object.entries(metadata)) }),
       close: () => client.destroy(),

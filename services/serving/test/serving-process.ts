@@ -1,3 +1,4 @@
+import type { Fetch } from '@headrace/platform/http/fetch';
 import { eventually } from '@headrace/testkit/eventually';
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
@@ -12,9 +13,11 @@ export class ServingProcess {
     readonly grpcAddress: string,
     readonly httpUrl: string,
     readonly log: () => string,
+    readonly request: Fetch,
   ) {}
 
-  static async start(config: Partial<Config>): Promise<ServingProcess> {
+  /** @param request for its HTTP door, where that speaks TLS */
+  static async start(config: Partial<Config>, request: Fetch = fetch): Promise<ServingProcess> {
     const env = Object.fromEntries(
       Object.entries(config).map(([key, value]) => [
         configKeys[key as keyof Config].env,
@@ -39,7 +42,7 @@ export class ServingProcess {
       throw error;
     }
     const { grpc, http } = JSON.parse(said.split('\n')[0]!) as { grpc: string; http: string };
-    return new ServingProcess(child, grpc, http, () => log);
+    return new ServingProcess(child, grpc, http, () => log, request);
   }
 
   /** Values of one metric by the label `process`; each scrape sees all processes, whichever of them answers. */
@@ -56,7 +59,10 @@ export class ServingProcess {
 
   async metrics(): Promise<string> {
     // A connection of its own: one that is kept alive would be closed by the process that drains.
-    const response = await fetch(`${this.httpUrl}/metrics`, { headers: { connection: 'close' }, signal: AbortSignal.timeout(10_000) });
+    const response = await this.request(`${this.httpUrl}/metrics`, {
+      headers: { connection: 'close' },
+      signal: AbortSignal.timeout(10_000),
+    });
     return response.text();
   }
 

@@ -3,6 +3,7 @@ import { createClient } from '@headrace/platform/grpc/client';
 import { PlatformModule } from '@headrace/platform/platform-module';
 import { Postgres } from '@headrace/platform/postgres/postgres';
 import { Resources } from '@headrace/platform/resources';
+import { TlsCertificates } from '@headrace/platform/tls/tls-certificates';
 import { Module, type DynamicModule } from '@nestjs/common';
 import { CancelRun } from './app/cancel-run.js';
 import { ExpireLeases } from './app/expire-leases.js';
@@ -29,9 +30,9 @@ export class AppModule {
         CancelRun,
         {
           provide: RequestRun,
-          inject: [Postgres, RunSteps, Telemetry, Resources],
-          useFactory: (postgres: Postgres, steps: RunSteps, telemetry: Telemetry, resources: Resources) =>
-            new RequestRun(postgres, steps, telemetry, registryClient(config, resources), config.queueMax),
+          inject: [Postgres, RunSteps, Telemetry, Resources, TlsCertificates],
+          useFactory: (postgres: Postgres, steps: RunSteps, telemetry: Telemetry, resources: Resources, tls: TlsCertificates) =>
+            new RequestRun(postgres, steps, telemetry, registryClient(config, resources, tls), config.queueMax),
         },
         {
           provide: ExpireLeases,
@@ -45,8 +46,12 @@ export class AppModule {
   }
 }
 
-function registryClient(config: Config, resources: Resources): ReturnType<typeof createClient<typeof RegistryDefinition>> {
-  const client = createClient(RegistryDefinition, config.registryGrpc, { apiKey: config.apiKey });
+function registryClient(
+  config: Config,
+  resources: Resources,
+  { peers: tls }: TlsCertificates,
+): ReturnType<typeof createClient<typeof RegistryDefinition>> {
+  const client = createClient(RegistryDefinition, config.registryGrpc, { apiKey: config.apiKey, tls });
   resources.add('registry client', { close: () => Promise.resolve(client.close()) });
   return client;
 }

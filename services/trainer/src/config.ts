@@ -1,12 +1,9 @@
-import { int, key, platformKeys, readConfig, text, type ConfigOf } from '@headrace/platform/config';
+import { int, key, peerKeys, platformKeys, readConfig, text, type ConfigOf } from '@headrace/platform/config';
 import { resolve } from 'node:path';
 
 export const configKeys = {
   ...platformKeys({ httpPort: 7030, grpcPort: 7031, database: 'trainer' }),
-  featureStoreGrpc: key('HEADRACE_FEATURE_STORE_GRPC', text('127.0.0.1:7011'), 'gRPC address of the feature store'),
-  featureStoreHttp: key('HEADRACE_FEATURE_STORE_HTTP', text('http://127.0.0.1:7010'), 'HTTP address of the feature store'),
-  registryGrpc: key('HEADRACE_REGISTRY_GRPC', text('127.0.0.1:7021'), 'gRPC address of the registry'),
-  registryHttp: key('HEADRACE_REGISTRY_HTTP', text('http://127.0.0.1:7020'), 'HTTP address of the registry'),
+  ...peerKeys,
   queueMax: key('HEADRACE_TRAINER_QUEUE_MAX', int(1, 100_000, 1_000), 'most runs of one project that may wait', 'runs'),
   attemptsMax: key('HEADRACE_TRAINER_ATTEMPTS', int(1, 100, 4), 'most attempts at one run', 'attempts'),
   backoffMs: key(

@@ -8,6 +8,8 @@ import { Log } from '@headrace/platform/log';
 import { Postgres } from '@headrace/platform/postgres/postgres';
 import { runMain } from '@headrace/platform/service';
 import { Telemetry as PlatformTelemetry } from '@headrace/platform/telemetry';
+import { TlsCertificates } from '@headrace/platform/tls/tls-certificates';
+import { plainTextWarnings } from '@headrace/platform/tls/plain-text';
 import { newId } from '@headrace/base/ids';
 import { resolve } from 'node:path';
 import { ExpireLeases } from './app/expire-leases.js';
@@ -32,6 +34,8 @@ const NO_KAFKA: PublisherClients = {
 export interface RunningWorker {
   readonly name: 'trainer';
   readonly workerId: string;
+  /** Takes changed certificate files into use now; only where some are configured. */
+  readonly reload?: () => Promise<void>;
   /** Gives the run in hand back to the queue. Idempotent. */
   close(): Promise<void>;
 }
@@ -41,6 +45,8 @@ export async function startWorker(overrides: Partial<Config> = {}): Promise<Runn
   const config = loadConfig(overrides);
   const workerId = `${config.instance}-${newId().slice(-6)}`;
   const log = Log.create('trainer', config.logLevel, workerId);
+  // A worker opens no door.
+  for (const warning of plainTextWarnings({ ...config, host: '127.0.0.1' })) log.warn(warning);
   await migrateTables(config);
   const runtime = await ensurePython({ home: pythonHomeOf(config), environment: installerEnvironment(), report: (text) => log.info(text) });
   const machine = await machineResources();
@@ -54,12 +60,13 @@ export async function startWorker(overrides: Partial<Config> = {}): Promise<Runn
   const postgres = new Postgres({ url: config.postgresUrl, poolMax: 3, name: 'headrace-trainer-worker' }, log);
   const publisher = new EventPublisher(NO_KAFKA, '/headrace/trainer', platformTelemetry);
   const steps = new RunSteps(publisher);
-  const clientOptions = { apiKey: config.apiKey };
+  const tls = new TlsCertificates(config, config.tlsReloadMs, log);
+  const clientOptions = { apiKey: config.apiKey, tls: tls.peers };
   const registry = createClient(RegistryDefinition, config.registryGrpc, clientOptions);
   const featureStore = createClient(FeatureStoreDefinition, config.featureStoreGrpc, clientOptions);
   const tools = {
     ...{ registry, registryHttp: config.registryHttp, featureStore, featureStoreHttp: config.featureStoreHttp },
-    ...{ apiKey: config.apiKey, runtime, environment: trainingEnvironment(), cpus: machine.cpus },
+    ...{ apiKey: config.apiKey, fetch: tls.fetch, runtime, environment: trainingEnvironment(), cpus: machine.cpus },
   };
   const worker = new Worker(
     { workerId, leaseMs: config.leaseMs, pollMs: config.pollMs, runLimitMs: config.runLimitMs, limits: config },
@@ -78,10 +85,11 @@ export async function startWorker(overrides: Partial<Config> = {}): Promise<Runn
     await worker.stop();
     registry.close();
     featureStore.close();
+    await tls.close();
     await postgres.close();
     await platformTelemetry.close();
   };
-  return { name: 'trainer', workerId, close: () => (closing ??= close()) };
+  return { name: 'trainer', workerId, ...(tls.isUsed ? { reload: () => tls.reload() } : {}), close: () => (closing ??= close()) };
 }
 
 if (import.meta.main) runMain(() => startWorker());

@@ -1,3 +1,4 @@
+import { peerAddress } from '@headrace/base/peer-address';
 import { fileURLToPath } from 'node:url';
 
 /** A process of the cluster. Doors are offsets from the port base; a worker has none. */
@@ -22,21 +23,21 @@ export const SERVICES: readonly ServiceSpec[] = [
 ];
 
 export interface Doors {
-  /** `host:port` */
+  /** `host:port`, or `https://host:port` with TLS. */
   readonly grpc: string;
   readonly http: string;
 }
 
 export type Endpoints = Readonly<Record<'feature-store' | 'registry' | 'trainer' | 'serving' | 'monitor', Doors>>;
 
-/** HTTP on base + offset, gRPC one above. @param pick gives the port to use for a wanted one (itself, or a free one). */
-export async function assignDoors(base: number, pick: (wanted: number) => Promise<number>): Promise<Endpoints> {
+/** HTTP on base + offset, gRPC one above. @param pick gives the port to use for a wanted one (itself, or a free one). @param isTls the doors speak TLS. */
+export async function assignDoors(base: number, isTls: boolean, pick: (wanted: number) => Promise<number>): Promise<Endpoints> {
   const doors: Record<string, Doors> = {};
   for (const { name, httpOffset } of SERVICES) {
     if (httpOffset === undefined) continue;
     const http = await pick(base === 0 ? 0 : base + httpOffset);
     const grpc = await pick(base === 0 ? 0 : base + httpOffset + 1);
-    doors[name] = { http: `http://127.0.0.1:${http}`, grpc: `127.0.0.1:${grpc}` };
+    doors[name] = { http: `${isTls ? 'https' : 'http'}://127.0.0.1:${http}`, grpc: peerAddress(`127.0.0.1:${grpc}`, isTls) };
   }
   return doors as unknown as Endpoints;
 }

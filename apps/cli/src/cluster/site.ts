@@ -1,4 +1,6 @@
 import { AppError } from '@headrace/base/errors';
+import { fetchOver, type Fetch } from '@headrace/platform/http/fetch';
+import { readPeerTls } from '@headrace/platform/tls/tls-files';
 import { resolve } from 'node:path';
 import type { CliConfig } from '../config.js';
 import { readRuntime, type Runtime } from './runtime-file.js';
@@ -11,7 +13,12 @@ export function runningSite(config: CliConfig): Runtime {
   return runtime;
 }
 
-/** For `createClient`. */
-export function clientOptions(config: CliConfig): { readonly apiKey?: string } {
-  return config.apiKey ? { apiKey: config.apiKey } : {};
+/** For `createClient` and `connect`; addresses with `https://` are called by TLS. */
+export function clientOptions(config: CliConfig): { readonly apiKey?: string; readonly tls: ReturnType<typeof readPeerTls> } {
+  return { ...(config.apiKey ? { apiKey: config.apiKey } : {}), tls: readPeerTls(config) };
+}
+
+/** For HTTP doors. */
+export function fetchOf(config: CliConfig): Fetch {
+  return fetchOver(readPeerTls(config));
 }

@@ -1,4 +1,5 @@
 import { AppError } from '@headrace/base/errors';
+import { portOf } from '@headrace/base/peer-address';
 import { freePort, isPortFree } from '@headrace/engines/free-port';
 import { startEngines, type RunningEngines } from '@headrace/engines/start-engines';
 import { stopEngines } from '@headrace/engines/stop-engines';
@@ -25,8 +26,9 @@ export async function startCluster(config: CliConfig, progress: Progress, prepar
   const stateDir = resolve(config.stateDir);
   // Left-overs of a run that was killed hold ports and consumer groups.
   await stopServices(readRuntime(stateDir)?.services ?? []);
+  const isTls = config.tlsCertFile !== '';
   // Fixed ports are looked at first, so that a taken one is said at once. Free ones are found last, or they may be another program's by then.
-  const fixedDoors = config.portBase === 0 ? undefined : await assignDoors(config.portBase, pickPort);
+  const fixedDoors = config.portBase === 0 ? undefined : await assignDoors(config.portBase, isTls, pickPort);
   const services: ServiceProcess[] = [];
   let engines: RunningEngines | undefined;
   const stop = async (): Promise<void> => {
@@ -52,7 +54,7 @@ export async function startCluster(config: CliConfig, progress: Progress, prepar
       running.postgresUrl,
       SERVICES.flatMap((service) => service.database ?? []),
     );
-    const endpoints = fixedDoors ?? (await assignDoors(0, pickPort));
+    const endpoints = fixedDoors ?? (await assignDoors(0, isTls, pickPort));
     const launches = SERVICES.map(async (service) => {
       const process = await launch({
         name: service.name,
@@ -118,7 +120,7 @@ function environmentOf(
     HEADRACE_REDIS_URL: engines.redisUrl,
     HEADRACE_API_KEY: config.apiKey,
     HEADRACE_LOG_LEVEL: config.logLevel,
-    ...(own ? { HEADRACE_HTTP_PORT: new URL(own.http).port, HEADRACE_GRPC_PORT: own.grpc.split(':')[1]! } : {}),
+    ...(own ? { HEADRACE_HTTP_PORT: new URL(own.http).port, HEADRACE_GRPC_PORT: String(portOf(own.grpc)) } : {}),
     ...Object.fromEntries(
       Object.entries(endpoints).flatMap(([service, doors]) => {
         const prefix = `HEADRACE_${service.toUpperCase().replaceAll('-', '_')}`;

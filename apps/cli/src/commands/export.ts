@@ -6,7 +6,7 @@ import { pipeline } from 'node:stream/promises';
 import type { ReadableStream } from 'node:stream/web';
 import { AppError } from '@headrace/base/errors';
 import { Command } from 'commander';
-import { runningSite } from '../cluster/site.js';
+import { fetchOf, runningSite } from '../cluster/site.js';
 import { loadConfig } from '../config.js';
 
 interface Options {
@@ -40,6 +40,7 @@ async function write({ project, features, columns, time, asOf, out }: Options): 
   const config = loadConfig();
   const { http } = runningSite(config).endpoints['feature-store'];
   const headers: Record<string, string> = config.apiKey ? { authorization: `Bearer ${config.apiKey}` } : {};
+  const fetch = fetchOf(config);
   const answer = await fetch(`${http}/exports?project=${encodeURIComponent(project)}`, {
     method: 'POST',
     headers: { ...headers, 'content-type': 'application/json' },

@@ -9,6 +9,7 @@ import { existsSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { preparePython } from '../cluster/prepare-python.js';
 import { readRuntime, type Runtime } from '../cluster/runtime-file.js';
+import { clientOptions } from '../cluster/site.js';
 import { startCluster } from '../cluster/start-cluster.js';
 import { loadConfig, type CliConfig } from '../config.js';
 import { Progress } from '../terminal/progress.js';
@@ -75,7 +76,7 @@ async function flights(config: CliConfig, wanted: Wanted, progress: Progress): P
 
 async function runOn(
   { endpoints, kafkaBrokers }: Pick<Runtime, 'endpoints' | 'kafkaBrokers'>,
-  { apiKey }: CliConfig,
+  config: CliConfig,
   file: string,
   { labelDays, labelEvery, presentMs }: Wanted,
   progress: Progress,
@@ -89,7 +90,9 @@ async function runOn(
   >[0]['grpc'];
   // A project of its own each time: flights of an earlier run were moved to another moment.
   const project = `flights-${nowMs.toString(36)}`;
-  const site = connect({ project, kafkaBrokers, apiKey, grpc, featuresUrl: endpoints['feature-store'].http });
+  const { apiKey } = config;
+  const { tls } = clientOptions(config);
+  const site = connect({ project, kafkaBrokers, apiKey, grpc, tls, featuresUrl: endpoints['feature-store'].http });
   try {
     return await runFlights(site, flights, nowMs, { labelDays, labelEvery, compared: COMPARED }, progress);
   } finally {

@@ -8,8 +8,9 @@ import { sleep } from '@headrace/base/clock';
 import { AppError, isErrorCode } from '@headrace/base/errors';
 import { JoinState, Knowledge, PointInTimeJoinsDefinition, type Join } from '@headrace/contracts/features/v1/joins';
 import { createClient } from '@headrace/platform/grpc/client';
+import type { Fetch } from '@headrace/platform/http/fetch';
 import { Command, Option } from 'commander';
-import { clientOptions, runningSite } from '../cluster/site.js';
+import { clientOptions, fetchOf, runningSite } from '../cluster/site.js';
 import { loadConfig } from '../config.js';
 
 const TYPES: Readonly<Record<string, string>> = {
@@ -53,7 +54,8 @@ async function join(file: string, options: Options): Promise<void> {
   const config = loadConfig();
   const { http, grpc } = runningSite(config).endpoints['feature-store'];
   const headers: Record<string, string> = config.apiKey ? { authorization: `Bearer ${config.apiKey}` } : {};
-  const frame = await upload(file, http, headers);
+  const fetch = fetchOf(config);
+  const frame = await upload(file, http, headers, fetch);
   const client = createClient(PointInTimeJoinsDefinition, grpc, clientOptions(config));
   try {
     const asOf = options.asOf === undefined ? undefined : momentOf(options.asOf);
@@ -72,7 +74,7 @@ async function join(file: string, options: Options): Promise<void> {
     }
     if (process.stderr.isTTY) process.stderr.write('\n');
     if (done.state !== JoinState.SUCCEEDED) throw failed(done);
-    if (options.out !== undefined) await download(`${http}/training-sets/${done.trainingSet}.parquet`, options.out, headers);
+    if (options.out !== undefined) await download(`${http}/training-sets/${done.trainingSet}.parquet`, options.out, headers, fetch);
     process.stdout.write(
       `${done.rowsWritten} rows, training set ${done.trainingSet}${options.out === undefined ? '' : ` in ${options.out}`}\n`,
     );
@@ -81,7 +83,7 @@ async function join(file: string, options: Options): Promise<void> {
   }
 }
 
-async function upload(file: string, http: string, headers: Record<string, string>): Promise<string> {
+async function upload(file: string, http: string, headers: Record<string, string>, fetch: Fetch): Promise<string> {
   const type = TYPES[extname(file)];
   if (type === undefined) throw new AppError('REQUEST_INVALID', `${file} must end with one of ${Object.keys(TYPES).join(', ')}`);
   const request = { method: 'POST', headers: { ...headers, 'content-type': type }, body: createReadStream(file), duplex: 'half' };
@@ -90,7 +92,7 @@ async function upload(file: string, http: string, headers: Record<string, string
   return ((await answer.json()) as { frame: string }).frame;
 }
 
-async function download(url: string, out: string, headers: Record<string, string>): Promise<void> {
+async function download(url: string, out: string, headers: Record<string, string>, fetch: Fetch): Promise<void> {
   const answer = await fetch(url, { headers });
   await refuse(answer);
   // Complete under its name, or not there.

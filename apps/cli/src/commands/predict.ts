@@ -11,7 +11,8 @@ export function predictCommand(): Command {
     .option('--project <name>', 'project', 'default')
     .action(async (model: string, entities: string[], { project }: { project: string }) => {
       const config = loadConfig();
-      const client = new HeadraceClient({ address: runningSite(config).endpoints.serving.grpc, project, ...clientOptions(config) });
+      const { tls, ...options } = clientOptions(config);
+      const client = new HeadraceClient({ address: runningSite(config).endpoints.serving.grpc, project, ...options, tls: tls.material });
       try {
         const answer = await client.predict({ model, entities });
         process.stdout.write(`${JSON.stringify(answer, null, 2)}\n`);

@@ -9,6 +9,7 @@ import { join, resolve } from 'node:path';
 import { preparePython } from '../cluster/prepare-python.js';
 import { startCluster, type Cluster } from '../cluster/start-cluster.js';
 import { residentMegabytes } from '../cluster/memory.js';
+import { clientOptions } from '../cluster/site.js';
 import { loadConfig, type CliConfig } from '../config.js';
 import { Progress } from '../terminal/progress.js';
 
@@ -55,9 +56,10 @@ async function runExample(config: CliConfig, cluster: Cluster, progress: Progres
   const grpc = Object.fromEntries(Object.entries(cluster.endpoints).map(([name, doors]) => [name, doors.grpc])) as Parameters<
     typeof connect
   >[0]['grpc'];
-  const project = await freshProject(grpc['feature-store'], config.apiKey);
+  const { tls } = clientOptions(config);
+  const project = await freshProject(grpc['feature-store'], config.apiKey, tls);
   progress.line(`the employment example runs in project ${project}`);
-  const connections = connect({ project, kafkaBrokers: cluster.kafkaBrokers, apiKey: config.apiKey, grpc });
+  const connections = connect({ project, kafkaBrokers: cluster.kafkaBrokers, apiKey: config.apiKey, grpc, tls });
   try {
     const report = await runLoop(connections, progress);
     const file = join(resolve(config.stateDir), 'report.json');

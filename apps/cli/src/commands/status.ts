@@ -1,7 +1,8 @@
 import { identityOf } from '@headrace/engines/processes';
+import type { Fetch } from '@headrace/platform/http/fetch';
 import { Command } from 'commander';
 import { residentMegabytes } from '../cluster/memory.js';
-import { runningSite } from '../cluster/site.js';
+import { fetchOf, runningSite } from '../cluster/site.js';
 import { loadConfig } from '../config.js';
 import { formatTable } from '../terminal/table.js';
 
@@ -10,7 +11,8 @@ export function statusCommand(): Command {
     .description('each process: is it there, is it ready, how much memory')
     .option('--json', 'for programs')
     .action(async ({ json }: { json?: boolean }) => {
-      const { services, endpoints } = runningSite(loadConfig());
+      const config = loadConfig();
+      const { services, endpoints } = runningSite(config);
       const memory = await residentMegabytes(services);
       const rows = await Promise.all(
         services.map(async (service) => {
@@ -19,7 +21,7 @@ export function statusCommand(): Command {
           return {
             name: service.name,
             pid: service.pid,
-            health: alive ? await health(doors?.http) : 'gone',
+            health: alive ? await health(doors?.http, fetchOf(config)) : 'gone',
             memoryMb: memory[service.name] ?? 0,
             http: doors?.http ?? '',
             grpc: doors?.grpc ?? '',
@@ -41,7 +43,7 @@ export function statusCommand(): Command {
 }
 
 /** A process without doors is `running`; the others answer for themselves. */
-async function health(http: string | undefined): Promise<string> {
+async function health(http: string | undefined, fetch: Fetch): Promise<string> {
   if (http === undefined) return 'running';
   try {
     const answer = (await (await fetch(`${http}/health/ready`, { signal: AbortSignal.timeout(3_000) })).json()) as { status: string };

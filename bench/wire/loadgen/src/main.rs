@@ -1,13 +1,13 @@
 //! Closed-loop load on one thread, gRPC or (`--http 1`) JSON over HTTP/1.1 with one connection a caller: `--c` callers over `--conns` connections, each sends its next request when its answer has come.
 //! `--payload FILE` holds many bodies, each behind its length (u32, little endian); callers cycle through them from their own offsets,
 //! because one repeated row flatters caches and branch prediction. Answers must equal the request (echo) when `--echo 1`. With
-//! `--timeout MS` each call carries a deadline.
+//! `--timeout MS` each call carries a deadline, and with `--ca FILE` (PEM) connections are TLS to a server whose certificate it signed.
 //! One tab-separated line a run: requests/s, p50 ms, p99 ms, errors, server CPU us a request, server RSS MiB, own CPU us a request. The server is
 //! the process `--pid` with all that it started.
 use bytes::Bytes;
-use std::{cell::RefCell, collections::HashMap, rc::Rc, time::*};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use std::{cell::RefCell, collections::HashMap, rc::Rc, sync::Arc, time::*};
+use tokio::{io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt}, net::TcpStream};
+use tokio_rustls::{rustls::{pki_types::{pem::PemObject, CertificateDer, ServerName}, ClientConfig, RootCertStore}, TlsConnector};
 
 struct State {
     latencies_us: Vec<u32>,
@@ -85,6 +85,22 @@ async fn call(sender: &mut h2::client::SendRequest<Bytes>, uri: &str, frame: &By
     (trailers.get("grpc-status")?.as_bytes() == b"0" && (!echo || answer[..] == frame[..])).then_some(())
 }
 
+async fn open<S: AsyncRead + AsyncWrite + Unpin + 'static>(socket: S) -> h2::client::SendRequest<Bytes> {
+    let (sender, connection) = h2::client::Builder::new().initial_window_size(1 << 20).initial_connection_window_size(1 << 24).enable_push(false).handshake::<_, Bytes>(socket).await.expect("handshake");
+    tokio::task::spawn_local(async move { let _ = connection.await; });
+    sender
+}
+
+fn tls(ca: &str) -> TlsConnector {
+    let mut roots = RootCertStore::empty();
+    for certificate in CertificateDer::pem_file_iter(ca).expect("--ca FILE") {
+        roots.add(certificate.expect("a certificate")).expect("an authority");
+    }
+    let mut config = ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
+    config.alpn_protocols = vec![b"h2".to_vec()];
+    TlsConnector::from(Arc::new(config))
+}
+
 #[tokio::main(flavor = "current_thread")]
 async fn main() {
     let file = std::fs::read(arg("payload", "")).expect("--payload FILE");
@@ -109,19 +125,24 @@ async fn main() {
     let (warm, seconds, runs, pid) = (number("warm", "1"), number("dur", "2"), number("runs", "3") as usize, number("pid", "0") as i32);
     let echo = arg("echo", "0") == "1";
     let timeout = match arg("timeout", "") { t if t.is_empty() => t, t => format!("{t}m") };
+    let (scheme, tls) = match arg("ca", "") { ca if ca.is_empty() => ("http", None), ca => ("https", Some(tls(&ca))) };
     let state = Rc::new(RefCell::new(State { latencies_us: vec![], errors: 0, measuring: false, stopping: false }));
     tokio::task::LocalSet::new().run_until(async move {
         let mut senders = vec![];
         for _ in 0..(if http1 { 0 } else { connections }) {
             let socket = TcpStream::connect(&address).await.expect("connect");
             socket.set_nodelay(true).ok();
-            let (sender, connection) = h2::client::Builder::new().initial_window_size(1 << 20).initial_connection_window_size(1 << 24).enable_push(false).handshake::<_, Bytes>(socket).await.expect("handshake");
-            tokio::task::spawn_local(async move { let _ = connection.await; });
-            senders.push(sender);
+            senders.push(match &tls {
+                None => open(socket).await,
+                Some(tls) => {
+                    let host = address.rsplit_once(':').expect("host:port").0.to_owned();
+                    open(tls.connect(ServerName::try_from(host).expect("a host"), socket).await.expect("TLS handshake")).await
+                }
+            });
         }
         for i in 0..callers {
             let sender = (!http1).then(|| senders[i % senders.len()].clone());
-            let (uri, address, frames, state, timeout) = (format!("http://{address}{path}"), address.clone(), frames.clone(), state.clone(), timeout.clone());
+            let (uri, address, frames, state, timeout) = (format!("{scheme}://{address}{path}"), address.clone(), frames.clone(), state.clone(), timeout.clone());
             tokio::task::spawn_local(async move {
                 let (mut sender, mut socket, mut bytes) = (sender, None, vec![]);
                 let mut k = i * 37;

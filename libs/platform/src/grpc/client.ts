@@ -1,4 +1,7 @@
 import { AppError } from '@headrace/base/errors';
+import { parsePeerAddress } from '@headrace/base/peer-address';
+import { channelCredentials } from '@headrace/wire/grpc-js-credentials';
+import type { LiveTlsMaterial } from '@headrace/wire/tls-material';
 import { Client as GrpcJsClient, credentials, Metadata, type ServiceError } from '@grpc/grpc-js';
 import {
   erase,
@@ -42,6 +45,8 @@ export interface ClientOptions<D extends ServiceDefinition> {
   /** Every call has a deadline. Default 10 s. */
   readonly defaultTimeoutMs?: number;
   readonly codecs?: CodecOverrides<D>;
+  /** For `https://` addresses: whom to trust, and what to show. Default: the authorities that Node trusts. */
+  readonly tls?: LiveTlsMaterial | undefined;
 }
 
 /** Retries at the transport, only where the server cannot have begun the work: UNAVAILABLE, four tries, backoff with jitter. */
@@ -60,9 +65,10 @@ const SERVICE_CONFIG = JSON.stringify({
   ],
 });
 
-/** @param address `host:port`. Errors arrive as the AppError that the server threw, with the same code. */
+/** @param address `host:port`, or `https://host:port` for TLS. Errors arrive as the AppError that the server threw, with the same code. */
 export function createClient<D extends ServiceDefinition>(definition: D, address: string, options: ClientOptions<D> = {}): Client<D> {
-  const channel = new GrpcJsClient(address, credentials.createInsecure(), {
+  const { target, isTls } = parsePeerAddress(address);
+  const channel = new GrpcJsClient(target, isTls ? channelCredentials(target, options.tls) : credentials.createInsecure(), {
     'grpc.service_config': SERVICE_CONFIG,
     'grpc.max_receive_message_length': 64 * 1024 * 1024,
     'grpc.initial_reconnect_backoff_ms': 100,

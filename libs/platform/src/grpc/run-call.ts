@@ -1,4 +1,5 @@
 import { AppError, toAppError } from '@headrace/base/errors';
+import type { LiveTlsMaterial } from '@headrace/wire/tls-material';
 import type { Histogram } from 'prom-client';
 import type { Guard } from '../guard.js';
 import type { Log } from '../log.js';
@@ -11,13 +12,21 @@ export interface GrpcServerOptions {
   /** Several processes listen there; only over wire. Default false. */
   readonly reusePort?: boolean;
   readonly services: readonly GrpcService[];
+  /** Default: plain text. */
+  readonly tls?: DoorTls | undefined;
   readonly guard: Guard;
   readonly telemetry: Telemetry;
   readonly log: Log;
 }
 
+export interface DoorTls {
+  readonly material: LiveTlsMaterial;
+  /** Callers must show a certificate that `ca` signed. */
+  readonly isMutual: boolean;
+}
+
 export interface RunningGrpcServer {
-  /** `host:port` */
+  /** `host:port`, or `https://host:port` with TLS: what `createClient` takes. */
   readonly address: string;
   /** Lets calls in flight end for at most `timeoutMs`, then cuts them. */
   close(timeoutMs: number): Promise<void>;

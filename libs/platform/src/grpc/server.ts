@@ -10,6 +10,8 @@ import {
   type ServiceDefinition as GrpcJsDefinition,
   type UntypedHandleCall,
 } from '@grpc/grpc-js';
+import { peerAddress } from '@headrace/base/peer-address';
+import { serverCredentials } from '@headrace/wire/grpc-js-credentials';
 import type { GrpcMethod } from './definition.js';
 import {
   bracket,
@@ -63,12 +65,12 @@ export async function startGrpcServer(options: GrpcServerOptions): Promise<Runni
     }
     server.addService(definition, handlers);
   }
+  const { tls } = options;
+  const credentials = tls ? serverCredentials(tls.material, tls.isMutual) : ServerCredentials.createInsecure();
   const port = await new Promise<number>((resolve, reject) => {
-    server.bindAsync(`${bracket(options.host)}:${options.port}`, ServerCredentials.createInsecure(), (error, bound) =>
-      error ? reject(error) : resolve(bound),
-    );
+    server.bindAsync(`${bracket(options.host)}:${options.port}`, credentials, (error, bound) => (error ? reject(error) : resolve(bound)));
   });
-  return { address: `${bracket(options.host)}:${port}`, close: (timeoutMs) => drain(server, timeoutMs) };
+  return { address: peerAddress(`${bracket(options.host)}:${port}`, tls !== undefined), close: (timeoutMs) => drain(server, timeoutMs) };
 }
 
 type AnyCall = ServerUnaryCall<unknown, unknown> &

@@ -1,4 +1,5 @@
 import { AppError, toAppError } from '@headrace/base/errors';
+import { peerAddress } from '@headrace/base/peer-address';
 import {
   bidi,
   clientStream,
@@ -36,7 +37,7 @@ const LIMITS: NonNullable<WireServerOptions['limits']> = {
 
 /** gRPC over libs/wire: the transport of the data plane. The same service tables as over grpc-js, and methods with a `hot` handler run by it. */
 export async function startWireServer(options: GrpcServerOptions): Promise<RunningGrpcServer> {
-  const { host, log, telemetry } = options;
+  const { host, log, telemetry, tls } = options;
   const runner = new CallRunner(options);
   const methods = options.services.flatMap((service) => service.methods);
   const server = new WireServer(
@@ -44,6 +45,7 @@ export async function startWireServer(options: GrpcServerOptions): Promise<Runni
     {
       limits: LIMITS,
       ...hotGuard(methods, options),
+      ...(tls ? { tls: { ...tls.material.material, requestCert: tls.isMutual, rejectUnauthorized: tls.isMutual } } : {}),
       onDefect: (error) => log.error('a defect in the gRPC transport or in a hot handler', { error }),
     },
   );
@@ -54,7 +56,12 @@ export async function startWireServer(options: GrpcServerOptions): Promise<Runni
   });
   Object.assign(gauge, { collect: () => Object.entries(server.stats).forEach(([what, value]) => gauge.set({ what }, value as number)) });
   const { port } = await server.listen({ host, port: options.port, reusePort: options.reusePort ?? false });
-  return { address: `${bracket(host)}:${port}`, close: (timeoutMs) => server.drain(timeoutMs) };
+  const unfollow = tls?.material.follow((material) => server.renewTls(material));
+  const close = async (timeoutMs: number): Promise<void> => {
+    unfollow?.();
+    await server.drain(timeoutMs);
+  };
+  return { address: peerAddress(`${bracket(host)}:${port}`, tls !== undefined), close };
 }
 
 /**

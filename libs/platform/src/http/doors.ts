@@ -1,7 +1,9 @@
+import { AppError } from '@headrace/base/errors';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { Guard } from '../guard.js';
 import type { Log } from '../log.js';
 import type { Telemetry } from '../telemetry.js';
+import { hasCertificate } from './https-door.js';
 import { sendProblem } from './problem-filter.js';
 
 /** For routes of a protocol that has a form of errors of its own: `config` of the route. */
@@ -14,7 +16,8 @@ export class HttpDoors {
   /** `GET /models/:model`, in the order of registration. */
   readonly routes: string[] = [];
 
-  install(server: FastifyInstance, guard: Guard, telemetry: Telemetry, log: Log): void {
+  /** @param isMutual callers must show a certificate, except at public doors: probes and scrapers have none. */
+  install(server: FastifyInstance, guard: Guard, isMutual: boolean, telemetry: Telemetry, log: Log): void {
     const seconds = telemetry.histogram({
       name: 'headrace_http_server_seconds',
       help: 'Time from request to answer',
@@ -27,6 +30,8 @@ export class HttpDoors {
       // An unknown path has no route pattern: let it become a plain 404.
       if (!request.routeOptions.url) return done();
       try {
+        if (isMutual && !guard.isPublic('http', door(request)) && !hasCertificate(request.socket))
+          throw new AppError('UNAUTHENTICATED', `${door(request)} needs a client certificate of an authority that this service trusts`);
         guard.admit('http', door(request), request.headers.authorization);
       } catch (error) {
         const { sendError } = request.routeOptions.config as RouteConfig;

@@ -1,6 +1,6 @@
 import { AppError, ERROR_CODES } from '@headrace/base/errors';
 import { RegistryDefinition, type Model, type Version } from '@headrace/contracts/registry/v1/registry';
-import { createClient, type Client } from '@headrace/platform/grpc/client';
+import { createClient, type Client, type ClientOptions } from '@headrace/platform/grpc/client';
 
 /** Short: consumers wait for it. */
 const TIMEOUT_MS = 3_000;
@@ -9,8 +9,8 @@ const TIMEOUT_MS = 3_000;
 export class RegistryClient {
   readonly #client: Client<typeof RegistryDefinition>;
 
-  constructor(address: string, apiKey: string) {
-    this.#client = createClient(RegistryDefinition, address, { ...(apiKey ? { apiKey } : {}), defaultTimeoutMs: TIMEOUT_MS });
+  constructor(address: string, options: Pick<ClientOptions<typeof RegistryDefinition>, 'apiKey' | 'tls'>) {
+    this.#client = createClient(RegistryDefinition, address, { ...options, defaultTimeoutMs: TIMEOUT_MS });
   }
 
   model(project: string, model: string): Promise<Model | undefined> {

@@ -1,5 +1,6 @@
 import { AppError, messageOf } from '@headrace/base/errors';
 import { SHA256_PATTERN } from '@headrace/base/ids';
+import type { Fetch } from '@headrace/platform/http/fetch';
 import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -63,13 +64,14 @@ export class HttpArtifacts implements ArtifactSource {
     private readonly baseUrl: string,
     private readonly apiKey: string,
     private readonly timeoutMs: number,
+    private readonly request: Fetch,
   ) {}
 
   async fetch(project: string, sha256: string, signal?: AbortSignal): Promise<Uint8Array> {
     const url = `${this.baseUrl.replace(/\/$/, '')}/artifacts/${sha256}?project=${encodeURIComponent(project)}`;
     const deadline = AbortSignal.timeout(this.timeoutMs);
     try {
-      const response = await fetch(url, {
+      const response = await this.request(url, {
         signal: signal ? AbortSignal.any([signal, deadline]) : deadline,
         headers: this.apiKey ? { authorization: `Bearer ${this.apiKey}` } : {},
       });

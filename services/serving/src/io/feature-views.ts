@@ -3,14 +3,15 @@ import type { BlobField } from '@headrace/codec/feature-blob';
 import { isDefinitionOf, parseDefinition, type Spec } from '@headrace/definitions/definition';
 import { aggregationsOf } from '@headrace/definitions/served-features';
 import { createClient, type Client } from '@headrace/platform/grpc/client';
+import type { LiveTlsMaterial } from '@headrace/wire/tls-material';
 import type { ViewSchema } from '../domain/version-description.js';
 
 /** The feature store's catalogue of views: asked when a version is loaded and when a blob has an unknown layout, never per request. */
 export class FeatureViews {
   readonly #client: Client<typeof FeatureStoreDefinition>;
 
-  constructor(address: string, apiKey: string, timeoutMs: number) {
-    this.#client = createClient(FeatureStoreDefinition, address, { apiKey, defaultTimeoutMs: timeoutMs });
+  constructor(address: string, apiKey: string, timeoutMs: number, tls: LiveTlsMaterial) {
+    this.#client = createClient(FeatureStoreDefinition, address, { apiKey, defaultTimeoutMs: timeoutMs, tls });
   }
 
   /** Views of the project that are kept online. */

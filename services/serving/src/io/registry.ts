@@ -3,6 +3,7 @@ import { RegistryDefinition, VersionState, type Signature, type Version } from '
 import type { Redaction } from '@headrace/definitions/model-definition';
 import type { ServingPolicy } from '../domain/version-description.js';
 import { createClient, type Client } from '@headrace/platform/grpc/client';
+import type { LiveTlsMaterial } from '@headrace/wire/tls-material';
 
 /** A version as the registry knows it, reduced to what serving asks of it. */
 export interface RegisteredVersion {
@@ -36,8 +37,8 @@ const BLESSED_STATES: ReadonlySet<VersionState> = new Set([
 export class RegistryClient {
   readonly #client: Client<typeof RegistryDefinition>;
 
-  constructor(address: string, apiKey: string, timeoutMs: number) {
-    this.#client = createClient(RegistryDefinition, address, { apiKey, defaultTimeoutMs: timeoutMs });
+  constructor(address: string, apiKey: string, timeoutMs: number, tls: LiveTlsMaterial) {
+    this.#client = createClient(RegistryDefinition, address, { apiKey, defaultTimeoutMs: timeoutMs, tls });
   }
 
   async listModels(project: string): Promise<RegisteredModel[]> {

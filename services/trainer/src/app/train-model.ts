@@ -3,6 +3,7 @@ import type { FeatureStoreDefinition, TrainingSet } from '@headrace/contracts/fe
 import type { RegistryDefinition, RegisterVersionRequest, Version } from '@headrace/contracts/registry/v1/registry';
 import { AppError } from '@headrace/base/errors';
 import type { Client } from '@headrace/platform/grpc/client';
+import type { Fetch } from '@headrace/platform/http/fetch';
 import { createHash } from 'node:crypto';
 import { readFile, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -22,6 +23,7 @@ export interface TrainingTools {
   readonly featureStore: Client<typeof FeatureStoreDefinition>;
   readonly featureStoreHttp: string;
   readonly apiKey: string;
+  readonly fetch: Fetch;
   readonly runtime: PythonRuntime;
   readonly environment: Readonly<Record<string, string>>;
   readonly cpus: number;
@@ -69,7 +71,7 @@ export async function trainModel(tools: TrainingTools, attempt: Attempt): Promis
   onStep('download');
   const parquet = join(workDir, 'training-set.parquet');
   const url = `${tools.featureStoreHttp}${set.path}?project=${encodeURIComponent(run.project)}`;
-  await downloadTrainingSet(url, parquet, { sha256: set.hash, bytes: set.bytes, apiKey: tools.apiKey, signal });
+  await downloadTrainingSet(url, parquet, { sha256: set.hash, bytes: set.bytes, apiKey: tools.apiKey, signal, fetch: tools.fetch });
 
   onStep('train');
   const specPath = join(workDir, 'spec.json');
@@ -100,6 +102,7 @@ export async function trainModel(tools: TrainingTools, attempt: Attempt): Promis
   await uploadArtifact(tools.registryHttp, run.project, results.result.onnx.sha256, join(outDir, 'model.onnx'), {
     apiKey: tools.apiKey,
     signal,
+    fetch: tools.fetch,
   });
 
   onStep('register');

@@ -1,4 +1,5 @@
 import { AppError, messageOf } from '@headrace/base/errors';
+import type { Fetch } from '@headrace/platform/http/fetch';
 import { createHash } from 'node:crypto';
 import { createWriteStream } from 'node:fs';
 import { rm } from 'node:fs/promises';
@@ -11,6 +12,7 @@ export interface DownloadOptions {
   readonly bytes: number;
   readonly apiKey: string;
   readonly signal: AbortSignal;
+  readonly fetch: Fetch;
 }
 
 /**
@@ -18,10 +20,12 @@ export interface DownloadOptions {
  * ARTIFACT_CORRUPT; then no file is left
  */
 export async function downloadTrainingSet(url: string, path: string, options: DownloadOptions): Promise<void> {
-  const response = await fetch(url, {
-    signal: options.signal,
-    headers: options.apiKey ? { authorization: `Bearer ${options.apiKey}` } : {},
-  }).catch((error: unknown) => unavailable(url, error, options.signal));
+  const response = await options
+    .fetch(url, {
+      signal: options.signal,
+      headers: options.apiKey ? { authorization: `Bearer ${options.apiKey}` } : {},
+    })
+    .catch((error: unknown) => unavailable(url, error, options.signal));
   if (response.status === 404) throw new AppError('TRAINING_SET_UNKNOWN', `the feature store has no training set at ${url}`);
   if (!response.ok || !response.body)
     throw new AppError('DEPENDENCY_UNAVAILABLE', `the feature store answered ${response.status} for ${url}`);
