@@ -9,7 +9,10 @@ const headrace = new RunningHeadrace();
 afterAll(() => headrace.headrace(['clean']));
 
 it('`headrace flights` starts a platform of its own, passes every check on a slice of the flights, and leaves no process', async () => {
-  const { code, stdout, stderr } = await headrace.headrace(['flights', '--file', SLICE, '--label-every', '1']);
+  const { code, stdout, stderr } = await headrace.headrace([
+    ...['flights', '--file', SLICE, '--label-every', '1'],
+    ...['--present', '2001-06-01T17:30Z', '--days', '5'],
+  ]);
   expect(code, `${stdout}\n${stderr}`).toBe(0);
   expect(stdout).toContain('THE FLIGHTS EXAMPLE PASSED');
   const report = JSON.parse(readFileSync(join(headrace.stateDir, 'flights-report.json'), 'utf8')) as FlightsReport & { checks: Check[] };

@@ -93,6 +93,8 @@ function startFeatureStore(): Promise<Service> {
 async function fillHistory(): Promise<void> {
   const client = new pg.Client({ connectionString: engines.postgresUrl });
   await client.connect();
+  // VACUUM marks no page as visible to all before the commit that wrote it is flushed, and these engines flush late.
+  await client.query('SET synchronous_commit = on');
   const { rows: tables } = await client.query<{ name: string }>(
     `SELECT relname AS name FROM pg_class WHERE relkind = 'p' AND relname LIKE 'view_rows_%' ORDER BY 1`,
   );

@@ -48,9 +48,25 @@ it('moves the present of the data to now, and keeps the clock that calendar feat
 
 it('names a flight by its row in the file, whatever share of the file is read', async () => {
   const span = { presentMs, nowMs: presentMs, aheadMinutes: 60 };
-  const whole = new Map((await readFlights(SLICE, { ...span, days: 12 })).map((flight) => [flight.id, flight]));
+  const whole = new Map([...(await readFlights(SLICE, { ...span, days: 12 }))].map((flight) => [flight.id, flight]));
   const share = await readFlights(SLICE, { ...span, days: 2 });
   expect(share.length).toBeGreaterThan(1_500);
   expect(whole.size).toBeGreaterThan(5 * share.length);
   for (const flight of share) expect(whole.get(flight.id)).toEqual(flight);
+});
+
+it('gives landings in their order, a share of them as labels, and what leaves soon', async () => {
+  const flights = await readFlights(SLICE, { presentMs, nowMs: presentMs, days: 2, aheadMinutes: 60 });
+  const all = [...flights];
+  const landings = [...flights.landings(presentMs - DAY_MS, presentMs)].map((index) => flights.at(index));
+  expect(landings).toEqual(
+    all.filter(({ landsMs }) => landsMs > presentMs - DAY_MS && landsMs <= presentMs).toSorted((a, b) => a.landsMs - b.landsMs),
+  );
+  const landed = all.filter(({ landsMs }) => landsMs <= presentMs);
+  expect([...flights.sample(presentMs - DAY_MS, presentMs, 3)].map((index) => flights.at(index))).toEqual(
+    landed.filter(({ departsMs }, i) => i % 3 === 0 && departsMs >= presentMs - DAY_MS),
+  );
+  expect(flights.departures(presentMs, presentMs + 30 * 60_000)).toEqual(
+    all.filter(({ departsMs }) => departsMs > presentMs && departsMs <= presentMs + 30 * 60_000),
+  );
 });

@@ -32,13 +32,17 @@ export interface FlightSpan {
 }
 
 /** Flights around the present of the data, in the order of the file, which is that of their departures. */
-export async function readFlights(path: string, { presentMs, nowMs, days, aheadMinutes }: FlightSpan): Promise<Flight[]> {
+export async function readFlights(path: string, { presentMs, nowMs, days, aheadMinutes }: FlightSpan): Promise<FlightTable> {
   const bytes = readFileSync(path);
   const file = bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.byteLength) as ArrayBuffer;
   const metadata = await parquetMetadataAsync(file);
   const [fromMs, toMs] = [presentMs - days * DAY_MS, presentMs + aheadMinutes * MINUTE_MS];
-  const flights: Flight[] = [];
-  for (const { rowStart, rowEnd } of groupsWithin(metadata, fromMs, toMs)) {
+  const groups = groupsWithin(metadata, fromMs, toMs);
+  const flights = new FlightTable(
+    groups.reduce((sum, { rowStart, rowEnd }) => sum + rowEnd - rowStart, 0),
+    nowMs - presentMs,
+  );
+  for (const { rowStart, rowEnd } of groups) {
     const rows = await parquetReadObjects({
       ...{ file, metadata, rowStart, rowEnd },
       columns: ['date', 'delay', 'distance', 'origin', 'destination'],
@@ -46,20 +50,100 @@ export async function readFlights(path: string, { presentMs, nowMs, days, aheadM
     });
     for (const [at, row] of rows.entries()) {
       const scheduledMs = (row.date as Date).getTime();
-      if (scheduledMs >= fromMs && scheduledMs <= toMs) flights.push(flightOf(row, `F${rowStart + at}`, scheduledMs, nowMs - presentMs));
+      if (scheduledMs >= fromMs && scheduledMs <= toMs) flights.push(rowStart + at, scheduledMs, row);
     }
   }
   return flights;
 }
 
-function flightOf(row: Record<string, unknown>, id: string, scheduledMs: number, shiftMs: number): Flight {
-  const [distance, delay] = [Number(row.distance), Number(row.delay)];
-  const departsMs = scheduledMs + shiftMs;
-  const minutes = Math.max(0, Math.round(TAXI_MINUTES + distance / MILES_A_MINUTE) + delay);
-  return {
-    ...{ id, origin: String(row.origin), destination: String(row.destination), distance, delay, scheduledMs, departsMs },
-    landsMs: departsMs + minutes * MINUTE_MS,
-  };
+/** Columns of numbers, 32 bytes a flight: three million take 96 MB, where objects took above a gigabyte. */
+export class FlightTable implements Iterable<Flight> {
+  length = 0;
+  readonly #rows: Uint32Array;
+  readonly #scheduledMs: Float64Array;
+  readonly #landsMs: Float64Array;
+  readonly #distances: Int32Array;
+  readonly #delays: Int32Array;
+  /** Origin and destination, as places in the list of names. */
+  readonly #airports: Uint16Array;
+  readonly #names: string[] = [];
+  readonly #places = new Map<string, number>();
+
+  /** @param shiftMs from the clock of the data to ours. */
+  constructor(
+    capacity: number,
+    readonly shiftMs: number,
+  ) {
+    this.#rows = new Uint32Array(capacity);
+    this.#scheduledMs = new Float64Array(capacity);
+    this.#landsMs = new Float64Array(capacity);
+    this.#distances = new Int32Array(capacity);
+    this.#delays = new Int32Array(capacity);
+    this.#airports = new Uint16Array(2 * capacity);
+  }
+
+  push(row: number, scheduledMs: number, values: Record<string, unknown>): void {
+    const at = this.length++;
+    const [distance, delay] = [Number(values.distance), Number(values.delay)];
+    const minutes = Math.max(0, Math.round(TAXI_MINUTES + distance / MILES_A_MINUTE) + delay);
+    this.#rows[at] = row;
+    this.#scheduledMs[at] = scheduledMs;
+    this.#landsMs[at] = scheduledMs + this.shiftMs + minutes * MINUTE_MS;
+    this.#distances[at] = distance;
+    this.#delays[at] = delay;
+    this.#airports[2 * at] = this.#placeOf(String(values.origin));
+    this.#airports[2 * at + 1] = this.#placeOf(String(values.destination));
+  }
+
+  at(index: number): Flight {
+    const scheduledMs = this.#scheduledMs[index]!;
+    return {
+      id: `F${this.#rows[index]!}`,
+      origin: this.#names[this.#airports[2 * index]!]!,
+      destination: this.#names[this.#airports[2 * index + 1]!]!,
+      ...{ distance: this.#distances[index]!, delay: this.#delays[index]! },
+      ...{ scheduledMs, departsMs: scheduledMs + this.shiftMs, landsMs: this.#landsMs[index]! },
+    };
+  }
+
+  *[Symbol.iterator](): Generator<Flight> {
+    for (let index = 0; index < this.length; index++) yield this.at(index);
+  }
+
+  /** Indices of those that land after the one moment and not after the other, in the order in which they do. */
+  landings(afterMs: number, untilMs: number): Uint32Array {
+    const landsMs = this.#landsMs;
+    const within = Uint32Array.from({ length: this.length }, (_, index) => index).filter(
+      (index) => landsMs[index]! > afterMs && landsMs[index]! <= untilMs,
+    );
+    return within.sort((a, b) => landsMs[a]! - landsMs[b]! || a - b);
+  }
+
+  /** Of those that have landed by then and left after the other moment, one in so many. */
+  sample(departedMs: number, landedMs: number, every: number): Uint32Array {
+    const [sample, earliestMs] = [[] as number[], departedMs - this.shiftMs];
+    for (let index = 0, landed = 0; index < this.length; index++) {
+      if (this.#landsMs[index]! > landedMs) continue;
+      if (landed++ % every === 0 && this.#scheduledMs[index]! >= earliestMs) sample.push(index);
+    }
+    return Uint32Array.from(sample);
+  }
+
+  departures(afterMs: number, untilMs: number): Flight[] {
+    const found: Flight[] = [];
+    for (let index = 0; index < this.length; index++) {
+      const departsMs = this.#scheduledMs[index]! + this.shiftMs;
+      if (departsMs > afterMs && departsMs <= untilMs) found.push(this.at(index));
+    }
+    return found;
+  }
+
+  #placeOf(airport: string): number {
+    const known = this.#places.get(airport);
+    if (known !== undefined) return known;
+    this.#places.set(airport, this.#names.length);
+    return this.#names.push(airport) - 1;
+  }
 }
 
 /** Row groups that may hold a departure of the span, by their statistics, so that a share of the data takes a share of the time. */

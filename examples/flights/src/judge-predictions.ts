@@ -1,5 +1,4 @@
 import type { Connections } from './connect.js';
-import type { Flight } from './flights.js';
 import { errorsOf, excessOf, type Pass, type Predicted } from './predict-flights.js';
 import { publishOutcomes } from './publish.js';
 import type { FlightsReport } from './report.js';
@@ -17,9 +16,8 @@ export async function observe(site: Connections, predicted: readonly Predicted[]
   return { labelled: report.labelled, accuracy: report.accuracy, ownAccuracy: right / predicted.length };
 }
 
-/** What happened to the flights that were about to leave, beside three answers that need no model. */
-export async function liveErrors(site: Connections, { predicted }: Pass, labelled: readonly Flight[]): Promise<FlightsReport['live']> {
-  const mean = labelled.reduce((sum, { delay }) => sum + delay, 0) / labelled.length;
+/** What happened to the flights that were about to leave, beside three answers that need no model. @param mean delay of the labels */
+export async function liveErrors(site: Connections, { predicted }: Pass, mean: number): Promise<FlightsReport['live']> {
   const { vectors } = await site.features.getOnlineFeatures({
     project: site.project,
     features: ['from_origin:origin_mean_7d', 'from_origin:origin_mean_1h'],

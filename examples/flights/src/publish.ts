@@ -1,6 +1,6 @@
 import { featureRowsPublished, outcomesObserved } from '@headrace/events/catalog';
 import type { Connections } from './connect.js';
-import { DAY_MS, type Flight } from './flights.js';
+import { DAY_MS, type Flight, type FlightTable } from './flights.js';
 
 const ROWS_PER_EVENT = 500;
 /** Events of one acknowledged send. */
@@ -21,19 +21,20 @@ interface ViewRows {
 }
 
 /**
- * The stream, in the order in which flights land: each tells its origin, its destination and its route how late it was, at the moment it
- * lands. The label of a flight comes then too, dated at its departure. @param labelled of the landed ones
+ * The stream: each flight tells its origin, its destination and its route how late it was, at the moment it lands. The label of a flight
+ * comes then too, dated at its departure. @param landings indices, in the order in which they land @param labelled some of these
  */
 export async function publishLandings(
   site: Connections,
-  landed: readonly Flight[],
-  labelled: ReadonlySet<Flight>,
+  flights: FlightTable,
+  landings: Uint32Array,
+  labelled: ReadonlySet<number>,
   onProgress: (flights: number) => void = () => undefined,
 ): Promise<void> {
-  const inOrder = landed.toSorted((a, b) => a.landsMs - b.landsMs);
   const stream = new Stream(site);
-  for (let from = 0; from < inOrder.length; from += ROWS_PER_EVENT) {
-    const chunk = inOrder.slice(from, from + ROWS_PER_EVENT);
+  for (let from = 0; from < landings.length; from += ROWS_PER_EVENT) {
+    const indices = Array.from(landings.subarray(from, from + ROWS_PER_EVENT));
+    const chunk = indices.map((index) => flights.at(index));
     const told = (entityOf: (flight: Flight) => Record<string, string>): Row[] =>
       chunk.map((flight) => ({
         entity: entityOf(flight),
@@ -52,7 +53,7 @@ export async function publishLandings(
       'on_route',
       told(({ origin, destination }) => ({ origin, destination })),
     );
-    const labels = chunk.filter((flight) => labelled.has(flight));
+    const labels = chunk.filter((_, i) => labelled.has(indices[i]!));
     await stream.add(
       'arrival',
       labels.map((flight) => ({ entity: entityOf(flight), eventTime: new Date(flight.departsMs), values: { delay: flight.delay } })),

@@ -72,7 +72,10 @@ export function formatFlights(report: FlightsReport): string {
     `  ${name.padEnd(44)}${minutes(mae).padStart(10)}${minutes(rmse).padStart(10)}`;
   const fields: [string, string][] = [
     ['project', report.project],
-    ['stream', `${report.flights} flights, ${report.rows} rows in both stores after ${report.publishSeconds.toFixed(1)} s`],
+    [
+      'stream',
+      `${report.flights} flights, ${report.rows} rows in both stores after ${report.publishSeconds.toFixed(1)} s (${Math.round(report.rows / report.publishSeconds)} rows/s)`,
+    ],
     ['training set', `${report.labels} labels, sha256 ${report.trainingSetHash}`],
     ['version', `${report.version}, ONNX sha256 ${report.onnxSha256}`],
     ...report.gates.map((sentence): [string, string] => ['', sentence]),

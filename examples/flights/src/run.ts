@@ -1,7 +1,7 @@
 import { AppError } from '@headrace/base/errors';
 import { compareServed } from './compare-served.js';
 import type { Connections } from './connect.js';
-import { DAY_MS, type Flight } from './flights.js';
+import { DAY_MS, type FlightTable } from './flights.js';
 import { liveErrors, observe } from './judge-predictions.js';
 import { predictFlights, type Pass } from './predict-flights.js';
 import type { FlightsReport } from './report.js';
@@ -10,11 +10,14 @@ import { applyDefinitions, catchUp, publishHistory, served, train, type FlightsP
 export interface FlightsOptions {
   /** Days whose flights are labels; the windows before them reach back further. */
   readonly labelDays: number;
-  /** One flight in so many is a label. */
-  readonly labelEvery: number;
+  /** One flight in so many is a label; undefined = so that there are about `LABELS`. */
+  readonly labelEvery: number | undefined;
   /** Predictions whose features are compared with a training set. */
   readonly compared: number;
 }
+
+/** More of them teach the model little, and each takes its windows as of its departure. */
+const LABELS = 30_000;
 
 /**
  * Flights land, and each tells its origin, destination and route how late it was; its label comes then too. A model learns from windows as of
@@ -23,7 +26,7 @@ export interface FlightsOptions {
  */
 export async function runFlights(
   site: Connections,
-  flights: readonly Flight[],
+  flights: FlightTable,
   nowMs: number,
   { labelDays, labelEvery, compared }: FlightsOptions,
   progress: FlightsProgress,
@@ -37,9 +40,9 @@ export async function runFlights(
     progress.line(say(result), tookMs);
     return result;
   };
-  const landed = flights.filter((flight) => flight.landsMs <= nowMs);
-  const labelled = landed.filter((flight, i) => flight.departsMs >= nowMs - labelDays * DAY_MS && i % labelEvery === 0);
-  if (labelled.length === 0)
+  const landings = flights.landings(-Infinity, nowMs);
+  const labels = labelsOf(flights, nowMs - labelDays * DAY_MS, nowMs, labelEvery);
+  if (labels.length === 0)
     throw new AppError('REQUEST_INVALID', 'no flight of the span is a label; take more days, or a smaller --label-every');
 
   const model = await step(
@@ -49,13 +52,13 @@ export async function runFlights(
   );
   const rows = await step(
     'publish the stream',
-    () => publishHistory(site, landed, labelled, progress),
-    (n) => `${landed.length} landed flights published over Kafka, ${n} rows stored offline and online`,
+    () => publishHistory(site, flights, landings, labels, progress),
+    (n) => `${landings.length} landed flights published over Kafka, ${n} rows stored offline and online`,
   );
   const runVersion = await step(
     'train',
     () => train(site, progress),
-    (n) => `version ${n} trained from ${labelled.length} labels`,
+    (n) => `version ${n} trained from ${labels.length} labels`,
   );
   const version = await step(
     'serve',
@@ -85,15 +88,24 @@ export async function runFlights(
   const { evaluation, lineage, blessing } = version;
   return {
     project: site.project,
-    present: new Date(flights[0]!.scheduledMs - flights[0]!.departsMs + nowMs).toISOString(),
-    ...{ flights: landed.length, rows, publishSeconds: seconds['publish the stream']!, labels: labelled.length },
+    present: new Date(nowMs - flights.shiftMs).toISOString(),
+    ...{ flights: landings.length, rows, publishSeconds: seconds['publish the stream']!, labels: labels.length },
     ...{ trainingSetHash: lineage?.trainingSetHash ?? '', version: version.version, onnxSha256: version.artifactSha256 },
     gates: (blessing?.gates ?? []).map(({ sentence }) => sentence),
     holdout: (evaluation as { metrics: Record<string, number> }).metrics,
     ...{ answered: pass.predicted.length, lost: pass.lost, failures: pass.failures },
-    live: await liveErrors(site, pass, labelled),
+    live: await liveErrors(site, pass, meanDelay(flights, labels)),
     ...{ comparison, monitor, seconds },
   };
+}
+
+function labelsOf(flights: FlightTable, departedMs: number, landedMs: number, labelEvery: number | undefined): Uint32Array {
+  const all = flights.sample(departedMs, landedMs, 1);
+  return flights.sample(departedMs, landedMs, labelEvery ?? Math.max(1, Math.round(all.length / LABELS)));
+}
+
+function meanDelay(flights: FlightTable, labels: Uint32Array): number {
+  return labels.reduce((sum, index) => sum + flights.at(index).delay, 0) / labels.length;
 }
 
 /** Without one answer there is nothing to compare or to report. */

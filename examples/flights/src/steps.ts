@@ -8,7 +8,7 @@ import { parseDefinitionsFile } from '@headrace/definitions/yaml-file';
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import type { Connections } from './connect.js';
-import { MINUTE_MS, type Flight } from './flights.js';
+import { MINUTE_MS, type Flight, type FlightTable } from './flights.js';
 import { publishLandings, publishSchedules } from './publish.js';
 import { stored } from './stored.js';
 import { until } from './until.js';
@@ -38,15 +38,21 @@ export async function applyDefinitions(site: Connections, fromMs: number, toMs: 
   return model.spec;
 }
 
+/** @param landings indices of flights, in the order in which they land @param labels some of these */
 export async function publishHistory(
   site: Connections,
-  landed: readonly Flight[],
-  labelled: readonly Flight[],
+  flights: FlightTable,
+  landings: Uint32Array,
+  labels: Uint32Array,
   progress: FlightsProgress,
 ): Promise<number> {
-  const expected = 3 * landed.length + 2 * labelled.length;
-  await publishSchedules(site, labelled);
-  await publishLandings(site, landed, new Set(labelled), (n) => progress.live(`published ${n} of ${landed.length} flights`));
+  const expected = 3 * landings.length + 2 * labels.length;
+  const labelled = new Set(labels);
+  await publishSchedules(
+    site,
+    Array.from(labels, (index) => flights.at(index)),
+  );
+  await publishLandings(site, flights, landings, labelled, (n) => progress.live(`published ${n} of ${landings.length} flights`));
   return stored(site, expected, (n) => progress.live(`stored ${n} of ${expected} rows`));
 }
 
@@ -76,14 +82,14 @@ export async function served(site: Connections, version: number): Promise<Versio
 }
 
 /** Time went on while the model learnt: what has landed since is published, and then whatever leaves soon may be asked about. */
-export async function catchUp(site: Connections, flights: readonly Flight[], sinceMs: number, rows: number): Promise<Flight[]> {
+export async function catchUp(site: Connections, flights: FlightTable, sinceMs: number, rows: number): Promise<Flight[]> {
   const nowMs = Date.now();
-  const since = flights.filter(({ landsMs }) => landsMs > sinceMs && landsMs <= nowMs);
-  const upcoming = flights.filter(({ departsMs }) => departsMs > nowMs && departsMs <= nowMs + SOON_MS);
+  const since = flights.landings(sinceMs, nowMs);
+  const upcoming = flights.departures(nowMs, nowMs + SOON_MS);
   if (upcoming.length === 0)
     throw new AppError('DEADLINE_EXCEEDED', 'the run took longer than the flights that were read for it; take fewer days');
   await publishSchedules(site, upcoming);
-  await publishLandings(site, since, new Set());
+  await publishLandings(site, flights, since, new Set());
   await stored(site, rows + 3 * since.length + upcoming.length);
   return upcoming;
 }

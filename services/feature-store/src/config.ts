@@ -97,6 +97,11 @@ export const configKeys = {
     'largest entity frame of a point-in-time join',
     'bytes',
   ),
+  joinConnections: key(
+    'HEADRACE_FEATURES_JOIN_CONNECTIONS',
+    int(1, 8, 2),
+    'connections to Postgres that share the work of one point-in-time join; each keeps one core of Postgres busy',
+  ),
 } as const;
 
 export type Config = ConfigOf<typeof configKeys>;
@@ -120,6 +125,7 @@ export type Limits = Pick<
   | 'housekeepingEveryMs'
   | 'frameFolder'
   | 'frameBytesMax'
+  | 'joinConnections'
 >;
 
 export function loadConfig(overrides: Partial<Config> = {}): Config {

@@ -46,7 +46,7 @@ beforeAll(async () => {
   await mkdir(join(folder, 'inside'));
   // Made by pandas.merge_asof: see merge-asof.py.
   oracle = JSON.parse(await readFile(new URL('merge-asof.json', import.meta.url), 'utf8')) as Oracle;
-  h = await startHarness({ frameFolder: join(folder, 'inside') });
+  h = await startHarness({ frameFolder: join(folder, 'inside'), joinConnections: 3 });
   await h.apply(`
 kind: Entity
 name: flight

@@ -23,7 +23,7 @@ const COMPARED = 400;
 
 interface Options {
   readonly days: string;
-  readonly labelEvery: string;
+  readonly labelEvery?: string;
   readonly present: string;
   readonly file?: string;
 }
@@ -31,9 +31,9 @@ interface Options {
 export function flightsCommand(): Command {
   return new Command('flights')
     .description('run the flights example: sliding windows over an event stream, and a regression. Exit 0 only when every check holds')
-    .option('--days <n>', 'days of flights to learn from; the windows before them take 7 more', '5')
-    .option('--label-every <n>', 'one flight in so many is a label', '4')
-    .option('--present <time>', 'the moment of the data (January to June 2001) that is to be now', '2001-06-01T17:30Z')
+    .option('--days <n>', 'days of flights to learn from; the windows before them take 7 more', '174')
+    .option('--label-every <n>', 'one flight in so many is a label; unset = as many as make some 30,000 labels')
+    .option('--present <time>', 'the moment of the data (January to June 2001) that is to be now', '2001-06-30T17:30Z')
     .option('--file <parquet>', 'the flights; unset = the 3 million of the npm package vega-datasets, fetched once')
     .action(async (options: Options) => {
       process.exitCode = await flights(loadConfig(), parse(options), new Progress());
@@ -42,15 +42,20 @@ export function flightsCommand(): Command {
 
 interface Wanted {
   readonly labelDays: number;
-  readonly labelEvery: number;
+  readonly labelEvery: number | undefined;
   readonly presentMs: number;
   readonly file: string | undefined;
 }
 
 function parse({ days, labelEvery, present, file }: Options): Wanted {
-  const wanted = { labelDays: Number(days), labelEvery: Number(labelEvery), presentMs: Date.parse(present), file };
+  const wanted = {
+    labelDays: Number(days),
+    labelEvery: labelEvery === undefined ? undefined : Number(labelEvery),
+    presentMs: Date.parse(present),
+    file,
+  };
   if (!(wanted.labelDays > 0)) throw new AppError('REQUEST_INVALID', `--days ${days} is not a number above 0`);
-  if (!Number.isInteger(wanted.labelEvery) || wanted.labelEvery < 1)
+  if (wanted.labelEvery !== undefined && !(Number.isInteger(wanted.labelEvery) && wanted.labelEvery >= 1))
     throw new AppError('REQUEST_INVALID', `--label-every ${labelEvery} is not a whole number from 1`);
   if (Number.isNaN(wanted.presentMs))
     throw new AppError('REQUEST_INVALID', `--present ${present} is not a time, such as 2001-06-01T17:30Z`);

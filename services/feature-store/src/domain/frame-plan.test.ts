@@ -22,7 +22,7 @@ describe('the plan of an entity frame', () => {
     expect([plan.create, plan.copy, plan.sql].join(';\n')).toMatchInlineSnapshot(`
       "CREATE TEMPORARY TABLE frame (_row bigint, _time timestamptz, _e0 text COLLATE "C", _e1 text COLLATE "C", f0 text, f2 bigint, f3 boolean) ON COMMIT DROP;
       COPY frame FROM STDIN (FORMAT binary);
-      SELECT s.f0, s._time, s.f2, s.f3, v0."delay" AS c0, v1."wind-speed" AS c1
+      SELECT s._e0, s.f0, s._time, s.f2, s.f3, v0."delay" AS c0, v1."wind-speed" AS c1
       FROM (SELECT * FROM frame ORDER BY _e0, _time, _row) s
       LEFT JOIN LATERAL (
         SELECT r."delay"

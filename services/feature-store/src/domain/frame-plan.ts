@@ -26,8 +26,9 @@ export interface FramePlan {
   /** Of the uploaded frame: `_row`, `_time`, one `_e<i>` for each of `keys`, then `f<i>` for each column but the time. */
   readonly create: string;
   readonly copy: string;
-  /** Complete but for the frame itself, which is uploaded as the temporary table `frame`. */
+  /** Complete but for the frame itself, which is uploaded as the temporary table `frame`. Its first column is `_e0`, which it is ordered by. */
   readonly sql: string;
+  /** Of `sql`, behind the first. */
   readonly columns: readonly PlanColumn[];
   readonly viewHashes: Readonly<Record<string, string>>;
 }
@@ -61,7 +62,7 @@ export function planFrame(frame: readonly FrameColumn[], request: FrameRequest, 
     create: `CREATE TEMPORARY TABLE frame (${['_row bigint', '_time timestamptz', ...keys.map((_, i) => `_e${i} text COLLATE "C"`), ...typed].join(', ')}) ON COMMIT DROP`,
     copy: 'COPY frame FROM STDIN (FORMAT binary)',
     sql: [
-      `SELECT ${[...frame.map((_, i) => (i === timeIndex ? 's._time' : `s.f${i}`)), ...selected].join(', ')}`,
+      `SELECT ${['s._e0', ...frame.map((_, i) => (i === timeIndex ? 's._time' : `s.f${i}`)), ...selected].join(', ')}`,
       `FROM (SELECT * FROM frame ORDER BY ${order.join(', ')}) s`,
       ...joins.flatMap((join) => probe(join, entityOf.get(join)!, 's._time', request.knowledge)),
       `ORDER BY ${order.map((column) => `s.${column}`).join(', ')}`,

@@ -40,8 +40,8 @@ export class ParquetTable {
     return this.#rows;
   }
 
-  /** @param tuple a row of COPY's binary form: for each column its length (-1 = null), then its bytes. @returns where it ends. */
-  appendRow(source: Buffer, tuple: number): number {
+  /** @param tuple a row of COPY's binary form: for each column its length (-1 = null), then its bytes. */
+  appendRow(source: Buffer, tuple: number): void {
     let at = tuple;
     for (const column of this.#buffers) {
       const length = source.readInt32BE(at);
@@ -55,7 +55,6 @@ export class ParquetTable {
     this.#rows++;
     this.#groupRows++;
     this.#groupBytes += at - tuple;
-    return at;
   }
 
   get isFull(): boolean {
