@@ -1,5 +1,5 @@
 import { portOf } from '@headrace/base/peer-address';
-import { int, key, list, peerKeys, platformKeys, readConfig, secret, secretFile, text, type ConfigOf } from '@headrace/platform/config';
+import { int, key, list, peerKeys, platformKeys, readConfig, secret, secretFile, type ConfigOf } from '@headrace/platform/config';
 import { z } from 'zod';
 
 /** A key that can be guessed hides nothing: tokens of few possible values would be tried out. */
