@@ -39,6 +39,12 @@ class Owner implements InboxOwner {
   }
 }
 
+/** With another length in the trailer of the gzip. */
+function sayingOf(message: Buffer, length: number): Buffer {
+  message.writeUInt32LE(length, message.length - 4);
+  return message;
+}
+
 function framed(text: string, gzip: boolean): Buffer {
   const body = gzip ? gzipSync(Buffer.from(text, 'latin1')) : Buffer.from(text, 'latin1');
   const prefix = Buffer.alloc(5);
@@ -77,6 +83,9 @@ it.each([
   ['a message above the limit, by its prefix alone', Buffer.from([0, 0x7f, 0xff, 0xff, 0xff]), Status.RESOURCE_EXHAUSTED],
   ['a compressed message that is no gzip', Buffer.from([1, 0, 0, 0, 2, 1, 2]), Status.INTERNAL],
   ['a small gzip that grows above the limit', framed('y'.repeat(60_000), true), Status.RESOURCE_EXHAUSTED],
+  ['a gzip that says itself to be above the limit', framed('y'.repeat(200_000), true), Status.RESOURCE_EXHAUSTED],
+  ['a gzip that is longer than it says', sayingOf(framed('y'.repeat(200_000), true), 900), Status.INTERNAL],
+  ['a gzip that is shorter than it says', sayingOf(framed(Array.from({ length: 300 }, (_, i) => i).join(), true), 40_000), Status.INTERNAL],
 ])('%s ends the call', async (_, bytes, code) => {
   const owner = new Owner();
   new Inbox(owner, limitsWith({ messageBytesMax: 50_000 }), new Inflater(1)).push(bytes, 0, bytes.length, true);
