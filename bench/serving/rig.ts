@@ -1,8 +1,8 @@
 /**
- * What the benches of serving share: the built service with real Redis and Kafka on core 0, models from a seed in its state folder, the load
+ * What the benches of serving share: the built service on core 0, real Redis and Kafka on core 1, models from a seed in its state folder, the load
  * generator of bench/wire on core 1, and servers that are loaded turn about.
  */
-import { execFile, type ChildProcess } from 'node:child_process';
+import { execFile, execFileSync, type ChildProcess } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -54,6 +54,8 @@ export async function openRig(): Promise<Rig> {
   const work = mkdtempSync(join(tmpdir(), 'bench-serving-'));
   chmodSync(work, 0o755);
   const engines = await startEngines({ stateDir: join(work, 'engines'), cacheDir, durable: false, only: ['kafka', 'redis'] });
+  // The servers' core is theirs alone, as it is that of the peers, which have no engines.
+  for (const { pid } of engines.processes) execFileSync('taskset', ['-a', '-c', '-p', '1', String(pid)]);
   const close = async (): Promise<void> => {
     await cleanEngines(join(work, 'engines'));
     rmSync(work, { recursive: true, force: true });

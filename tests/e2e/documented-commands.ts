@@ -26,6 +26,7 @@ function markdownFiles(): string[] {
     '',
     'docs',
     'docs/walks',
+    'docs/how-to',
     ...['feature-store', 'registry', 'trainer', 'serving', 'monitor'].map((s) => `services/${s}`),
     'clients/typescript',
     'libs/platform',
