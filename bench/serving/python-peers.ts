@@ -1,7 +1,7 @@
 /** The peers that come from Python packages: each in a virtual environment of its own with pinned packages, alone on core 0 while it is loaded. */
 import { execFileSync, spawn, spawnSync, type ChildProcess } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { existsSync, mkdirSync, copyFileSync, cpSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, copyFileSync, cpSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { sleep } from '@headrace/base/clock';
 import { freePort } from '@headrace/engines/free-port';
@@ -10,6 +10,18 @@ import type { Rig, Server } from './rig.js';
 // Node runs this file as it is, and the compiler of the repository wants other endings than Node.
 const { cacheDir, listening } = (await import(new URL('../kit.ts', import.meta.url).href)) as typeof import('../kit.js');
 const { FEATURES } = (await import(new URL('./onnx.ts', import.meta.url).href)) as typeof import('./onnx.js');
+
+/**
+ * Stops or continues a server with all that it started: their loops wake up often when nobody asks them, and took a fifth of the core from whoever was loaded
+ * (measured). Linux.
+ */
+export function signalTree(pid: number, signal: 'SIGSTOP' | 'SIGCONT'): void {
+  process.kill(pid, signal);
+  for (const task of readdirSync(`/proc/${pid}/task`)) {
+    const children = readFileSync(`/proc/${pid}/task/${task}/children`, 'utf8').split(' ').filter(Boolean);
+    for (const child of children) signalTree(Number(child), signal);
+  }
+}
 
 /** The version that the requirements were resolved for. */
 const PYTHON = '3.11';
