@@ -17,9 +17,14 @@ const { FEATURES } = (await import(new URL('./onnx.ts', import.meta.url).href)) 
  */
 export function signalTree(pid: number, signal: 'SIGSTOP' | 'SIGCONT'): void {
   process.kill(pid, signal);
-  for (const task of readdirSync(`/proc/${pid}/task`)) {
-    const children = readFileSync(`/proc/${pid}/task/${task}/children`, 'utf8').split(' ').filter(Boolean);
-    for (const child of children) signalTree(Number(child), signal);
+  for (const task of readdirSync(`/proc/${pid}/task`)) for (const child of childrenOf(pid, task)) signalTree(child, signal);
+}
+
+function childrenOf(pid: number, task: string): number[] {
+  try {
+    return readFileSync(`/proc/${pid}/task/${task}/children`, 'utf8').split(' ').filter(Boolean).map(Number);
+  } catch {
+    return []; // the thread has ended meanwhile
   }
 }
 
