@@ -1,7 +1,8 @@
 /** What the benches share: where things are, the load generator, a service of ours as it is built, and the facts of the machine for the results. */
 import { execFileSync, spawn, type ChildProcess } from 'node:child_process';
+import { createHash } from 'node:crypto';
 import { once } from 'node:events';
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { cpus, loadavg, totalmem } from 'node:os';
 import { join } from 'node:path';
@@ -32,6 +33,24 @@ export function buildRust(source: string, cache: string): string {
   const env = { ...process.env, CARGO_TARGET_DIR: target };
   execFileSync('cargo', ['build', '--release', '--quiet', '-j', '1'], { cwd: source, env, stdio: 'inherit' });
   return join(target, 'release');
+}
+
+/**
+ * A virtual environment of what `requirements` names, made once for each content of that file.
+ * @param pip more arguments of the installation
+ * @returns its Python. Programs go by `-m`, because the scripts of an environment do not survive a move of it.
+ */
+export function pythonEnvironment(name: string, requirements: string, findPython: () => string, pip: readonly string[] = []): string {
+  const hash = createHash('sha256').update(readFileSync(requirements)).digest('hex').slice(0, 12);
+  const folder = join(cacheDir, `bench-${name}-${hash}`);
+  const python = join(folder, 'bin/python');
+  const marker = join(folder, 'ready');
+  if (existsSync(marker)) return python;
+  execFileSync(findPython(), ['-m', 'venv', '--clear', folder], { stdio: 'inherit' });
+  const install = ['install', '--quiet', '--disable-pip-version-check', ...pip, '-r', requirements];
+  execFileSync(python, ['-m', 'pip', ...install], { stdio: 'inherit' });
+  writeFileSync(marker, '');
+  return python;
 }
 
 /** @returns the load generator of bench/wire. */

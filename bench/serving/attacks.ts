@@ -8,8 +8,6 @@ import { once } from 'node:events';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { encodePredictRequest } from '@headrace/codec/predict-request';
-import { ProtoWriter } from '@headrace/codec/writer';
 import { seededRandom } from '@headrace/base/random';
 import type { Figures } from '../kit.js';
 
@@ -17,7 +15,7 @@ import type { Figures } from '../kit.js';
 const { cacheDir, machine, ratio, repository, savePayload, stop } = (await import(
   new URL('../kit.ts', import.meta.url).href
 )) as typeof import('../kit.js');
-const { load, openRig, rowsOf, saveModels, startServing, turnAbout } = (await import(
+const { denseRequests, load, openRig, rowsOf, saveModels, startServing, turnAbout } = (await import(
   new URL('./rig.ts', import.meta.url).href
 )) as typeof import('./rig.js');
 const { makeMlp } = (await import(new URL('./mlp.ts', import.meta.url).href)) as typeof import('./mlp.js');
@@ -42,7 +40,7 @@ const results: Record<string, unknown>[] = [];
 try {
   saveModels(join(rig.work, 'state'), { mlp: makeMlp(random) }, row);
   const payload = join(rig.work, 'rows.bin');
-  savePayload(payload, requests());
+  savePayload(payload, denseRequests('mlp', row));
   const wire = buildWire();
   const server = await startServing(rig, 'attacks', {});
   const measure = (): Promise<Figures> =>
@@ -95,15 +93,6 @@ function buildWire(): string {
   const args = ['src', 'test', '-d', out, '--config-file', join(repository, '.swcrc'), '-q'];
   execFileSync(join(repository, 'node_modules/.bin/swc'), args, { cwd: join(repository, 'libs/wire'), stdio: 'inherit' });
   return out;
-}
-
-function requests(): Uint8Array[] {
-  const writer = new ProtoWriter();
-  return Array.from({ length: 512 }, () => {
-    const dense = Float32Array.from(row());
-    encodePredictRequest({ project: '', model: 'mlp', version: 0, columns: [], predictionId: '', entities: [], dense }, writer.reset());
-    return Buffer.from(writer.finish());
-  });
 }
 
 function rssMiB(pid: number): number {

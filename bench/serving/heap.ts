@@ -5,14 +5,12 @@
 import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { encodePredictRequest } from '@headrace/codec/predict-request';
-import { ProtoWriter } from '@headrace/codec/writer';
 import { sleep } from '@headrace/base/clock';
 import { seededRandom } from '@headrace/base/random';
 
 // Node runs this file as it is, and the compiler of the repository wants other endings than Node.
 const { machine, savePayload, stop } = (await import(new URL('../kit.ts', import.meta.url).href)) as typeof import('../kit.js');
-const { load, openRig, rowsOf, saveModels, startServing } = (await import(
+const { denseRequests, load, openRig, rowsOf, saveModels, startServing } = (await import(
   new URL('./rig.ts', import.meta.url).href
 )) as typeof import('./rig.js');
 const { makeMlp } = (await import(new URL('./mlp.ts', import.meta.url).href)) as typeof import('./mlp.js');
@@ -39,7 +37,7 @@ const rounds: { readonly requests: number; readonly heapUsedKib: number; readonl
 try {
   saveModels(join(rig.work, 'state'), { mlp: makeMlp(random) }, row);
   const payload = join(rig.work, 'rows.bin');
-  savePayload(payload, requests());
+  savePayload(payload, denseRequests('mlp', row));
   const probe = ['--expose-gc', '--import', new URL('./heap-probe.mjs', import.meta.url).href];
   const server = await startServing(rig, 'heap', { BENCH_HEAP_FILE: heapFile }, probe);
   let answered = 0;
@@ -80,13 +78,4 @@ async function heapOf(pid: number): Promise<Heap> {
   for (const until = Date.now() + PROBE_MS_MAX; !existsSync(heapFile); await sleep(20))
     if (Date.now() > until) throw new Error(`the service did not tell its heap within ${PROBE_MS_MAX / 1000} s`);
   return JSON.parse(readFileSync(heapFile, 'utf8')) as Heap;
-}
-
-function requests(): Uint8Array[] {
-  const writer = new ProtoWriter();
-  return Array.from({ length: 512 }, () => {
-    const dense = Float32Array.from(row());
-    encodePredictRequest({ project: '', model: 'mlp', version: 0, columns: [], predictionId: '', entities: [], dense }, writer.reset());
-    return Buffer.from(writer.finish());
-  });
 }

@@ -1,14 +1,13 @@
 /** The peers that come from Python packages: each in a virtual environment of its own with pinned packages, alone on core 0 while it is loaded. */
-import { execFileSync, spawn, spawnSync, type ChildProcess } from 'node:child_process';
-import { createHash } from 'node:crypto';
-import { existsSync, mkdirSync, copyFileSync, cpSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
+import { mkdirSync, copyFileSync, cpSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { sleep } from '@headrace/base/clock';
 import { freePort } from '@headrace/engines/free-port';
 import type { Rig, Server } from './rig.js';
 
 // Node runs this file as it is, and the compiler of the repository wants other endings than Node.
-const { cacheDir, listening } = (await import(new URL('../kit.ts', import.meta.url).href)) as typeof import('../kit.js');
+const { listening, pythonEnvironment } = (await import(new URL('../kit.ts', import.meta.url).href)) as typeof import('../kit.js');
 const { FEATURES } = (await import(new URL('./onnx.ts', import.meta.url).href)) as typeof import('./onnx.js');
 
 /**
@@ -128,17 +127,8 @@ dynamic_batching {}
 /** Made once for each content of the requirements. @returns its Python @throws Error with what is missing on this machine */
 function environment(name: string): string {
   const requirements = join(PEERS, name, 'requirements.txt');
-  const hash = createHash('sha256').update(readFileSync(requirements)).digest('hex').slice(0, 12);
-  const folder = join(cacheDir, `bench-${name}-${hash}`);
-  const python = join(folder, 'bin/python');
-  const marker = join(folder, 'ready');
-  if (existsSync(marker)) return python;
-  execFileSync(findPython(), ['-m', 'venv', '--clear', folder], { stdio: 'inherit' });
-  // All packages are named there, so none is chosen here; and by the interpreter, because programs of an environment do not survive a move of it.
-  const install = ['install', '--quiet', '--disable-pip-version-check', '--no-deps', '-r', requirements];
-  execFileSync(python, ['-m', 'pip', ...install], { stdio: 'inherit' });
-  writeFileSync(marker, '');
-  return python;
+  // All packages are named there, so none is chosen here.
+  return pythonEnvironment(name, requirements, findPython, ['--no-deps']);
 }
 
 /** @throws Error when none of the commands is the version that is asked for. */

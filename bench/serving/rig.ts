@@ -8,6 +8,8 @@ import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:f
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
+import { encodePredictRequest } from '@headrace/codec/predict-request';
+import { ProtoWriter } from '@headrace/codec/writer';
 import { parsePeerAddress } from '@headrace/base/peer-address';
 import { startEngines, type RunningEngines } from '@headrace/engines/start-engines';
 import { cleanEngines } from '@headrace/engines/stop-engines';
@@ -159,4 +161,14 @@ export function compared(ours: Figures, other: Figures): Record<'throughput' | '
 /** One row of 30 features. */
 export function rowsOf(random: () => number): () => number[] {
   return () => Array.from({ length: FEATURES }, () => Math.fround(random() * 4 - 2));
+}
+
+/** Many different Predict requests of one dense row each. */
+export function denseRequests(model: string, row: () => number[]): Uint8Array[] {
+  const writer = new ProtoWriter();
+  return Array.from({ length: 512 }, () => {
+    const dense = Float32Array.from(row());
+    encodePredictRequest({ project: '', model, version: 0, columns: [], predictionId: '', entities: [], dense }, writer.reset());
+    return Buffer.from(writer.finish());
+  });
 }

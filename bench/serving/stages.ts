@@ -5,13 +5,11 @@
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { encodePredictRequest } from '@headrace/codec/predict-request';
-import { ProtoWriter } from '@headrace/codec/writer';
 import { seededRandom } from '@headrace/base/random';
 
 // Node runs this file as it is, and the compiler of the repository wants other endings than Node.
 const { machine, savePayload, stop } = (await import(new URL('../kit.ts', import.meta.url).href)) as typeof import('../kit.js');
-const { load, openRig, rowsOf, saveModels, startServing } = (await import(
+const { denseRequests, load, openRig, rowsOf, saveModels, startServing } = (await import(
   new URL('./rig.ts', import.meta.url).href
 )) as typeof import('./rig.js');
 const { makeMlp } = (await import(new URL('./mlp.ts', import.meta.url).href)) as typeof import('./mlp.js');
@@ -62,15 +60,7 @@ writeFileSync(
 
 async function measure(model: string): Promise<Record<string, unknown>> {
   const payload = join(rig.work, `${model}.bin`);
-  const writer = new ProtoWriter();
-  const requests = Array.from({ length: 512 }, () => {
-    encodePredictRequest(
-      { project: '', model, version: 0, columns: [], predictionId: '', entities: [], dense: Float32Array.from(row()) },
-      writer.reset(),
-    );
-    return Buffer.from(writer.finish());
-  });
-  savePayload(payload, requests);
+  savePayload(payload, denseRequests(model, row));
   const profiles = join(rig.work, `profiles-${model}`);
   mkdirSync(profiles);
   const bornAt = performance.now();

@@ -7,14 +7,12 @@ import { loadavg } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { seededRandom } from '@headrace/base/random';
-import { encodePredictRequest } from '@headrace/codec/predict-request';
-import { ProtoWriter } from '@headrace/codec/writer';
 import { TestAuthority } from '@headrace/testkit/certificates';
 import type { Server } from './rig.js';
 
 // Node runs this file as it is, and the compiler of the repository wants other endings than Node.
 const { machine, ratio, savePayload, stop } = (await import(new URL('../kit.ts', import.meta.url).href)) as typeof import('../kit.js');
-const { load, openRig, rowsOf, saveModels, startServing, turnAbout } = (await import(
+const { denseRequests, load, openRig, rowsOf, saveModels, startServing, turnAbout } = (await import(
   new URL('./rig.ts', import.meta.url).href
 )) as typeof import('./rig.js');
 const { makeMlp } = (await import(new URL('./mlp.ts', import.meta.url).href)) as typeof import('./mlp.js');
@@ -31,7 +29,7 @@ const results: Record<string, unknown>[] = [];
 const servers: Server[] = [];
 try {
   saveModels(join(rig.work, 'state'), { mlp: makeMlp(random), trees: makeTrees(random) }, row);
-  for (const model of MODELS) savePayload(payloadOf(model), requests(model));
+  for (const model of MODELS) savePayload(payloadOf(model), denseRequests(model, row));
   servers.push(await startServing(rig, 'plain', {}), await startServing(rig, 'tls', certificates()));
   for (const model of MODELS) {
     const wanted = {
@@ -66,17 +64,6 @@ writeFileSync(
 
 function payloadOf(model: string): string {
   return join(rig.work, `${model}.bin`);
-}
-
-function requests(model: string): Uint8Array[] {
-  const writer = new ProtoWriter();
-  return Array.from({ length: 512 }, () => {
-    encodePredictRequest(
-      { project: '', model, version: 0, columns: [], predictionId: '', entities: [], dense: Float32Array.from(row()) },
-      writer.reset(),
-    );
-    return Buffer.from(writer.finish());
-  });
 }
 
 /** An authority of this run, and a certificate of P-256 for the service. */

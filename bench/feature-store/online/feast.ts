@@ -1,17 +1,15 @@
 import { execFileSync, spawn, type ChildProcess } from 'node:child_process';
-import { createHash } from 'node:crypto';
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { mkdirSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { freePort } from '@headrace/engines/free-port';
 
 // Node runs this file as it is, and the compiler of the repository wants other endings than Node.
-const { listening } = (await import(new URL('../../kit.ts', import.meta.url).href)) as typeof import('../../kit.js');
+const { listening, pythonEnvironment } = (await import(new URL('../../kit.ts', import.meta.url).href)) as typeof import('../../kit.js');
 
 export interface FeastOptions {
   /** Its repository, and the requests that are made for it. */
   readonly folder: string;
   readonly redisUrl: string;
-  readonly cacheDir: string;
   readonly entities: number;
   readonly features: number;
   readonly requests: number;
@@ -36,7 +34,7 @@ export function feastPayload(folder: string, size: number): string {
 /** Feast 0.67 with its Redis online store, on our Redis in a database of its own: environment, rows, requests, and its gRPC server on core 0. */
 export async function startFeast(options: FeastOptions): Promise<RunningFeast> {
   const { folder, entities, features, requests, sizes } = options;
-  const bin = environment(options.cacheDir);
+  const bin = environment();
   mkdirSync(folder, { recursive: true });
   const { hostname, port: redisPort } = new URL(options.redisUrl);
   const numbers = [entities, features, requests, ...sizes].map(String);
@@ -53,15 +51,7 @@ export async function startFeast(options: FeastOptions): Promise<RunningFeast> {
 }
 
 /** Made once for each content of requirements.txt. @returns its `bin` */
-function environment(cacheDir: string): string {
+function environment(): string {
   const requirements = join(import.meta.dirname, 'feast/requirements.txt');
-  const name = createHash('sha256').update(readFileSync(requirements)).digest('hex').slice(0, 12);
-  const folder = join(cacheDir, `bench-feast-${name}`);
-  const marker = join(folder, 'ready');
-  if (!existsSync(marker)) {
-    execFileSync('python3', ['-m', 'venv', '--clear', folder], { stdio: 'inherit' });
-    execFileSync(join(folder, 'bin/pip'), ['install', '--quiet', '--disable-pip-version-check', '-r', requirements], { stdio: 'inherit' });
-    writeFileSync(marker, '');
-  }
-  return join(folder, 'bin');
+  return dirname(pythonEnvironment('feast', requirements, () => 'python3'));
 }

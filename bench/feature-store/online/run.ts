@@ -169,7 +169,7 @@ interface Running {
 function startPeer(): Promise<{ child: ChildProcess; grpc: string }> {
   const sizes = SHAPES.map((shape) => shape.entities);
   const { redisUrl } = engines;
-  return startFeast({ folder: join(work, 'feast'), redisUrl, cacheDir, entities: ENTITIES, features: FEATURES, requests: REQUESTS, sizes });
+  return startFeast({ folder: join(work, 'feast'), redisUrl, entities: ENTITIES, features: FEATURES, requests: REQUESTS, sizes });
 }
 
 /** Turn about, so that what else the machine does meets all. */
