@@ -16,13 +16,17 @@ const { makeMlp } = (await import(new URL('./mlp.ts', import.meta.url).href)) as
 const { makeTrees } = (await import(new URL('./trees.ts', import.meta.url).href)) as typeof import('./trees.js');
 
 const { values: options } = parseArgs({
-  options: { seconds: { type: 'string', default: '5' }, files: { type: 'boolean', default: false } },
+  options: {
+    seconds: { type: 'string', default: '5' },
+    files: { type: 'boolean', default: false },
+    connections: { type: 'string', default: '1' },
+  },
 });
 
 /** The first that fits a frame, from the innermost frame outwards, names the stage of a sample. */
 const STAGES: readonly (readonly [stage: string, frame: RegExp])[] = [
   ['gc', /^\(garbage collector\) /],
-  ['write', /^(writeBuffer|writev) |(socket-output|output-pool)\.js$/],
+  ['write', /^(writeBuffer|writev) |(socket-output|socket-input|output-pool)\.js$/],
   ['headers', /(hpack-[a-z]+|header-[a-z-]+|request-head|response-head|response-fields|metadata)\.js$/],
   ['frames', /libs\/wire\/dist\//],
   ['prediction log', /(prediction-log|log-buffer|log-account|predictions-logged|prediction-ids)\.js$|kafka/],
@@ -66,7 +70,7 @@ async function measure(model: string): Promise<Record<string, unknown>> {
   const bornAt = performance.now();
   const server = await startServing(rig, model, {}, ['--cpu-prof', '--cpu-prof-dir', profiles, '--cpu-prof-interval', '250']);
   const path = '/headrace.serving.v1.Prediction/Predict';
-  const wanted = { path, payload, callers: 64, connections: 1, timeoutMs: 1_000 };
+  const wanted = { path, payload, callers: 64, connections: Number(options.connections), timeoutMs: 1_000 };
   await load(rig, server, { ...wanted, seconds: 2 });
   const fromUs = (performance.now() - bornAt) * 1000;
   const figures = await load(rig, server, { ...wanted, seconds: Number(options.seconds) });

@@ -11,6 +11,7 @@ import type { Limits } from './limits.js';
 import { readResponseHead } from './response-head.js';
 import type { ResponseHead } from './response-head.js';
 import { Session } from './session.js';
+import { readSocket } from './socket-input.js';
 import type { SessionRole } from './session.js';
 import { GrpcError, Status, statusOfReset } from './status.js';
 import { StreamTable } from './stream-table.js';
@@ -62,8 +63,8 @@ export class ClientConnection implements SessionRole {
       [Setting.INITIAL_WINDOW_SIZE, limits.streamWindowBytes],
       [Setting.MAX_HEADER_LIST_SIZE, limits.headerListBytesMax],
     ]);
-    socket.on('data', (chunk: Buffer) => {
-      this.session.read(chunk);
+    readSocket(socket, (bytes, end) => {
+      this.session.read(bytes, 0, end);
       this.lastReadMs = this.session.nowMs;
     });
   }

@@ -23,35 +23,37 @@ export class FrameSplitter {
     return this.headerFilled > 0;
   }
 
-  push(chunk: Buffer): void {
-    let pos = 0;
+  /** `chunk[from, to)`; nothing of it is kept but a cut frame, by copy. */
+  push(chunk: Buffer, from: number, to: number): void {
+    let pos = from;
     if (this.headerFilled > 0) {
-      pos = this.completeCutFrame(chunk);
+      pos = this.completeCutFrame(chunk, from, to);
       if (pos < 0) return;
     }
-    while (chunk.length - pos >= FRAME_HEADER_BYTES) {
+    while (to - pos >= FRAME_HEADER_BYTES) {
       const length = frameLength(chunk, pos);
       const start = pos + FRAME_HEADER_BYTES;
       const end = start + length;
-      if (end > chunk.length) break;
+      if (end > to) break;
       pos = end;
       if (!this.sink.onFrame(chunk[start - 6]!, chunk[start - 5]!, readUint32(chunk, start - 4) & 0x7fff_ffff, chunk, start, end)) return;
     }
-    if (pos < chunk.length) this.keep(chunk, pos);
+    if (pos < to) this.keep(chunk, pos, to);
   }
 
   /** Returns the position behind the frame that was open, or -1 when the chunk is used up or the connection is over. */
-  private completeCutFrame(chunk: Buffer): number {
-    let pos = 0;
+  private completeCutFrame(chunk: Buffer, from: number, to: number): number {
+    let pos = from;
     if (this.payload === null) {
-      pos = chunk.copy(this.header, this.headerFilled, 0, FRAME_HEADER_BYTES - this.headerFilled);
-      this.headerFilled += pos;
+      const copied = chunk.copy(this.header, this.headerFilled, from, Math.min(to, from + FRAME_HEADER_BYTES - this.headerFilled));
+      this.headerFilled += copied;
+      pos += copied;
       if (this.headerFilled < FRAME_HEADER_BYTES) return -1;
       this.payload = Buffer.allocUnsafe(frameLength(this.header, 0));
       this.payloadFilled = 0;
     }
     const payload = this.payload;
-    const taken = chunk.copy(payload, this.payloadFilled, pos);
+    const taken = chunk.copy(payload, this.payloadFilled, pos, to);
     this.payloadFilled += taken;
     if (this.payloadFilled < payload.length) return -1;
     this.payload = null;
@@ -60,11 +62,11 @@ export class FrameSplitter {
     return this.sink.onFrame(header[3]!, header[4]!, readUint32(header, 5) & 0x7fff_ffff, payload, 0, payload.length) ? pos + taken : -1;
   }
 
-  private keep(chunk: Buffer, pos: number): void {
-    this.headerFilled = chunk.copy(this.header, 0, pos, pos + FRAME_HEADER_BYTES);
+  private keep(chunk: Buffer, pos: number, to: number): void {
+    this.headerFilled = chunk.copy(this.header, 0, pos, Math.min(to, pos + FRAME_HEADER_BYTES));
     if (this.headerFilled < FRAME_HEADER_BYTES) return;
     this.payload = Buffer.allocUnsafe(frameLength(this.header, 0));
-    this.payloadFilled = chunk.copy(this.payload, 0, pos + FRAME_HEADER_BYTES);
+    this.payloadFilled = chunk.copy(this.payload, 0, pos + FRAME_HEADER_BYTES, to);
   }
 }
 

@@ -35,7 +35,7 @@ function split(chunks: readonly Buffer[]): Frame[] {
       return true;
     },
   });
-  for (const chunk of chunks) splitter.push(chunk);
+  for (const chunk of chunks) splitter.push(chunk, 0, chunk.length);
   expect(splitter.isPartial).toBe(false);
   return frames;
 }

@@ -62,6 +62,10 @@ export class GrpcJsHotCalls implements HotReplies {
     this.take(reply).callback(error);
   }
 
+  flush(): void {
+    // An answer goes to the socket when it is given.
+  }
+
   headerOf(reply: ReplyHandle, name: string): string | undefined {
     const value = this.unanswered(reply).call.metadata.get(name)[0];
     return typeof value === 'string' ? value : value?.toString('base64');

@@ -62,7 +62,7 @@ export interface HotUnaryHandler {
   onTick(): void;
 }
 
-/** Answers to hot calls; all answers of a turn leave in one write per socket. */
+/** Answers to hot calls; all answers of a turn leave in one write per socket, but for what `flush` sends before. */
 export interface HotReplies {
   /** The caller cancelled, the deadline passed or the connection is lost: work for it is waste, but `ok` or `fail` is still due. */
   isGone(reply: ReplyHandle): boolean;
@@ -72,6 +72,8 @@ export interface HotReplies {
   okWith<T>(reply: ReplyHandle, encode: (value: T, writer: ProtoWriter) => void, value: T): void;
   /** `details` is a serialized `google.rpc.Status` for `grpc-status-details-bin`. */
   fail(reply: ReplyHandle, code: StatusCode, message: string, details?: Uint8Array): void;
+  /** What was answered so far leaves now: for a long turn, so that callers can go on while the rest of it is worked on. */
+  flush(): void;
   /** One request header of an unanswered call, such as `traceparent`, without building the rest. */
   headerOf(reply: ReplyHandle, name: string): string | undefined;
   /** All metadata of an unanswered call, built on demand: off the hot path only. */

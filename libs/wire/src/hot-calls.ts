@@ -37,6 +37,10 @@ export class HotCalls implements HotReplies {
     stream.settle();
   }
 
+  flush(): void {
+    this.context.tick.flush();
+  }
+
   headerOf(reply: ReplyHandle, name: string): string | undefined {
     const { names, values } = this.unanswered(reply).head;
     const at = names.indexOf(name);

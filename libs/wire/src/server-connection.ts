@@ -12,6 +12,7 @@ import { OK_HEADERS, OK_TRAILERS } from './response-fields.js';
 import type { Method, ServerContext } from './server-context.js';
 import type { ServerStream } from './server-stream.js';
 import { Session } from './session.js';
+import { readSocket } from './socket-input.js';
 import type { SessionRole } from './session.js';
 import { GrpcError, Status } from './status.js';
 import { StreamTable } from './stream-table.js';
@@ -50,24 +51,26 @@ export class ServerConnection implements SessionRole {
       [Setting.INITIAL_WINDOW_SIZE, streamWindowBytes],
       [Setting.MAX_HEADER_LIST_SIZE, headerListBytesMax],
     ]);
-    socket.on('data', (chunk: Buffer) => this.read(chunk));
+    readSocket(socket, (bytes, end) => this.read(bytes, end));
   }
 
-  read(chunk: Buffer): void {
+  /** A chunk, `bytes[0, end)`. */
+  read(bytes: Buffer, end: number): void {
     const { session } = this;
+    let start = 0;
     if (!this.prefaceDone) {
-      const size = Math.min(chunk.length, PREFACE.length - this.prefaceSeen);
-      if (PREFACE.compare(chunk, 0, size, this.prefaceSeen, this.prefaceSeen + size) !== 0) {
+      const size = Math.min(end, PREFACE.length - this.prefaceSeen);
+      if (PREFACE.compare(bytes, 0, size, this.prefaceSeen, this.prefaceSeen + size) !== 0) {
         session.fail(new ConnectionError(ErrorCode.PROTOCOL_ERROR, 'not HTTP/2: the connection preface is wrong'));
         return;
       }
       this.prefaceSeen += size;
       if (this.prefaceSeen < PREFACE.length) return;
       this.prefaceDone = true;
-      if (size === chunk.length) return;
-      chunk = chunk.subarray(size);
+      if (size === end) return;
+      start = size;
     }
-    session.read(chunk);
+    session.read(bytes, start, end);
     this.lastReadMs = session.nowMs;
   }
 

@@ -104,11 +104,12 @@ export class Session implements FrameSink {
     return this.output.buffer();
   }
 
-  read(chunk: Buffer): void {
+  /** A chunk, `bytes[start, end)`. */
+  read(bytes: Buffer, start: number, end: number): void {
     if (this.failed || this.closed) return;
     this.nowMs = Date.now();
     try {
-      this.splitter.push(chunk);
+      this.splitter.push(bytes, start, end);
     } catch (error) {
       if (error instanceof ConnectionError) this.fail(error);
       else if (error instanceof HpackError) this.fail(new ConnectionError(ErrorCode.COMPRESSION_ERROR, error.message));

@@ -26,6 +26,15 @@ export class Tick {
     this.schedule();
   }
 
+  /** What stands in the outputs of all connections leaves now, in the middle of the turn. */
+  flush(): void {
+    const { connections } = this;
+    this.connections = this.spareConnections;
+    for (const connection of connections) connection.flush();
+    connections.length = 0;
+    this.spareConnections = connections;
+  }
+
   private schedule(): void {
     if (this.scheduled) return;
     this.scheduled = true;
@@ -39,10 +48,6 @@ export class Tick {
     for (let i = 0; i < count; i++) handlers[i]!.onTick();
     if (handlers.length === count) handlers.length = 0;
     else handlers.splice(0, count);
-    const { connections } = this;
-    this.connections = this.spareConnections;
-    for (const connection of connections) connection.flush();
-    connections.length = 0;
-    this.spareConnections = connections;
+    this.flush();
   };
 }

@@ -85,6 +85,13 @@ export class Replies implements PredictReplies {
     this.#once(reply, error);
   }
 
+  /** How many answers there were at each flush. */
+  readonly flushes: number[] = [];
+
+  flush(): void {
+    this.flushes.push(this.answers.size);
+  }
+
   isGone = (reply: number): boolean => this.gone.has(reply);
   headerOf = (_: number, name: string): string => this.headers[name] ?? '';
 
@@ -95,7 +102,14 @@ export class Replies implements PredictReplies {
 }
 
 /** Its thread has the processor all the time. */
-export function standing(session: ModelSession, name = 'm', version = 1, delayMs = 0, place: Place = 'here'): ServedModel {
+export function standing(
+  session: ModelSession,
+  name = 'm',
+  version = 1,
+  delayMs = 0,
+  place: Place = 'here',
+  rowsMax = LANE_ROWS,
+): ServedModel {
   const model: ServedModel = new LoadedModel<PredictJob>('default', name, version, '', new ModelStatistics('default', name, version));
   model.step('start');
   model.stand({
@@ -104,7 +118,7 @@ export function standing(session: ModelSession, name = 'm', version = 1, delayMs
     watch: new RunWatch(place, INLINE_RUN_MS, () => performance.now()),
     open: () => Promise.reject(new Error('nowhere to go')),
     isPredictable: true,
-    lane: new BatchLane(plan, LANE_ROWS, delayMs),
+    lane: new BatchLane(plan, rowsMax, delayMs),
     plan,
     threshold: 0.5,
     lookup: undefined,

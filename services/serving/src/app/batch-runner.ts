@@ -23,6 +23,12 @@ export interface RunnerTime {
 /** Batches of a version that runs elsewhere: one runs, one waits there. What comes meanwhile fills the next, so that it is a large one. */
 const BATCHES_AHEAD = 2;
 
+/**
+ * So many rows are run, and their answers sent, before the rest of a turn is read. A client with many calls in flight sends them together once they were answered
+ * together: without this one waits while the other works, and 64 calls by one connection get 0.65 times the answers (measured). Fewer rows make more writes and runs than they save.
+ */
+const ROWS_AT_ONCE = 32;
+
 /** Runs what waits in the lanes, one native run for each version, and large requests slice by slice. */
 export class BatchRunner {
   readonly #calls: RunnerCalls;
@@ -54,6 +60,14 @@ export class BatchRunner {
   run(): void {
     this.#runLanes();
     this.#runSlices();
+  }
+
+  /** Runs rows that are here already, if they are enough, where others would wait for the end of the turn. @returns whether it did */
+  runEarly(model: ServedModel): boolean {
+    const { lane, watch } = model.parts;
+    if (lane.waitingRows < Math.min(ROWS_AT_ONCE, lane.rowsMax) || lane.delayMs > 0 || watch.place !== 'here') return false;
+    this.runLane(model);
+    return true;
   }
 
   #runLanes(): void {

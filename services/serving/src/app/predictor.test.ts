@@ -15,11 +15,12 @@ import { RoutingTable } from '../domain/routing-table.js';
 import { OnnxModel } from '@headrace/executor/onnx-model';
 import { directBinding, openOnnx } from '@headrace/executor/onnx-runtime';
 import { ShadowBook } from '../domain/shadow-statistics.js';
+import type { Place } from '../domain/run-watch.js';
 import { Predictor } from './predictor.js';
 import { RouteFinder } from './route-finder.js';
 import { plan, LANE_ROWS, SumSession, RemoteSession, Replies, standing } from '../../test/predictor-kit.js';
 
-function setUp(session: ModelSession, requestsMax = 100, delayMs = 0) {
+function setUp(session: ModelSession, requestsMax = 100, delayMs = 0, rowsMax = LANE_ROWS, place: Place = 'here') {
   const clock = new FakeClock(1_000);
   const timers: { atMs: number; ring: () => void }[] = [];
   /** Moves the clock and rings what is due. */
@@ -33,7 +34,7 @@ function setUp(session: ModelSession, requestsMax = 100, delayMs = 0) {
   const routes = new RouteFinder();
   const shadows = new ShadowBook();
   const logged: { id: string; arm: string; version: number; trace: string }[] = [];
-  const model = standing(session, 'm', 1, delayMs);
+  const model = standing(session, 'm', 1, delayMs, place, rowsMax);
   routes.table = RoutingTable.empty<ServedModel>().withChampion(model);
   const ignore = (): undefined => undefined;
   const predictor = new Predictor({
@@ -204,6 +205,25 @@ describe('predictor', () => {
     for (let i = 0; i < 40; i++)
       expect(scoresOf(replies.answers.get(i))[0]).toBeCloseTo(1 / (1 + Math.exp(-(0.05 * i - 0.25 - 1 + 0.123456789))), 5);
     session.release();
+  });
+
+  it('runs and sends answers in the middle of a turn that brings many requests, so that their callers go on meanwhile', () => {
+    const session = new SumSession();
+    const { predictor, replies, submit, logged } = setUp(session, 100, 0, 128);
+    for (let reply = 0; reply < 70; reply++) submit(reply, [reply, 0, 0]);
+    expect([session.runs, replies.flushes, predictor.inFlight]).toEqual([[32, 32], [32, 64], 6]);
+    submit(70, [70, 0, 0].concat(new Array<number>(3 * 30).fill(0)));
+    expect(replies.flushes).toEqual([32, 64, 71]);
+    predictor.tick();
+    expect([session.runs, replies.flushes.length, logged.length]).toEqual([[32, 32, 37], 3, 71]);
+    for (let reply = 0; reply < 71; reply++) expect(scoresOf(replies.answers.get(reply))[0]).toBe(reply);
+  });
+
+  it('leaves a whole turn together where a batch waits for others, or runs in another process', () => {
+    const delayed = setUp(new SumSession(), 100, 5, 128);
+    const remote = setUp(new SumSession(), 100, 0, 128, 'worker');
+    for (const { submit } of [delayed, remote]) for (let reply = 0; reply < 70; reply++) submit(reply, [reply, 0, 0]);
+    for (const { replies } of [delayed, remote]) expect([replies.flushes, replies.answers.size]).toEqual([[], 0]);
   });
 
   it('lets requests of a model with a delay wait for each other, until the delay is over or the batch is full', () => {

@@ -100,6 +100,7 @@ export class Predictor {
       job.arm = arm;
       this.#accept(view, found, job, '');
       if (shadow) this.#shadows.copy(view, job, shadow);
+      if (this.#runner.runEarly(found)) replies.flush();
     } catch (thrown) {
       const error = toAppError(thrown);
       (model?.statistics ?? this.#deps.unrouted).failed(error.code, 0);

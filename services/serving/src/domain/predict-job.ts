@@ -16,6 +16,8 @@ export interface PredictReplies {
   fail(reply: number, error: AppError): void;
   /** The caller has gone; work for it would be waste. */
   isGone(reply: number): boolean;
+  /** What was answered so far leaves now, where it would wait for the end of the turn. */
+  flush(): void;
   /** A header (or gRPC metadata) of a call that has no answer yet, by its name in lower case; '' = none. */
   headerOf(reply: number, name: string): string;
 }

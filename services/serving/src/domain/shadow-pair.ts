@@ -48,6 +48,7 @@ export class ShadowPair implements PredictReplies {
 
   ok(): void {}
   fail(): void {}
+  flush(): void {}
 
   isGone(): boolean {
     return this.#isOver;

@@ -15,7 +15,13 @@ const plan = compileInputPlan([{ name: 'a', reference: 'v:a', type: 'float64' }]
 const block = new FeatureBlock(plan, 100);
 const scores = new Float32Array(100).fill(0.7);
 const silent = { warn: () => undefined, info: () => undefined };
-const replies: PredictReplies = { ok: () => undefined, fail: () => undefined, isGone: () => false, headerOf: () => '' };
+const replies: PredictReplies = {
+  ok: () => undefined,
+  fail: () => undefined,
+  isGone: () => false,
+  flush: () => undefined,
+  headerOf: () => '',
+};
 
 const model = new LoadedModel<PredictJob>('default', 'm', 1, '', new ModelStatistics('default', 'm', 1));
 model.step('start');

@@ -31,6 +31,10 @@ export class HotPredict implements HotUnaryHandler, PredictReplies {
     return this.replies.isGone(reply);
   }
 
+  flush(): void {
+    this.replies.flush();
+  }
+
   /** Looked for in the header block that the connection keeps; nothing is made. */
   headerOf(reply: ReplyHandle, name: string): string {
     return this.replies.headerOf(reply, name) ?? '';

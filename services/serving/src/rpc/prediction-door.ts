@@ -73,6 +73,10 @@ export class PredictionDoor implements PredictReplies {
     return this.#waiting.get(reply)!.call.signal.aborted;
   }
 
+  flush(): void {
+    // An answer is on its way with its promise.
+  }
+
   headerOf(reply: number, name: string): string {
     return this.#waiting.get(reply)!.call.metadata.get(name) ?? '';
   }
