@@ -163,11 +163,11 @@ export function rowsOf(random: () => number): () => number[] {
   return () => Array.from({ length: FEATURES }, () => Math.fround(random() * 4 - 2));
 }
 
-/** Many different Predict requests of one dense row each. */
-export function denseRequests(model: string, row: () => number[]): Uint8Array[] {
+/** Many different Predict requests of so many dense rows each. */
+export function denseRequests(model: string, row: () => number[], rows = 1): Uint8Array[] {
   const writer = new ProtoWriter();
   return Array.from({ length: 512 }, () => {
-    const dense = Float32Array.from(row());
+    const dense = Float32Array.from(Array.from({ length: rows }, row).flat());
     encodePredictRequest({ project: '', model, version: 0, columns: [], predictionId: '', entities: [], dense }, writer.reset());
     return Buffer.from(writer.finish());
   });

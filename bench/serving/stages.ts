@@ -19,7 +19,9 @@ const { values: options } = parseArgs({
   options: {
     seconds: { type: 'string', default: '5' },
     files: { type: 'boolean', default: false },
+    callers: { type: 'string', default: '64' },
     connections: { type: 'string', default: '1' },
+    rows: { type: 'string', default: '1' },
   },
 });
 
@@ -59,18 +61,18 @@ try {
 }
 writeFileSync(
   join(import.meta.dirname, 'stages.json'),
-  `${JSON.stringify({ date: new Date().toISOString(), machine: machine(), callers: 64, connections: 1, results }, null, 2)}\n`,
+  `${JSON.stringify({ date: new Date().toISOString(), machine: machine(), callers: Number(options.callers), connections: Number(options.connections), rows: Number(options.rows), results }, null, 2)}\n`,
 );
 
 async function measure(model: string): Promise<Record<string, unknown>> {
   const payload = join(rig.work, `${model}.bin`);
-  savePayload(payload, denseRequests(model, row));
+  savePayload(payload, denseRequests(model, row, Number(options.rows)));
   const profiles = join(rig.work, `profiles-${model}`);
   mkdirSync(profiles);
   const bornAt = performance.now();
   const server = await startServing(rig, model, {}, ['--cpu-prof', '--cpu-prof-dir', profiles, '--cpu-prof-interval', '250']);
   const path = '/headrace.serving.v1.Prediction/Predict';
-  const wanted = { path, payload, callers: 64, connections: Number(options.connections), timeoutMs: 1_000 };
+  const wanted = { path, payload, callers: Number(options.callers), connections: Number(options.connections), timeoutMs: 1_000 };
   await load(rig, server, { ...wanted, seconds: 2 });
   const fromUs = (performance.now() - bornAt) * 1000;
   const figures = await load(rig, server, { ...wanted, seconds: Number(options.seconds) });

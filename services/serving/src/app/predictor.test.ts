@@ -18,7 +18,7 @@ import { ShadowBook } from '../domain/shadow-statistics.js';
 import type { Place } from '../domain/run-watch.js';
 import { Predictor } from './predictor.js';
 import { RouteFinder } from './route-finder.js';
-import { plan, LANE_ROWS, SumSession, RemoteSession, Replies, standing } from '../../test/predictor-kit.js';
+import { INLINE_RUN_MS, plan, LANE_ROWS, SumSession, RemoteSession, Replies, standing } from '../../test/predictor-kit.js';
 
 function setUp(session: ModelSession, requestsMax = 100, delayMs = 0, rowsMax = LANE_ROWS, place: Place = 'here') {
   const clock = new FakeClock(1_000);
@@ -210,13 +210,25 @@ describe('predictor', () => {
   it('runs and sends answers in the middle of a turn that brings many requests, so that their callers go on meanwhile', () => {
     const session = new SumSession();
     const { predictor, replies, submit, logged } = setUp(session, 100, 0, 128);
-    for (let reply = 0; reply < 70; reply++) submit(reply, [reply, 0, 0]);
-    expect([session.runs, replies.flushes, predictor.inFlight]).toEqual([[32, 32], [32, 64], 6]);
-    submit(70, [70, 0, 0].concat(new Array<number>(3 * 30).fill(0)));
-    expect(replies.flushes).toEqual([32, 64, 71]);
+    for (let reply = 0; reply < 31; reply++) submit(reply, [reply, 0, 0]);
+    expect([session.runs, replies.flushes]).toEqual([[], []]);
+    submit(31, [31, 0, 0]);
+    expect([session.runs, replies.flushes, predictor.inFlight]).toEqual([[32], [32], 0]);
+    for (let reply = 32; reply < 70; reply++) submit(reply, [reply, 0, 0]);
     predictor.tick();
-    expect([session.runs, replies.flushes.length, logged.length]).toEqual([[32, 32, 37], 3, 71]);
-    for (let reply = 0; reply < 71; reply++) expect(scoresOf(replies.answers.get(reply))[0]).toBe(reply);
+    expect(logged.length).toBe(70);
+    for (let reply = 0; reply < 70; reply++) expect(scoresOf(replies.answers.get(reply))).toEqual([reply]);
+  });
+
+  it('does so for few requests when they fill a batch, or when a run of theirs will take long', () => {
+    const full = setUp(new SumSession(), 100, 0, 64);
+    for (const reply of [0, 1]) full.submit(reply, new Array<number>(32 * 3).fill(1));
+    expect(full.replies.flushes).toEqual([2]);
+    const slow = setUp(new SumSession(), 100, 0, 64);
+    // By the runs so far three rows take three quarters of what may stay on the event loop.
+    for (let i = 0; i < 100; i++) slow.model.parts.lane.ran(4, INLINE_RUN_MS);
+    for (const reply of [0, 1, 2]) slow.submit(reply, [1, 0, 0]);
+    expect(slow.replies.flushes).toEqual([3]);
   });
 
   it('leaves a whole turn together where a batch waits for others, or runs in another process', () => {

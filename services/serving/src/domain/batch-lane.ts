@@ -18,6 +18,9 @@ export interface Batch<J extends LaneJob> {
 /** A batch that waits for others runs this long before the first deadline in it, so that its answers still arrive. */
 const DEADLINE_MARGIN_MS = 2;
 
+/** How far one run moves the expected time of a row: a pause of the machine is forgotten after some ten runs. */
+const NEWEST_RUN_WEIGHT = 1 / 8;
+
 /**
  * Collects the rows of all requests for one version until the tick ends (or the batch is full), so that one native run
  * answers them all. Bounded: a batch never exceeds `rowsMax` rows, because a run blocks the event loop (128 rows of 300
@@ -27,6 +30,7 @@ export class BatchLane<J extends LaneJob> {
   #open: Batch<J>;
   #spare: Batch<J> | undefined;
   #dueAtMs = Infinity;
+  #rowMs = 0;
   /** Batches that were taken and have not come back. */
   running = 0;
 
@@ -41,6 +45,20 @@ export class BatchLane<J extends LaneJob> {
 
   get waitingRows(): number {
     return this.#open.rows;
+  }
+
+  get waitingJobs(): number {
+    return this.#open.jobs.length;
+  }
+
+  /** How long a run of what waits will take, by the runs of late; 0 before the first. */
+  get expectedMs(): number {
+    return this.#open.rows * this.#rowMs;
+  }
+
+  /** A batch of so many rows took so long. */
+  ran(rows: number, ms: number): void {
+    this.#rowMs += (ms / rows - this.#rowMs) * NEWEST_RUN_WEIGHT;
   }
 
   hasRoom(rows: number): boolean {

@@ -54,7 +54,7 @@ export class RunWatch {
    */
   constructor(
     public place: Place,
-    private readonly boundMs: number,
+    readonly boundMs: number,
     private readonly threadCpuMs: () => number,
   ) {
     this.#figures = { runs: 0, rows: 0, ms: 0, boundMs };
