@@ -1,4 +1,5 @@
 import { decodePredictResponse } from '@headrace/codec/predict-response';
+import { ProtoWriter } from '@headrace/codec/writer';
 import { type AppError } from '@headrace/base/errors';
 import { BatchLane } from '../src/domain/batch-lane.js';
 import type { FeatureBlock } from '@headrace/executor/feature-block';
@@ -77,8 +78,10 @@ export class Replies implements PredictReplies {
   /** Of all calls. */
   headers: Record<string, string> = {};
 
-  ok(reply: number, bytes: Uint8Array, start: number, end: number): void {
-    this.#once(reply, decodePredictResponse(bytes, start, end));
+  ok<T>(reply: number, encode: (value: T, writer: ProtoWriter) => void, value: T): void {
+    const writer = new ProtoWriter();
+    encode(value, writer);
+    this.#once(reply, decodePredictResponse(writer.finish()));
   }
 
   fail(reply: number, error: AppError): void {

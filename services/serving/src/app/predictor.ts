@@ -1,7 +1,6 @@
 import { AppError, toAppError } from '@headrace/base/errors';
 import { encodeAnswerer, encodePredictResponse, type PredictResponseFields } from '@headrace/codec/predict-response';
 import { PredictRequestView } from '@headrace/codec/predict-request';
-import { ProtoWriter } from '@headrace/codec/writer';
 import type { Admission, Priority } from '../domain/admission.js';
 import type { FeatureBlock } from '@headrace/executor/feature-block';
 import type { ModelStatistics } from '../domain/model-statistics.js';
@@ -49,7 +48,6 @@ export interface PredictorDependencies {
 export class Predictor {
   readonly #deps: PredictorDependencies;
   readonly #view = new PredictRequestView();
-  readonly #writer = new ProtoWriter();
   readonly #pool: PredictJob[] = [];
   /** The answer being written; one object for all. */
   readonly #fields: Mutable<PredictResponseFields> = {
@@ -257,9 +255,7 @@ export class Predictor {
     fields.featureTimes = job.featureTimes;
     fields.stale = job.stale;
     fields.outputs = job.outputs.length > 0 ? outputColumns(job) : undefined;
-    const writer = this.#writer.reset();
-    encodePredictResponse(fields, writer);
-    job.replies.ok(job.reply, writer.bytes, 0, writer.pos);
+    job.replies.ok(job.reply, encodePredictResponse, fields);
   }
 
   /** Answers of one version come together, so that its name is encoded once for many. */

@@ -1,4 +1,5 @@
 import type { AppError } from '@headrace/base/errors';
+import type { ProtoWriter } from '@headrace/codec/writer';
 import type { LaneJob } from './batch-lane.js';
 import type { FeatureBlock } from '@headrace/executor/feature-block';
 import type { ColumnSlot } from '@headrace/executor/input-plan';
@@ -11,8 +12,8 @@ import type { ShadowPair } from './shadow-pair.js';
  * or `fail`. The form is that of the hot handler of libs/wire, so that its transport needs only a few lines to stand here.
  */
 export interface PredictReplies {
-  /** The bytes are copied before the return. */
-  ok(reply: number, bytes: Uint8Array, start: number, end: number): void;
+  /** `encode` writes the answer straight to where it leaves from; it is called before the return. One function for all calls, and `value` what it needs. */
+  ok<T>(reply: number, encode: (value: T, writer: ProtoWriter) => void, value: T): void;
   fail(reply: number, error: AppError): void;
   /** The caller has gone; work for it would be waste. */
   isGone(reply: number): boolean;

@@ -1,4 +1,5 @@
 import type { AppError } from '@headrace/base/errors';
+import type { ProtoWriter } from '@headrace/codec/writer';
 import type { HotReplies, HotUnaryHandler, ReplyHandle } from '@headrace/wire/handler';
 import type { Predictor } from '../app/predictor.js';
 import type { PredictReplies } from '../domain/predict-job.js';
@@ -19,8 +20,8 @@ export class HotPredict implements HotUnaryHandler, PredictReplies {
     this.predictor.tick();
   }
 
-  ok(reply: ReplyHandle, bytes: Uint8Array, start: number, end: number): void {
-    this.replies.ok(reply, bytes, start, end);
+  ok<T>(reply: ReplyHandle, encode: (value: T, writer: ProtoWriter) => void, value: T): void {
+    this.replies.okWith(reply, encode, value);
   }
 
   fail(reply: ReplyHandle, error: AppError): void {

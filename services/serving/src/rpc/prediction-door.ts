@@ -1,4 +1,5 @@
 import { toAppError, type AppError } from '@headrace/base/errors';
+import { ProtoWriter } from '@headrace/codec/writer';
 import { PredictionDefinition, PredictResponse } from '@headrace/contracts/serving/v1/serving';
 import type { CallContext, Codec, GrpcMethod, GrpcService } from '@headrace/platform/grpc/server';
 import { Injectable } from '@nestjs/common';
@@ -23,6 +24,7 @@ interface Waiting {
 @Injectable()
 export class PredictionDoor implements PredictReplies {
   readonly #waiting = new Map<number, Waiting>();
+  readonly #writer = new ProtoWriter();
   #next = 0;
   #isTickDue = false;
 
@@ -61,8 +63,9 @@ export class PredictionDoor implements PredictReplies {
     return { fullName, methods: [{ ...predict, hot: (replies, refuse) => new HotPredict(this.predictor, replies, refuse) }, stream] };
   }
 
-  ok(reply: number, bytes: Uint8Array, start: number, end: number): void {
-    this.#take(reply).resolve(Uint8Array.prototype.slice.call(bytes, start, end));
+  ok<T>(reply: number, encode: (value: T, writer: ProtoWriter) => void, value: T): void {
+    encode(value, this.#writer.reset());
+    this.#take(reply).resolve(this.#writer.finish());
   }
 
   fail(reply: number, error: AppError): void {
