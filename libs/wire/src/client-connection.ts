@@ -154,6 +154,7 @@ export class ClientConnection implements SessionRole {
     this.streams.remove(stream.id);
     this.session.resets.earn(1);
     this.session.control.earn(4);
+    this.session.pings.earn(4);
     if (this.leaving) {
       if (this.streams.count === 0) this.session.close();
     } else this.events.onRoom();

@@ -53,13 +53,19 @@ export const LIMITS = {
   controlBurst: {
     default: 2000,
     unit: 'frames',
-    why: 'PING, SETTINGS, PRIORITY, unknown and empty frames, each of which costs us an answer or a look',
+    why: 'PING, SETTINGS, PRIORITY, unknown and empty frames, each of which costs us an answer or a look, and streams that were refused',
   },
   controlPerSecond: {
     default: 500,
     unit: 'frames a second',
     why: 'refill of that budget; each answered call gives four more (clients probe bandwidth by PING)',
   },
+  pingBurst: {
+    default: 250,
+    unit: 'PING and SETTINGS frames',
+    why: 'each makes us write an answer; a chunk holds thousands, and other callers wait while they are read',
+  },
+  pingsPerSecond: { default: 100, unit: 'frames a second', why: 'refill of that budget; each answered call gives four more' },
   windowUpdateBurst: { default: 20_000, unit: 'frames', why: 'WINDOW_UPDATE in single bytes' },
   windowUpdatesPerSecond: { default: 5000, unit: 'frames a second', why: 'refill of that budget; each sent DATA frame gives ten more' },
   connectMs: { default: 10_000, unit: 'ms', why: 'a client whose server does not answer: TCP, TLS and SETTINGS together' },

@@ -58,6 +58,8 @@ export class Session implements FrameSink {
   readonly output: SocketOutput;
   readonly resets: FrameBudget;
   readonly control: FrameBudget;
+  /** Frames that make us write an answer. */
+  readonly pings: FrameBudget;
   readonly windowUpdates: FrameBudget;
   /** What we may send on the whole connection. */
   sendWindow = WINDOW_DEFAULT;
@@ -86,6 +88,7 @@ export class Session implements FrameSink {
     this.receiveWindow = new ReceiveWindow(limits.connectionWindowBytes);
     this.resets = new FrameBudget(limits.resetBurst, limits.resetsPerSecond, 'reset streams');
     this.control = new FrameBudget(limits.controlBurst, limits.controlPerSecond, 'control frames');
+    this.pings = new FrameBudget(limits.pingBurst, limits.pingsPerSecond, 'PING or SETTINGS frames');
     this.windowUpdates = new FrameBudget(limits.windowUpdateBurst, limits.windowUpdatesPerSecond, 'window updates');
     this.output = new SocketOutput(socket, tick, limits.outputBytesMax);
     socket.once('close', () => this.finish(undefined));
@@ -228,6 +231,7 @@ export class Session implements FrameSink {
 
   private onControlFrame(type: number, flags: number, streamId: number, bytes: Buffer, start: number, end: number): void {
     this.control.spend(this.nowMs);
+    if (type === FrameType.PING || type === FrameType.SETTINGS) this.pings.spend(this.nowMs);
     const size = end - start;
     switch (type) {
       case FrameType.SETTINGS:

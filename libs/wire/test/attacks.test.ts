@@ -3,6 +3,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { WireClient } from '../src/client.js';
 import { ErrorCode, FrameType } from '../src/frames.js';
 import { RAW_BYTES } from '../src/handler.js';
+import { DEFAULT_LIMITS } from '../src/limits.js';
 import type { Limits } from '../src/limits.js';
 import { WireServer } from '../src/server.js';
 import { RawPeer } from './raw-peer.js';
@@ -114,6 +115,24 @@ describe('a peer that sends much', () => {
     const peer = await RawPeer.connect(port);
     peer.send(...Array.from({ length: 60_000 }, () => frame));
     await eventually(() => expect(peer.goawayCode).toBe(ErrorCode.ENHANCE_YOUR_CALM));
+  });
+
+  it('a flood of PINGs is ended before it holds others up; a peer that calls may ask four times with each call', async () => {
+    await start();
+    const ping = RawPeer.frame(FrameType.PING, 0, 0, Buffer.alloc(8));
+    const answered = (peer: RawPeer): number => peer.frames.filter(({ type, flags }) => type === FrameType.PING && flags === 1).length;
+    const flood = await RawPeer.connect(port);
+    flood.send(...Array.from({ length: 10_000 }, () => ping));
+    await eventually(() => expect(flood.goawayCode).toBe(ErrorCode.ENHANCE_YOUR_CALM));
+    expect(answered(flood)).toBeLessThanOrEqual(DEFAULT_LIMITS.pingBurst);
+    const caller = await RawPeer.connect(port);
+    for (let id = 1; id < 400; id += 2) {
+      caller.send(ping, ping, ping, ping, caller.request(id, '/test.Echo/Hot'), RawPeer.frame(FrameType.DATA, 1, id, Buffer.alloc(5)));
+      if (id % 50 === 1) await eventually(() => expect(answered(caller)).toBe((id + 1) * 2));
+    }
+    await eventually(() => expect(answered(caller)).toBe(800));
+    expect(caller.goawayCode).toBeUndefined();
+    caller.socket.destroy();
   });
 
   it('a flood of empty DATA frames is ended', async () => {
