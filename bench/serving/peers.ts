@@ -7,6 +7,7 @@ import { execFileSync, spawn } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
+import { sleep } from '@headrace/base/clock';
 import { messageOf } from '@headrace/base/errors';
 import { seededRandom } from '@headrace/base/random';
 import { encodePredictRequest } from '@headrace/codec/predict-request';
@@ -73,6 +74,9 @@ const row = rowsOf(random);
 const models = { trees: makeTrees(random), mlp: makeMlp(random) };
 const rig = await openRig();
 const started = new Map<string, Promise<Server>>();
+const restarted = new Set<string>();
+/** From the failure of a call to the end of its server. */
+const DYING_MS = 2_000;
 const ours = (name: string, env: NodeJS.ProcessEnv = {}): Promise<Server> => once(name, () => startServing(rig, name, env));
 const ALL: readonly Candidate[] = [
   { name: 'headrace', dialect: 'headrace', timeoutMs: 1_000, start: () => ours('headrace') },
@@ -149,8 +153,10 @@ try {
 } finally {
   for (const server of await Promise.allSettled(started.values())) {
     if (server.status === 'rejected') continue;
-    if (server.value.child.exitCode === null) signalTree(server.value.child.pid!, 'SIGCONT');
-    await stop(server.value.child);
+    const { child } = server.value;
+    // One that died is no reason to leave the others running.
+    if (child.exitCode === null && child.signalCode === null) signalTree(child.pid!, 'SIGCONT');
+    await stop(child);
   }
   await rig.close();
 }
@@ -202,7 +208,7 @@ function rowsIn(values: Float32Array, rows: number): number[][] {
   return Array.from({ length: rows }, (_, i) => [...values.subarray(i * width, (i + 1) * width)]);
 }
 
-/** Starts it, too, the first time. A peer that cannot be had, or fails, is left out from here on. @throws Error when it is our own service */
+/** Starts it, too, the first time, and once more when it dies (Triton's Python backend does, rarely, when it was stopped). A peer that cannot be had, or fails again, is left out from here on. @throws Error when it is our own service */
 async function measureOrLeaveOut(candidate: Candidate, model: Model, shape: Shape, seconds: number): Promise<Figures> {
   if (!candidates.includes(candidate)) return NOTHING;
   try {
@@ -211,10 +217,26 @@ async function measureOrLeaveOut(candidate: Candidate, model: Model, shape: Shap
     return figures;
   } catch (error) {
     if (candidate.dialect === 'headrace') throw error;
+    if (await forgetDead()) return measureOrLeaveOut(candidate, model, shape, seconds);
     leaveOut(candidate.name, error);
     candidates = candidates.filter((one) => one !== candidate);
     return NOTHING;
   }
+}
+
+/** Those that died are started anew when they are asked for, once each. @returns whether there was one */
+async function forgetDead(): Promise<boolean> {
+  let found = false;
+  await sleep(DYING_MS);
+  for (const [name, start] of started) {
+    const server = await start.catch(() => undefined);
+    if (!server || restarted.has(name) || (server.child.exitCode === null && server.child.signalCode === null)) continue;
+    restarted.add(name);
+    started.delete(name);
+    console.info(`${name} died and is started again`);
+    found = true;
+  }
+  return found;
 }
 
 function leaveOut(name: string, error: unknown): void {

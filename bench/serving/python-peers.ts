@@ -12,11 +12,19 @@ const { FEATURES } = (await import(new URL('./onnx.ts', import.meta.url).href)) 
 
 /**
  * Stops or continues a server with all that it started: their loops wake up often when nobody asks them, and took a fifth of the core from whoever was loaded
- * (measured). Linux.
+ * (measured). What has ended is passed over. Linux.
  */
 export function signalTree(pid: number, signal: 'SIGSTOP' | 'SIGCONT'): void {
-  process.kill(pid, signal);
-  for (const task of readdirSync(`/proc/${pid}/task`)) for (const child of childrenOf(pid, task)) signalTree(child, signal);
+  let tasks: string[];
+  try {
+    process.kill(pid, signal);
+    tasks = readdirSync(`/proc/${pid}/task`);
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === 'ESRCH' || code === 'ENOENT') return;
+    throw error;
+  }
+  for (const task of tasks) for (const child of childrenOf(pid, task)) signalTree(child, signal);
 }
 
 function childrenOf(pid: number, task: string): number[] {
