@@ -3,7 +3,7 @@
  * the attacker on core 1, the attacker with the lowest priority there, because it should take the server's time and not the client's. Each attack, begun anew ten times a second and without
  * any pause, beside the same load without it, turn about. Prints the figures and writes `attacks.json` beside this file with machine and date.
  */
-import { execFileSync, spawn } from 'node:child_process';
+import { execFileSync, spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -47,19 +47,24 @@ try {
     load(rig, server, { path: PATH, payload, callers: CALLERS, connections: 1, seconds: Number(options.seconds), timeoutMs: 5_000 });
   await measure();
   await measure();
-  const under = async (attack: string, pauseMs: number): Promise<Figures> => {
-    const args = ['-c', '1', 'nice', '-n', '19', process.execPath, join(import.meta.dirname, 'attacker.mjs'), wire];
-    const target = [server.address.split(':')[1]!, attack, PATH, String(pauseMs)];
-    const attacker = spawn('taskset', [...args, ...target], { stdio: ['ignore', 'ignore', 'inherit'] });
+  const port = server.address.split(':')[1]!;
+  const under = async (attack: string, pauseMs: number, target = port): Promise<Figures> => {
+    const attacker = startAside('attacker.mjs', [wire, target, attack, PATH, String(pauseMs)]);
     const figures = await measure();
-    attacker.kill('SIGKILL');
-    await once(attacker, 'exit');
+    await kill(attacker);
+    return figures;
+  };
+  const underAttackOnSink = async (attack: string): Promise<Figures> => {
+    const sink = startAside('sink.mjs', []);
+    const [sinkPort] = (await once(sink.stdout!, 'data')) as [Buffer];
+    const figures = await under(attack, 0, String(sinkPort).trim());
+    await kill(sink);
     return figures;
   };
   for (const attack of ATTACKS) {
     const rssBeforeMiB = rssMiB(server.child.pid!);
-    const calls = [measure, ...PAUSES_MS.map((pauseMs) => () => under(attack, pauseMs))];
-    const [alone, ...attacked] = await turnAbout(Number(options.runs), calls);
+    const calls = [measure, () => underAttackOnSink(attack), ...PAUSES_MS.map((pauseMs) => () => under(attack, pauseMs))];
+    const [alone, onSink, ...attacked] = await turnAbout(Number(options.runs), calls);
     attacked.forEach(({ p99Ms, requestsPerSecond, errors, rssMiB: rssMost }, i) => {
       const normal = { p99AloneMs: alone!.p99Ms, requestsPerSecondAlone: alone!.requestsPerSecond };
       const timesNormal = ratio(p99Ms, alone!.p99Ms);
@@ -68,6 +73,7 @@ try {
         pauseMs: PAUSES_MS[i],
         p99Ms,
         timesNormal,
+        ...(PAUSES_MS[i] === 0 ? { timesNormalWithSinkAttacked: ratio(onSink!.p99Ms, alone!.p99Ms) } : {}),
         requestsPerSecond,
         ...normal,
         errors,
@@ -85,6 +91,17 @@ if (options.only === '') {
   const setting = { callers: CALLERS, seconds: Number(options.seconds), runs: Number(options.runs) };
   const record = { date: new Date().toISOString(), machine: machine(), ...setting, results };
   writeFileSync(join(import.meta.dirname, 'attacks.json'), `${JSON.stringify(record, null, 2)}\n`);
+}
+
+/** A process on the client's core, with the lowest priority there. */
+function startAside(script: string, args: readonly string[]): ChildProcess {
+  const command = ['-c', '1', 'nice', '-n', '19', process.execPath, join(import.meta.dirname, script), ...args];
+  return spawn('taskset', command, { stdio: ['ignore', 'pipe', 'inherit'] });
+}
+
+async function kill(child: ChildProcess): Promise<void> {
+  child.kill('SIGKILL');
+  await once(child, 'exit');
 }
 
 /** The transport with the tests' peer that follows no rules. @returns where */
