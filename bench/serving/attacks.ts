@@ -51,14 +51,14 @@ try {
   const under = async (attack: string, pauseMs: number, target = port): Promise<Figures> => {
     const attacker = startAside('attacker.mjs', [wire, target, attack, PATH, String(pauseMs)]);
     const figures = await measure();
-    await kill(attacker);
+    await stop(attacker);
     return figures;
   };
   const underAttackOnSink = async (attack: string): Promise<Figures> => {
     const sink = startAside('sink.mjs', []);
     const [sinkPort] = (await once(sink.stdout!, 'data')) as [Buffer];
     const figures = await under(attack, 0, String(sinkPort).trim());
-    await kill(sink);
+    await stop(sink);
     return figures;
   };
   for (const attack of ATTACKS) {
@@ -97,11 +97,6 @@ if (options.only === '') {
 function startAside(script: string, args: readonly string[]): ChildProcess {
   const command = ['-c', '1', 'nice', '-n', '19', process.execPath, join(import.meta.dirname, script), ...args];
   return spawn('taskset', command, { stdio: ['ignore', 'pipe', 'inherit'] });
-}
-
-async function kill(child: ChildProcess): Promise<void> {
-  child.kill('SIGKILL');
-  await once(child, 'exit');
 }
 
 /** The transport with the tests' peer that follows no rules. @returns where */

@@ -10,8 +10,6 @@ import { parseArgs } from 'node:util';
 import { sleep } from '@headrace/base/clock';
 import { messageOf } from '@headrace/base/errors';
 import { seededRandom } from '@headrace/base/random';
-import { encodePredictRequest } from '@headrace/codec/predict-request';
-import { ProtoWriter } from '@headrace/codec/writer';
 import { freePort } from '@headrace/engines/free-port';
 import { BinaryWriter } from '@bufbuild/protobuf/wire';
 import type { Figures } from '../kit.js';
@@ -21,7 +19,7 @@ import type { Server } from './rig.js';
 const { buildRust, listening, machine, repository, savePayload, stop } = (await import(
   new URL('../kit.ts', import.meta.url).href
 )) as typeof import('../kit.js');
-const { compared, load, openRig, rowsOf, saveModels, startServing, turnAbout } = (await import(
+const { compared, denseRequests, load, openRig, rowsOf, saveModels, startServing, turnAbout } = (await import(
   new URL('./rig.ts', import.meta.url).href
 )) as typeof import('./rig.js');
 const { signalTree, startBentoml, startMlserver, startTriton } = (await import(
@@ -154,8 +152,7 @@ try {
   for (const server of await Promise.allSettled(started.values())) {
     if (server.status === 'rejected') continue;
     const { child } = server.value;
-    // One that died is no reason to leave the others running.
-    if (child.exitCode === null && child.signalCode === null) signalTree(child.pid!, 'SIGCONT');
+    signalTree(child.pid!, 'SIGCONT');
     await stop(child);
   }
   await rig.close();
@@ -173,13 +170,9 @@ function payloadOf(model: Model, dialect: string, rows: number): string {
 }
 
 function requests(model: Model, dialect: string, rows: number): Uint8Array[] {
-  const writer = new ProtoWriter();
+  if (dialect === 'headrace') return denseRequests(model, row, rows);
   return Array.from({ length: REQUESTS }, (_, i) => {
     const values = Float32Array.from(Array.from({ length: rows }, row).flat());
-    if (dialect === 'headrace') {
-      encodePredictRequest({ project: '', model, version: 0, columns: [], predictionId: '', entities: [], dense: values }, writer.reset());
-      return Buffer.from(writer.finish());
-    }
     const raw = new Uint8Array(values.buffer);
     if (dialect === 'json') return Buffer.from(JSON.stringify({ features: rowsIn(values, rows) }));
     if (dialect === 'bench')

@@ -168,7 +168,7 @@ export function denseRequests(model: string, row: () => number[], rows = 1): Uin
   const writer = new ProtoWriter();
   return Array.from({ length: 512 }, () => {
     const dense = Float32Array.from(Array.from({ length: rows }, row).flat());
-    encodePredictRequest({ project: '', model, version: 0, columns: [], predictionId: '', entities: [], dense }, writer.reset());
+    encodePredictRequest({ model, dense }, writer.reset());
     return Buffer.from(writer.finish());
   });
 }

@@ -19,7 +19,7 @@ import type { Server } from './rig.js';
 
 // Node runs this file as it is, and the compiler of the repository wants other endings than Node.
 const { machine, savePayload, stop } = (await import(new URL('../kit.ts', import.meta.url).href)) as typeof import('../kit.js');
-const { compared, FIELDS, load, openRig, rowsOf, saveModels, startServing, turnAbout } = (await import(
+const { compared, denseRequests, FIELDS, load, openRig, rowsOf, saveModels, startServing, turnAbout } = (await import(
   new URL('./rig.ts', import.meta.url).href
 )) as typeof import('./rig.js');
 const { makeMlp } = (await import(new URL('./mlp.ts', import.meta.url).href)) as typeof import('./mlp.js');
@@ -90,10 +90,10 @@ function payloadOf(kind: Kind): string {
 }
 
 function requests(kind: Kind): Uint8Array[] {
+  if (kind === 'dense') return denseRequests('mlp', row);
   const writer = new ProtoWriter();
   return Array.from({ length: ENTITIES }, (_, i) => {
-    const rest = kind === 'dense' ? { entities: [], dense: Float32Array.from(row()) } : { entities: [`e${i}`], dense: new Float32Array(0) };
-    encodePredictRequest({ project: '', model: 'mlp', version: 0, columns: [], predictionId: '', ...rest }, writer.reset());
+    encodePredictRequest({ model: 'mlp', entities: [`e${i}`] }, writer.reset());
     return Buffer.from(writer.finish());
   });
 }

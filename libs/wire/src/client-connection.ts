@@ -11,8 +11,8 @@ import type { Limits } from './limits.js';
 import { readResponseHead } from './response-head.js';
 import type { ResponseHead } from './response-head.js';
 import { Session } from './session.js';
-import { readSocket } from './socket-input.js';
 import type { SessionRole } from './session.js';
+import { readSocket } from './socket-input.js';
 import { GrpcError, Status, statusOfReset } from './status.js';
 import { StreamTable } from './stream-table.js';
 import { BlockedSenders } from './stream-sender.js';
@@ -152,9 +152,7 @@ export class ClientConnection implements SessionRole {
 
   forget(stream: ClientStream): void {
     this.streams.remove(stream.id);
-    this.session.resets.earn(1);
-    this.session.control.earn(4);
-    this.session.pings.earn(4);
+    this.session.earnByCall();
     if (this.leaving) {
       if (this.streams.count === 0) this.session.close();
     } else this.events.onRoom();

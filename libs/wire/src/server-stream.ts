@@ -214,9 +214,7 @@ export class ServerStream implements InboxOwner, SenderOwner {
     if (trailers === PLAIN_END) this.sender.end();
     else if (trailers === null && this.headersSent) okTrailers.send(session, this.id, true);
     else sendHeaders(session, this.id, this.headersSent ? trailers! : [...OK_HEADERS, ...(trailers ?? OK_TRAILERS)], true);
-    session.resets.earn(1);
-    session.control.earn(4);
-    session.pings.earn(4);
+    session.earnByCall();
     // The answer stands before the request ended: the peer may stop sending it (RFC 9113 section 8.1).
     if (!this.remoteEnded) this.connection.resetOpen(this, ErrorCode.NO_ERROR);
     this.close();

@@ -58,7 +58,7 @@ export class Session implements FrameSink {
   readonly output: SocketOutput;
   readonly resets: FrameBudget;
   readonly control: FrameBudget;
-  /** Frames that make us write an answer. */
+  /** PING and SETTINGS, which we answer; acknowledgements count, too. */
   readonly pings: FrameBudget;
   readonly windowUpdates: FrameBudget;
   /** What we may send on the whole connection. */
@@ -176,6 +176,13 @@ export class Session implements FrameSink {
   destroy(): void {
     this.socket.destroy();
     this.finish(undefined);
+  }
+
+  /** A call was answered: useful work, which pays for frames to come. */
+  earnByCall(): void {
+    this.resets.earn(1);
+    this.control.earn(4);
+    this.pings.earn(4);
   }
 
   resetStream(streamId: number, code: ErrorCode): void {
