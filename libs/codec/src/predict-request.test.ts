@@ -4,6 +4,7 @@ import { seededRandom } from '@headrace/base/random';
 import { describe, expect, it } from 'vitest';
 import { encodePredictRequest, PredictRequestView } from './predict-request.js';
 import { ProtoWriter } from './writer.js';
+import { Utf8Text } from './utf8-text.js';
 
 const view = new PredictRequestView();
 
@@ -23,7 +24,7 @@ function viaView(bytes: Uint8Array, start = 0, end = bytes.length): PredictReque
     dense: [...dense],
     columns,
     entities,
-    predictionId: view.predictionId,
+    predictionId: idOf(view),
     priority: priorityFromJSON(view.priority),
     outputs,
   };
@@ -154,3 +155,11 @@ describe('predict request codec', () => {
     }
   });
 });
+
+/** By both ways to read it. */
+function idOf(view: PredictRequestView): string {
+  const text = Utf8Text.of('of the request before');
+  view.copyPredictionId(text);
+  expect(text.toString()).toBe(view.predictionId);
+  return view.predictionId;
+}

@@ -2,7 +2,8 @@ import { AppError } from '@headrace/base/errors';
 import { NO_COLUMN, readNamedColumn, writeNamedColumn, type NamedColumnData } from './predict-column.js';
 import { ProtoReader } from './reader.js';
 import { DELIMITED, FIXED32, VARINT } from './reader.js';
-import { checkUtf8Text } from './utf8.js';
+import type { Utf8Text } from './utf8-text.js';
+import { checkUtf8Text, isUtf8Text } from './utf8.js';
 import type { ProtoWriter } from './writer.js';
 
 /**
@@ -124,6 +125,12 @@ export class PredictRequestView {
 
   get predictionId(): string {
     return this.idStart === this.idEnd ? '' : text(this.bytes, this.idStart, this.idEnd, 'prediction_id');
+  }
+
+  /** As `predictionId`, without making a string. */
+  copyPredictionId(target: Utf8Text): void {
+    if (!isUtf8Text(this.bytes, this.idStart, this.idEnd)) throw notUtf8('prediction_id');
+    target.setBytes(this.bytes, this.idStart, this.idEnd);
   }
 
   /** Copies all of `dense` to `target[at...]`; the caller has made room for `denseCount` floats. */
@@ -249,8 +256,12 @@ const EMPTY = new Uint8Array(0);
 
 function text(bytes: Uint8Array, start: number, end: number, field: string): string {
   const value = checkUtf8Text(bytes, start, end);
-  if (value === undefined) throw new AppError('REQUEST_INVALID', `Malformed protobuf: \`${field}\` is not UTF-8.`);
+  if (value === undefined) throw notUtf8(field);
   return value;
+}
+
+function notUtf8(field: string): AppError {
+  return new AppError('REQUEST_INVALID', `Malformed protobuf: \`${field}\` is not UTF-8.`);
 }
 
 function writeText(writer: ProtoWriter, field: number, value: string): void {

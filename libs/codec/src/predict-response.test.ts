@@ -5,6 +5,7 @@ import { describe, expect, it } from 'vitest';
 import { decodePredictResponse, encodeAnswerer, encodePredictResponse, type PredictResponseFields } from './predict-response.js';
 import type { OutputColumnData } from './predict-output.js';
 import { ProtoWriter } from './writer.js';
+import { Utf8Text } from './utf8-text.js';
 
 interface Made extends PredictResponseFields {
   readonly model: string;
@@ -24,7 +25,7 @@ function randomFields(random: () => number): Made {
   return {
     ...who,
     answerer: encodeAnswerer(who),
-    predictionId: random() < 0.2 ? '' : 'préd',
+    predictionId: Utf8Text.of(random() < 0.2 ? '' : 'préd'),
     rows,
     firstScore,
     scores: Float32Array.from({ length: firstScore + rows }, random),
@@ -64,7 +65,7 @@ function asMessage(fields: Made): PredictResponse {
     model,
     version,
     arm,
-    predictionId,
+    predictionId: predictionId.toString(),
     scores,
     labels: scores.map((s) => (s >= 0.5 ? 1 : 0)),
     featureTimes: [...(fields.featureTimes ?? [])],

@@ -1,6 +1,7 @@
 import { AppError } from '@headrace/base/errors';
 import { DELIMITED, ProtoReader, VARINT } from './reader.js';
 import { readOutputColumn, writeOutputColumn, type OutputColumnData, type ReadOutputColumn } from './predict-output.js';
+import type { Utf8Text } from './utf8-text.js';
 import { ProtoWriter } from './writer.js';
 
 /**
@@ -16,7 +17,7 @@ import { ProtoWriter } from './writer.js';
 export interface PredictResponseFields {
   /** The first three fields, of `encodeAnswerer`: the same in all answers of a version. */
   readonly answerer: Uint8Array;
-  readonly predictionId: string;
+  readonly predictionId: Utf8Text;
   readonly rows: number;
   /** Index of the first row in `scores`. */
   readonly firstScore: number;
@@ -46,7 +47,10 @@ export function encodeAnswerer({ model, version, arm }: Pick<PredictResponseData
 export function encodePredictResponse(fields: PredictResponseFields, writer: ProtoWriter): void {
   const { rows, firstScore, scores, threshold } = fields;
   writer.raw(fields.answerer);
-  if (fields.predictionId) writeText(writer, 4, fields.predictionId);
+  if (fields.predictionId.length > 0) {
+    writer.tag(4, DELIMITED);
+    writer.text(fields.predictionId);
+  }
   if (rows === 0) return;
   writer.tag(5, DELIMITED);
   writer.uint32(rows);

@@ -1,4 +1,5 @@
 import { DELIMITED } from './reader.js';
+import type { Utf8Text } from './utf8-text.js';
 import { ProtoWriter } from './writer.js';
 
 const SLASH = 0x2f;
@@ -13,7 +14,6 @@ const NUMBERED_BYTES_MAX = 5 + 5 + 1 + 9;
 export class TextList {
   count = 0;
   readonly #writer = new ProtoWriter();
-  readonly #prefix = new ProtoWriter(64);
 
   constructor(readonly field: number) {}
 
@@ -29,16 +29,21 @@ export class TextList {
     this.count++;
   }
 
-  /** `${prefix}/${i}` for i in [from, to), whole numbers of at most nine digits; the prefix is encoded once. */
-  pushNumbered(prefix: string, from: number, to: number): void {
+  pushText(text: Utf8Text): void {
+    this.#writer.tag(this.field, DELIMITED);
+    this.#writer.text(text);
+    this.count++;
+  }
+
+  /** `${prefix}/${i}` for i in [from, to), whole numbers of at most nine digits. */
+  pushNumbered({ bytes, length }: Utf8Text, from: number, to: number): void {
     const writer = this.#writer;
-    const { bytes, pos } = this.#prefix.reset().utf8(prefix);
-    writer.reserve((to - from) * (pos + NUMBERED_BYTES_MAX));
+    writer.reserve((to - from) * (length + NUMBERED_BYTES_MAX));
     for (let i = from; i < to; i++) {
       const digits = i < 10 ? 1 : i < 100 ? 2 : i < 1_000 ? 3 : String(i).length;
       writer.tag(this.field, DELIMITED);
-      writer.uint32(pos + 1 + digits);
-      writer.raw(bytes, 0, pos);
+      writer.uint32(length + 1 + digits);
+      writer.raw(bytes, 0, length);
       writer.bytes[writer.pos++] = SLASH;
       for (let at = writer.pos + digits - 1, rest = i; at >= writer.pos; at--, rest = (rest / 10) | 0)
         writer.bytes[at] = ZERO + (rest % 10);

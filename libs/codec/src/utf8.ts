@@ -1,3 +1,5 @@
+import { isUtf8 } from 'node:buffer';
+
 /** Strict: a malformed sequence is refused instead of replaced, and a byte order mark is text like any other. */
 const strictUtf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 
@@ -10,6 +12,11 @@ export function checkUtf8Text(bytes: Uint8Array, start: number, end: number): st
   } catch {
     return undefined;
   }
+}
+
+/** Whether `bytes[start, end)` is UTF-8, without making its text. */
+export function isUtf8Text(bytes: Uint8Array, start: number, end: number): boolean {
+  return isAscii(bytes, start, end) || isUtf8(bytes.subarray(start, end));
 }
 
 /** The native one-byte conversion when the bytes are a Node buffer, as all socket chunks are. */

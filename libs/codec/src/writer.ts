@@ -1,5 +1,6 @@
 import { assert, AssertionFailed } from '@headrace/base/assert';
 import { copyBytes } from './copy-bytes.js';
+import type { Utf8Text } from './utf8-text.js';
 
 /** Capacity that a fresh writer starts with, in bytes; it doubles when it is full. */
 const CAPACITY_START = 1024;
@@ -166,6 +167,17 @@ export class ProtoWriter {
       scratchFloats[0] = floats[i]!;
       this.fixed32(scratchInts[0]!);
     }
+  }
+
+  /** Length and bytes of a text that is UTF-8 already. */
+  text({ bytes, length }: Utf8Text): void {
+    this.uint32(length);
+    this.reserve(length);
+    const target = this.bytes;
+    const at = this.pos;
+    // Texts are short: a call of native code costs more than this loop.
+    for (let i = 0; i < length; i++) target[at + i] = bytes[i]!;
+    this.pos = at + length;
   }
 
   /** Starts a delimited field behind its tag; `expectedBytes` is the guess that saves moving the content later. */

@@ -42,9 +42,8 @@ export class HotCalls implements HotReplies {
   }
 
   headerOf(reply: ReplyHandle, name: string): string | undefined {
-    const { names, values } = this.unanswered(reply).head;
-    const at = names.indexOf(name);
-    return at < 0 ? undefined : values[at];
+    const { head } = this.unanswered(reply);
+    return head.asked.valueOf(name, head);
   }
 
   metadataOf(reply: ReplyHandle): Metadata {

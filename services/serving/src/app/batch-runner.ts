@@ -7,8 +7,8 @@ import { nameOf } from '../domain/version-description.js';
 
 /** What becomes of a job; each is given to exactly one of `answer`, `refuse` and (when it returns true) `isLate`. */
 export interface RunnerCalls {
-  /** @param nowMs when the run ended, ms since the epoch. */
-  answer(job: PredictJob, block: FeatureBlock, firstRow: number, scores: Float32Array, firstScore: number, nowMs: number): void;
+  /** @param nowMs when the run ended, ms since the epoch. @returns whether its time counts as that of an answer: not of a shadow, nor when it was refused for its scores */
+  answer(job: PredictJob, block: FeatureBlock, firstRow: number, scores: Float32Array, firstScore: number, nowMs: number): boolean;
   refuse(job: PredictJob, error: AppError): void;
   /** Refuses a job that nobody waits for any more. A function of its own: it is handed on without a closure. */
   readonly isLate: (job: PredictJob, nowMs: number) => boolean;
@@ -135,10 +135,17 @@ export class BatchRunner {
     const nowMs = this.#time.nowMs();
     model.statistics.ran(batch.rows, (ranAt - startedAt) / 1000);
     lane.ran(batch.rows, ranAt - startedAt);
+    // Those that came in one turn have the same times: the clock is read once for them, and they are counted once.
+    let [cameAtMs, came, answered] = [batch.jobs[0]!.startedAtMs, 0, 0];
     for (const job of batch.jobs) {
-      model.statistics.queue.observe((startedAt - job.startedAtMs) / 1000);
-      this.#calls.answer(job, batch.block, job.firstRow, scores, job.firstRow, nowMs);
+      if (job.startedAtMs !== cameAtMs) {
+        countTimes(model, cameAtMs, startedAt, came, answered);
+        [cameAtMs, came, answered] = [job.startedAtMs, 0, 0];
+      }
+      came++;
+      if (this.#calls.answer(job, batch.block, job.firstRow, scores, job.firstRow, nowMs)) answered++;
     }
+    countTimes(model, cameAtMs, startedAt, came, answered);
     // Rows were copied into the batch when they came: a run has no input of its own to prepare.
     model.statistics.ranFor(batch.jobs.length, 0, (ranAt - startedAt) / 1000, (performance.now() - ranAt) / 1000);
     lane.recycle(batch);
@@ -160,8 +167,9 @@ export class BatchRunner {
         const seconds = (performance.now() - startedAt) / 1000;
         model.statistics.ran(job.rows, seconds);
         model.statistics.ranFor(1, 0, seconds, 0);
-        model.statistics.queue.observe((startedAt - job.startedAtMs) / 1000);
-        this.#calls.answer(job, batch.block, job.firstRow, scores, 0, this.#time.nowMs());
+        const { startedAtMs } = job;
+        const isAnswered = this.#calls.answer(job, batch.block, job.firstRow, scores, 0, this.#time.nowMs());
+        countTimes(model, startedAtMs, startedAt, 1, isAnswered ? 1 : 0);
       } catch (error) {
         this.#calls.refuse(job, runFailed(model, error));
       }
@@ -210,17 +218,25 @@ export class BatchRunner {
 
   /** @returns whether there is more to run. */
   #sliceRan(job: PredictJob, rows: number, scores: Float32Array, startedAt: number): boolean {
+    const { startedAtMs } = job;
     const { statistics } = job.loaded;
     job.scores!.set(scores.subarray(0, rows), job.rowsDone);
     const seconds = (performance.now() - startedAt) / 1000;
     statistics.ran(rows, seconds);
     statistics.ranFor(job.rowsDone === 0 ? 1 : 0, 0, seconds, 0);
-    if (job.rowsDone === 0) statistics.queue.observe((startedAt - job.startedAtMs) / 1000);
+    if (job.rowsDone === 0) statistics.queue.observe((startedAt - startedAtMs) / 1000);
     job.rowsDone += rows;
     if (job.rowsDone < job.rows) return !this.#calls.isLate(job, this.#time.nowMs());
-    this.#calls.answer(job, job.block!, 0, job.scores!, 0, this.#time.nowMs());
+    if (this.#calls.answer(job, job.block!, 0, job.scores!, 0, this.#time.nowMs()))
+      statistics.latency.observe((performance.now() - startedAtMs) / 1000);
     return false;
   }
+}
+
+/** Of requests that came together. @param ranAtMs when their run began, as performance.now() */
+function countTimes({ statistics }: ServedModel, cameAtMs: number, ranAtMs: number, came: number, answered: number): void {
+  statistics.queue.observe((ranAtMs - cameAtMs) / 1000, came);
+  if (answered > 0) statistics.latency.observe((performance.now() - cameAtMs) / 1000, answered);
 }
 
 /** A defect of ours must end the process with its reason, as any uncaught one does. */

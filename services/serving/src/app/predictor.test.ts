@@ -44,7 +44,7 @@ function setUp(session: ModelSession, requestsMax = 100, delayMs = 0, rowsMax = 
     store: { getBuffers: () => Promise.reject(new Error('not asked')) },
     log: {
       append: ({ predictionId: id, arm, loaded, replies, reply }) =>
-        void logged.push({ id, arm, version: loaded.version, trace: replies.headerOf(reply, 'traceparent') }),
+        void logged.push({ id: id.toString(), arm, version: loaded.version, trace: replies.headerOf(reply, 'traceparent') }),
     },
     unrouted: new ModelStatistics('', '', 0),
     shadows,

@@ -1,6 +1,7 @@
 import { AppError, toAppError } from '@headrace/base/errors';
 import { encodeAnswerer, encodePredictResponse, type PredictResponseFields } from '@headrace/codec/predict-response';
 import { PredictRequestView } from '@headrace/codec/predict-request';
+import { Utf8Text } from '@headrace/codec/utf8-text';
 import type { Admission, Priority } from '../domain/admission.js';
 import type { FeatureBlock } from '@headrace/executor/feature-block';
 import type { ModelStatistics } from '../domain/model-statistics.js';
@@ -52,7 +53,7 @@ export class Predictor {
   /** The answer being written; one object for all. */
   readonly #fields: Mutable<PredictResponseFields> = {
     answerer: new Uint8Array(0),
-    predictionId: '',
+    predictionId: new Utf8Text(),
     rows: 0,
     firstScore: 0,
     scores: new Float32Array(0),
@@ -149,7 +150,8 @@ export class Predictor {
       if (!this.#deps.admission.tryEnter(job.rows, job.isShadow ? 'shadow' : (PRIORITIES[view.priority] ?? 'normal')))
         throw new AppError('OVERLOADED', `${this.inFlight} requests are inside, which is all that this process takes`);
       try {
-        job.predictionId = predictionId || this.#predictionId(view);
+        if (predictionId !== '') job.predictionId.set(predictionId);
+        else this.#name(job, view);
         const isDirect = isPlain && rows <= lane.rowsMax;
         if (isDirect) this.#intoLane(view, model, job);
         else if (isPlain) readIntoBlock(view, model, job);
@@ -219,17 +221,13 @@ export class Predictor {
     this.#runner.run();
   }
 
-  #answer(job: PredictJob, block: FeatureBlock, firstRow: number, scores: Float32Array, firstScore: number, nowMs: number): void {
+  #answer(job: PredictJob, block: FeatureBlock, firstRow: number, scores: Float32Array, firstScore: number, nowMs: number): boolean {
     const { loaded, rows } = job;
     for (let i = 0; i < rows; i++) {
       if (scores[firstScore + i]! === scores[firstScore + i]!) continue;
-      return this.#refuse(
-        job,
-        new AppError(
-          'INPUT_INVALID',
-          `row ${i}: ${nameOf(loaded)} gives no number for this row; it does not accept all of the missing values in it`,
-        ),
-      );
+      const why = `row ${i}: ${nameOf(loaded)} gives no number for this row; it does not accept all of the missing values in it`;
+      this.#refuse(job, new AppError('INPUT_INVALID', why));
+      return false;
     }
     if (job.pair) {
       const seconds = (performance.now() - job.startedAtMs) / 1000;
@@ -237,11 +235,13 @@ export class Predictor {
     }
     // Logged first: what is asked of the call, such as its trace, is gone with its answer.
     this.#deps.log.append(job, block, firstRow, scores, firstScore, nowMs);
-    if (!job.isShadow) {
+    const isCounted = !job.isShadow;
+    if (isCounted) {
       this.#reply(job, scores, firstScore);
-      loaded.statistics.answered(rows, (performance.now() - job.startedAtMs) / 1000, nowMs);
+      loaded.statistics.answered(rows, nowMs);
     }
     this.#end(job);
+    return isCounted;
   }
 
   #reply(job: PredictJob, scores: Float32Array, firstScore: number): void {
@@ -293,11 +293,16 @@ export class Predictor {
     if (this.#pool.length < this.#deps.admission.requestsMax) this.#pool.push(job);
   }
 
-  #predictionId(view: PredictRequestView): string {
-    const given = view.predictionId;
-    if (given.length > PREDICTION_ID_MAX)
-      throw new AppError('INPUT_INVALID', `the prediction id has ${given.length} characters; at most ${PREDICTION_ID_MAX} are taken`);
-    return given || this.#deps.ids.next(this.#turn.nowMs);
+  /** By the caller's id, or by a new one. */
+  #name(job: PredictJob, view: PredictRequestView): void {
+    const bytes = view.idEnd - view.idStart;
+    if (bytes === 0) return this.#deps.ids.nextInto(this.#turn.nowMs, job.predictionId);
+    if (bytes > PREDICTION_ID_MAX && view.predictionId.length > PREDICTION_ID_MAX)
+      throw new AppError(
+        'INPUT_INVALID',
+        `the prediction id has ${view.predictionId.length} characters; at most ${PREDICTION_ID_MAX} are taken`,
+      );
+    view.copyPredictionId(job.predictionId);
   }
 }
 

@@ -1,6 +1,6 @@
 import { Siblings } from '@headrace/platform/processes/siblings';
 import { describe, expect, it } from 'vitest';
-import { StatisticsBook } from '../domain/model-statistics.js';
+import { StatisticsBook, type ModelStatistics } from '../domain/model-statistics.js';
 import { ShadowBook } from '../domain/shadow-statistics.js';
 import { addStatistics, StatisticsReport } from './statistics-report.js';
 
@@ -12,17 +12,22 @@ const report = (facts: readonly Fact[]): Promise<Awaited<ReturnType<StatisticsRe
   return new StatisticsReport(book, shadows, new Siblings(-1)).of('', '');
 };
 const answer = { scores: Float32Array.of(0.25, 0.75), threshold: 0.5, seconds: 0.001 };
+function answeredIn(seconds: number, statistics: ModelStatistics, rows: number, nowMs: number): void {
+  statistics.answered(rows, nowMs);
+  statistics.latency.observe(seconds);
+}
+
 const here: Fact[] = [
-  (book) => book.of('p', 'm', 1).answered(2, 0.002, 5_000),
+  (book) => answeredIn(0.002, book.of('p', 'm', 1), 2, 5_000),
   (book) => book.of('p', 'm', 1).failed('OVERLOADED', 0),
   (book) => book.of('p', 'm', 2).ran(4, 0.001),
   (_, shadows) => shadows.of('p', 'm', 1, 2).compared(answer, answer),
 ];
 const there: Fact[] = [
-  (book) => book.of('p', 'm', 1).answered(1, 0.3, 9_000),
+  (book) => answeredIn(0.3, book.of('p', 'm', 1), 1, 9_000),
   (book) => book.of('p', 'm', 1).failed('OVERLOADED', 0),
   (book) => book.of('p', 'm', 1).failed('INPUT_INVALID', 0),
-  (book) => book.of('p', 'n', 1).answered(1, 0.3, 9_000),
+  (book) => answeredIn(0.3, book.of('p', 'n', 1), 1, 9_000),
   (_, shadows) => shadows.of('p', 'm', 1, 2).compared(answer, { ...answer, threshold: 0.9 }),
 ];
 

@@ -1,4 +1,5 @@
 import { AppError, messageOf, toAppError } from '@headrace/base/errors';
+import { Utf8Text } from '@headrace/codec/utf8-text';
 import type { FeatureBlock } from '@headrace/executor/feature-block';
 import { scoresOutput } from '@headrace/executor/onnx-model';
 import { joinRows, sliceRows, type Tensor } from '@headrace/executor/tensor';
@@ -267,7 +268,8 @@ export class TensorInference {
     }
     const asked = job.outputs.map((name) => outputs.find((output) => output.name === name)!);
     call.ok({ id: job.request.id, model: loaded.model, version: loaded.version, predictionId, outputs: asked });
-    loaded.statistics.answered(rows, (performance.now() - job.startedAtMs) / 1000, this.#deps.nowMs());
+    loaded.statistics.answered(rows, this.#deps.nowMs());
+    loaded.statistics.latency.observe((performance.now() - job.startedAtMs) / 1000);
     this.#end(job);
   }
 
@@ -319,7 +321,7 @@ function logged({ loaded, arm, rows, predictionId, call }: TensorJob): LoggedJob
     loaded,
     arm,
     rows,
-    predictionId,
+    predictionId: Utf8Text.of(predictionId),
     entities: undefined,
     stale: undefined,
     reply: 0,

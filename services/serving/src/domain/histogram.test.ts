@@ -8,6 +8,9 @@ describe('histogram', () => {
     for (const value of [0, 1, 1.5, 2, 4, 4.1, 100]) histogram.observe(value);
     expect([...histogram.counts]).toEqual([2, 2, 1, 2]);
     expect(histogram).toMatchObject({ count: 7, sum: 112.6 });
+    histogram.observe(1.5, 3);
+    expect([...histogram.counts]).toEqual([2, 5, 1, 2]);
+    expect(histogram).toMatchObject({ count: 10, sum: 117.1 });
   });
 
   it('agrees with sorting and counting for any values', () => {

@@ -10,13 +10,14 @@ export class Histogram {
     this.counts = new Float64Array(bounds.length + 1);
   }
 
-  observe(value: number): void {
+  /** @param times how many had this value. */
+  observe(value: number, times = 1): void {
     const { bounds } = this;
     let at = 0;
     while (at < bounds.length && value > bounds[at]!) at++;
-    this.counts[at]!++;
-    this.count++;
-    this.sum += value;
+    this.counts[at]! += times;
+    this.count += times;
+    this.sum += value * times;
   }
 
   get mean(): number {

@@ -88,7 +88,7 @@ export class LogBuffer {
       this.#labels[at] = score >= this.#threshold ? 1 : 0;
       this.#stale[at] = job.stale ? job.stale[from + i]! : 0;
     }
-    if (job.rows === 1) this.#predictionIds.push(job.predictionId);
+    if (job.rows === 1) this.#predictionIds.pushText(job.predictionId);
     else this.#predictionIds.pushNumbered(job.predictionId, from, from + rows);
     this.#appendEntities(job.entities, from, rows);
     if (this.rules) this.#redacted.take(block, firstRow + from, rows);

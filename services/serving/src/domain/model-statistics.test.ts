@@ -4,8 +4,8 @@ import { ModelStatistics, StatisticsBook } from './model-statistics.js';
 describe('statistics of a version', () => {
   it('count answers, refusals by code, and runs by their exact number of rows', () => {
     const statistics = new ModelStatistics('p', 'm', 1);
-    statistics.answered(3, 0.002, 1_000);
-    statistics.answered(1, 0.001, 2_000);
+    statistics.answered(3, 1_000);
+    statistics.answered(1, 2_000);
     statistics.failed('OVERLOADED', 0);
     statistics.failed('OVERLOADED', 0.5);
     statistics.ran(4, 0.01);
@@ -30,8 +30,8 @@ describe('statistics book', () => {
 
   it('forgets the version that answered longest ago when it is full', () => {
     const book = new StatisticsBook(2);
-    book.of('p', 'm', 1).answered(1, 0, 200);
-    book.of('p', 'm', 2).answered(1, 0, 100);
+    book.of('p', 'm', 1).answered(1, 200);
+    book.of('p', 'm', 2).answered(1, 100);
     book.of('p', 'm', 3);
     expect(book.list().map((one) => one.version)).toEqual([1, 3]);
   });

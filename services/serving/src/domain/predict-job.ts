@@ -1,4 +1,5 @@
 import type { AppError } from '@headrace/base/errors';
+import { Utf8Text } from '@headrace/codec/utf8-text';
 import type { ProtoWriter } from '@headrace/codec/writer';
 import type { LaneJob } from './batch-lane.js';
 import type { FeatureBlock } from '@headrace/executor/feature-block';
@@ -46,7 +47,7 @@ export class PredictJob implements LaneJob {
   isShadow = false;
   rows = 0;
   firstRow = 0;
-  predictionId = '';
+  readonly predictionId = new Utf8Text();
   /** Rows of its own: requests by columns or entities, and those too large for a lane. */
   block: FeatureBlock | undefined;
   dense: Float32Array | undefined;
@@ -72,7 +73,7 @@ export class PredictJob implements LaneJob {
     this.outputs = NO_NAMES;
     this.pair = undefined;
     this.isShadow = false;
-    this.predictionId = '';
+    this.predictionId.clear();
     this.rowsDone = 0;
   }
 }

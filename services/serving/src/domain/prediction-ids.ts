@@ -1,3 +1,9 @@
+import { Utf8Text } from '@headrace/codec/utf8-text';
+
+const ID_BYTES = 36;
+/** All but the last three digits. */
+const HEAD_BYTES = 33;
+
 /**
  * Ids for predictions whose caller gave none: UUID version 7 (RFC 9562, section 5.7) without a call for randomness per id.
  * The milliseconds lead, so ids sort as they were made; then a counter of the process and 40 random bits of the process keep
@@ -6,8 +12,9 @@
 export class PredictionIds {
   #lastMs = -1;
   #counter = 0;
-  /** All but the last three digits; made anew with the millisecond, and with every 4096th id. */
-  #head = '';
+  /** Made anew with the millisecond, and with every 4096th id. */
+  readonly #head = new Uint8Array(HEAD_BYTES);
+  readonly #text = new Utf8Text();
   readonly #middle: string;
   readonly #tail: string;
 
@@ -20,20 +27,39 @@ export class PredictionIds {
   }
 
   next(nowMs: number): string {
+    this.nextInto(nowMs, this.#text);
+    return this.#text.toString();
+  }
+
+  /** The next id, written in place: on the request path no string is made for it. */
+  nextInto(nowMs: number, target: Utf8Text): void {
     const count = this.#counter++;
     if (nowMs > this.#lastMs || (count & 0xfff) === 0) {
       this.#lastMs = Math.max(nowMs, this.#lastMs);
-      this.#head = this.#headOf(count);
+      this.#writeHead(count);
     }
-    return this.#head + HEX3[count & 0xfff]!;
+    target.reserve(ID_BYTES);
+    const bytes = target.bytes;
+    const head = this.#head;
+    for (let i = 0; i < HEAD_BYTES; i++) bytes[i] = head[i]!;
+    bytes[HEAD_BYTES] = HEX[(count >>> 8) & 0xf]!;
+    bytes[HEAD_BYTES + 1] = HEX[(count >>> 4) & 0xf]!;
+    bytes[HEAD_BYTES + 2] = HEX[count & 0xf]!;
+    target.length = ID_BYTES;
   }
 
-  #headOf(count: number): string {
-    const time = this.#lastMs.toString(16).padStart(12, '0');
-    const head = `${time.slice(0, 8)}-${time.slice(8)}-7${HEX3[(count / 0x1000000) & 0xfff]}-${this.#middle}-${this.#tail}${HEX3[(count >>> 12) & 0xfff]}`;
-    // Out of one piece: what is put together is copied piece by piece when its characters are read, for each id again.
-    return Buffer.from(head, 'latin1').toString('latin1');
+  #writeHead(count: number): void {
+    const time = hexOf(this.#lastMs, 12);
+    const [high, low] = [hexOf((count / 0x1000000) & 0xfff, 3), hexOf((count >>> 12) & 0xfff, 3)];
+    Buffer.from(this.#head.buffer).write(
+      `${time.slice(0, 8)}-${time.slice(8)}-7${high}-${this.#middle}-${this.#tail}${low}`,
+      'latin1',
+    );
   }
 }
 
-const HEX3 = Array.from({ length: 4096 }, (_, i) => i.toString(16).padStart(3, '0'));
+function hexOf(value: number, digits: number): string {
+  return value.toString(16).padStart(digits, '0');
+}
+
+const HEX = Buffer.from('0123456789abcdef', 'latin1');

@@ -7,7 +7,8 @@ function counted(version: number, answeredAtMs: number): ModelStatistics {
   const one = new ModelStatistics('default', 'm', version);
   for (const rows of [3, 1]) {
     one.queue.observe(0.001);
-    one.answered(rows, 0.004, answeredAtMs);
+    one.answered(rows, answeredAtMs);
+    one.latency.observe(0.004);
   }
   one.ran(4, 0.002);
   one.ranFor(2, 0.0005, 0.002, 0.00025);
