@@ -4,7 +4,7 @@ import { seededRandom } from '@headrace/base/random';
 import { describe, expect, it } from 'vitest';
 import { encodePredictRequest, PredictRequestView } from './predict-request.js';
 import { ProtoWriter } from './writer.js';
-import { Utf8Text } from './utf8-text.js';
+import { ShortBytes } from './short-bytes.js';
 
 const view = new PredictRequestView();
 
@@ -158,7 +158,7 @@ describe('predict request codec', () => {
 
 /** By both ways to read it. */
 function idOf(view: PredictRequestView): string {
-  const text = Utf8Text.of('of the request before');
+  const text = ShortBytes.ofText('of the request before');
   view.copyPredictionId(text);
   expect(text.toString()).toBe(view.predictionId);
   return view.predictionId;

@@ -2,7 +2,7 @@ import { AppError } from '@headrace/base/errors';
 import { NO_COLUMN, readNamedColumn, writeNamedColumn, type NamedColumnData } from './predict-column.js';
 import { ProtoReader } from './reader.js';
 import { DELIMITED, FIXED32, VARINT } from './reader.js';
-import type { Utf8Text } from './utf8-text.js';
+import type { ShortBytes } from './short-bytes.js';
 import { checkUtf8Text, isUtf8Text } from './utf8.js';
 import type { ProtoWriter } from './writer.js';
 
@@ -128,9 +128,9 @@ export class PredictRequestView {
   }
 
   /** As `predictionId`, without making a string. */
-  copyPredictionId(target: Utf8Text): void {
+  copyPredictionId(target: ShortBytes): void {
     if (!isUtf8Text(this.bytes, this.idStart, this.idEnd)) throw notUtf8('prediction_id');
-    target.setBytes(this.bytes, this.idStart, this.idEnd);
+    target.set(this.bytes, this.idStart, this.idEnd);
   }
 
   /** Copies all of `dense` to `target[at...]`; the caller has made room for `denseCount` floats. */

@@ -5,7 +5,7 @@ import { describe, expect, it } from 'vitest';
 import { decodePredictResponse, encodeAnswerer, encodePredictResponse, type PredictResponseFields } from './predict-response.js';
 import type { OutputColumnData } from './predict-output.js';
 import { ProtoWriter } from './writer.js';
-import { Utf8Text } from './utf8-text.js';
+import { ShortBytes } from './short-bytes.js';
 
 interface Made extends PredictResponseFields {
   readonly model: string;
@@ -25,7 +25,7 @@ function randomFields(random: () => number): Made {
   return {
     ...who,
     answerer: encodeAnswerer(who),
-    predictionId: Utf8Text.of(random() < 0.2 ? '' : 'préd'),
+    predictionId: ShortBytes.ofText(random() < 0.2 ? '' : 'préd'),
     rows,
     firstScore,
     scores: Float32Array.from({ length: firstScore + rows }, random),

@@ -1,7 +1,7 @@
 import { AppError } from '@headrace/base/errors';
 import { DELIMITED, ProtoReader, VARINT } from './reader.js';
 import { readOutputColumn, writeOutputColumn, type OutputColumnData, type ReadOutputColumn } from './predict-output.js';
-import type { Utf8Text } from './utf8-text.js';
+import { ShortBytes } from './short-bytes.js';
 import { ProtoWriter } from './writer.js';
 
 /**
@@ -16,8 +16,8 @@ import { ProtoWriter } from './writer.js';
  */
 export interface PredictResponseFields {
   /** The first three fields, of `encodeAnswerer`: the same in all answers of a version. */
-  readonly answerer: Uint8Array;
-  readonly predictionId: Utf8Text;
+  readonly answerer: ShortBytes;
+  readonly predictionId: ShortBytes;
   readonly rows: number;
   /** Index of the first row in `scores`. */
   readonly firstScore: number;
@@ -33,7 +33,7 @@ export interface PredictResponseFields {
 }
 
 /** Who answers, as bytes for `PredictResponseFields.answerer`. */
-export function encodeAnswerer({ model, version, arm }: Pick<PredictResponseData, 'model' | 'version' | 'arm'>): Uint8Array {
+export function encodeAnswerer({ model, version, arm }: Pick<PredictResponseData, 'model' | 'version' | 'arm'>): ShortBytes {
   const writer = new ProtoWriter(64);
   if (model) writeText(writer, 1, model);
   if (version !== 0) {
@@ -41,15 +41,15 @@ export function encodeAnswerer({ model, version, arm }: Pick<PredictResponseData
     writer.uint32(version);
   }
   if (arm) writeText(writer, 3, arm);
-  return writer.finish();
+  return ShortBytes.of(writer.finish());
 }
 
 export function encodePredictResponse(fields: PredictResponseFields, writer: ProtoWriter): void {
   const { rows, firstScore, scores, threshold } = fields;
-  writer.raw(fields.answerer);
+  writer.rawShort(fields.answerer);
   if (fields.predictionId.length > 0) {
     writer.tag(4, DELIMITED);
-    writer.text(fields.predictionId);
+    writer.delimitedShort(fields.predictionId);
   }
   if (rows === 0) return;
   writer.tag(5, DELIMITED);

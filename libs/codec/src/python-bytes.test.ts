@@ -5,7 +5,7 @@ import { decodePredictResponse, encodeAnswerer, encodePredictResponse } from './
 import { decodePredictionsLogged, encodePredictionsLogged, type PredictionBatch } from './predictions-logged.js';
 import { TextList } from './text-list.js';
 import { ProtoWriter } from './writer.js';
-import { Utf8Text } from './utf8-text.js';
+import { ShortBytes } from './short-bytes.js';
 
 /** From Python's protobuf 6.33.6 with the descriptors of `buf build`, deterministic: extremes of each list, NaN, umlauts, empty texts. */
 const REQUEST =
@@ -66,7 +66,7 @@ describe("Python's protobuf", () => {
     const none = { shape: [], floats: new Float32Array(), doubles: new Float64Array(), ints: new BigInt64Array(), strings: [] };
     const fields = {
       answerer: encodeAnswerer({ model: 'm', version: 7, arm: 'canary' }),
-      predictionId: Utf8Text.of('p-1'),
+      predictionId: ShortBytes.ofText('p-1'),
       rows: 2,
       firstScore: 1,
       scores: Float32Array.of(9, 0.75, 0.25),

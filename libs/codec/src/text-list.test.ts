@@ -2,7 +2,7 @@ import { seededRandom } from '@headrace/base/random';
 import { describe, expect, it } from 'vitest';
 import { ProtoWriter } from './writer.js';
 import { TextList } from './text-list.js';
-import { Utf8Text } from './utf8-text.js';
+import { ShortBytes } from './short-bytes.js';
 
 /** Field 5, the obvious way. */
 function plain(texts: readonly string[]): Buffer {
@@ -30,7 +30,7 @@ describe('a list of texts in wire form', () => {
       for (let i = 0; i < 20; i++) {
         const text = 'é'.repeat(random() * 3) + 'x'.repeat(random() < 0.1 ? 200 : random() * 40);
         const times = random() < 0.3 ? Math.floor(random() * 60) : 1;
-        if (times === 1 && random() < 0.5) list.pushText(Utf8Text.of(text));
+        if (times === 1 && random() < 0.5) list.pushText(ShortBytes.ofText(text));
         else if (times === 1) list.push(text);
         else list.fill(text, times);
         for (let at = 0; at < times; at++) texts.push(text);
@@ -51,7 +51,7 @@ describe('a list of texts in wire form', () => {
         [999_999_998, 1_000_000_000],
       ] as const) {
         const list = new TextList(5);
-        list.pushNumbered(Utf8Text.of(prefix), from, to);
+        list.pushNumbered(ShortBytes.ofText(prefix), from, to);
         const texts = Array.from({ length: to - from }, (_, i) => `${prefix}/${from + i}`);
         expect(list.count).toBe(texts.length);
         expect(bytesOf(list).equals(plain(texts))).toBe(true);

@@ -1,5 +1,5 @@
 import { DELIMITED } from './reader.js';
-import type { Utf8Text } from './utf8-text.js';
+import type { ShortBytes } from './short-bytes.js';
 import { ProtoWriter } from './writer.js';
 
 const SLASH = 0x2f;
@@ -29,21 +29,22 @@ export class TextList {
     this.count++;
   }
 
-  pushText(text: Utf8Text): void {
+  pushText(text: ShortBytes): void {
     this.#writer.tag(this.field, DELIMITED);
-    this.#writer.text(text);
+    this.#writer.delimitedShort(text);
     this.count++;
   }
 
   /** `${prefix}/${i}` for i in [from, to), whole numbers of at most nine digits. */
-  pushNumbered({ bytes, length }: Utf8Text, from: number, to: number): void {
+  pushNumbered(prefix: ShortBytes, from: number, to: number): void {
     const writer = this.#writer;
+    const { length } = prefix;
     writer.reserve((to - from) * (length + NUMBERED_BYTES_MAX));
     for (let i = from; i < to; i++) {
       const digits = i < 10 ? 1 : i < 100 ? 2 : i < 1_000 ? 3 : String(i).length;
       writer.tag(this.field, DELIMITED);
       writer.uint32(length + 1 + digits);
-      writer.raw(bytes, 0, length);
+      writer.rawShort(prefix);
       writer.bytes[writer.pos++] = SLASH;
       for (let at = writer.pos + digits - 1, rest = i; at >= writer.pos; at--, rest = (rest / 10) | 0)
         writer.bytes[at] = ZERO + (rest % 10);

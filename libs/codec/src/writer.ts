@@ -1,6 +1,6 @@
 import { assert, AssertionFailed } from '@headrace/base/assert';
 import { copyBytes } from './copy-bytes.js';
-import type { Utf8Text } from './utf8-text.js';
+import type { ShortBytes } from './short-bytes.js';
 
 /** Capacity that a fresh writer starts with, in bytes; it doubles when it is full. */
 const CAPACITY_START = 1024;
@@ -14,10 +14,13 @@ const LENGTH_MAX = 0x7fff_ffff;
  */
 export class ProtoWriter {
   bytes: Buffer;
+  /** The same memory, for numbers of several bytes. */
+  view: DataView;
   pos = 0;
 
   constructor(capacityBytes: number = CAPACITY_START) {
     this.bytes = Buffer.allocUnsafeSlow(capacityBytes);
+    this.view = viewOf(this.bytes);
   }
 
   reset(): this {
@@ -87,12 +90,8 @@ export class ProtoWriter {
 
   fixed32(value: number): void {
     this.reserve(4);
-    const { bytes, pos } = this;
-    bytes[pos] = value;
-    bytes[pos + 1] = value >>> 8;
-    bytes[pos + 2] = value >>> 16;
-    bytes[pos + 3] = value >>> 24;
-    this.pos = pos + 4;
+    this.view.setUint32(this.pos, value, true);
+    this.pos += 4;
   }
 
   fixed64(value: bigint): void {
@@ -102,15 +101,15 @@ export class ProtoWriter {
   }
 
   float(value: number): void {
-    scratchFloats[0] = value;
-    this.fixed32(scratchInts[0]!);
+    this.reserve(4);
+    this.view.setFloat32(this.pos, value, true);
+    this.pos += 4;
   }
 
   double(value: number): void {
-    scratchDoubles[0] = value;
-    const high = scratchInts[1]!;
-    this.fixed32(scratchInts[0]!);
-    this.fixed32(high);
+    this.reserve(8);
+    this.view.setFloat64(this.pos, value, true);
+    this.pos += 8;
   }
 
   /** Length and UTF-8 bytes; a lone surrogate becomes U+FFFD. */
@@ -162,22 +161,23 @@ export class ProtoWriter {
       this.pos += count * 4;
       return;
     }
-    // Through the scratch here and not by `float`: a double that is handed over as an argument may be boxed.
-    for (let i = from; i < from + count; i++) {
-      scratchFloats[0] = floats[i]!;
-      this.fixed32(scratchInts[0]!);
-    }
+    // Not by `float`: a double that is handed over as an argument may be boxed.
+    const { view } = this;
+    for (let i = from; i < from + count; i++, this.pos += 4) view.setFloat32(this.pos, floats[i]!, true);
   }
 
-  /** Length and bytes of a text that is UTF-8 already. */
-  text({ bytes, length }: Utf8Text): void {
-    this.uint32(length);
-    this.reserve(length);
-    const target = this.bytes;
-    const at = this.pos;
-    // Texts are short: a call of native code costs more than this loop.
-    for (let i = 0; i < length; i++) target[at + i] = bytes[i]!;
-    this.pos = at + length;
+  /** Length and content. */
+  delimitedShort(value: ShortBytes): void {
+    this.uint32(value.length);
+    this.rawShort(value);
+  }
+
+  /** The bytes themselves, without a length, word by word: for some dozen bytes a call of native code costs more. */
+  rawShort({ words, length }: ShortBytes): void {
+    this.reserve(length + 3);
+    const { view, pos } = this;
+    for (let i = 0; i < length; i += 4) view.setInt32(pos + i, words[i >> 2]!, IS_LITTLE_ENDIAN);
+    this.pos = pos + length;
   }
 
   /** Starts a delimited field behind its tag; `expectedBytes` is the guess that saves moving the content later. */
@@ -232,13 +232,17 @@ export class ProtoWriter {
     const larger = Buffer.allocUnsafeSlow(Math.min(Math.max(needed, this.bytes.length * 2), LENGTH_MAX));
     this.bytes.copy(larger, 0, 0, this.pos);
     this.bytes = larger;
+    this.view = viewOf(larger);
   }
 }
 
 const TWO_32 = 4_294_967_296;
-const scratchDoubles = new Float64Array(1);
-const scratchFloats = new Float32Array(scratchDoubles.buffer);
-const scratchInts = new Int32Array(scratchDoubles.buffer);
+/** Of this processor: words are written in the order in which their bytes lie in memory. */
+const IS_LITTLE_ENDIAN = new Uint8Array(Uint16Array.of(1).buffer)[0] === 1;
+
+function viewOf(bytes: Buffer): DataView {
+  return new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+}
 
 function lengthSize(length: number): number {
   if (length < 0x80) return 1;

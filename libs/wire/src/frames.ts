@@ -61,36 +61,24 @@ export class ConnectionError extends Error {
 
 export function writeFrameHeader(out: ProtoWriter, length: number, type: number, flags: number, streamId: number): void {
   out.reserve(FRAME_HEADER_BYTES + length);
-  const bytes = out.bytes;
-  const pos = out.pos;
-  bytes[pos] = length >>> 16;
-  bytes[pos + 1] = length >>> 8;
-  bytes[pos + 2] = length;
-  bytes[pos + 3] = type;
-  bytes[pos + 4] = flags;
-  bytes[pos + 5] = streamId >>> 24;
-  bytes[pos + 6] = streamId >>> 16;
-  bytes[pos + 7] = streamId >>> 8;
-  bytes[pos + 8] = streamId;
+  const { view, pos } = out;
+  view.setUint32(pos, (length << 8) | type);
+  view.setUint8(pos + 4, flags);
+  view.setUint32(pos + 5, streamId);
   out.pos = pos + FRAME_HEADER_BYTES;
 }
 
 /** Fills in the length of a frame whose payload was written behind its header. */
 export function patchFrameLength(out: ProtoWriter, frameAt: number): void {
   const length = out.pos - frameAt - FRAME_HEADER_BYTES;
-  out.bytes[frameAt] = length >>> 16;
-  out.bytes[frameAt + 1] = length >>> 8;
-  out.bytes[frameAt + 2] = length;
+  out.view.setUint16(frameAt, length >>> 8);
+  out.view.setUint8(frameAt + 2, length);
 }
 
 export function writeUint32(out: ProtoWriter, value: number): void {
   out.reserve(4);
-  const { bytes, pos } = out;
-  bytes[pos] = value >>> 24;
-  bytes[pos + 1] = value >>> 16;
-  bytes[pos + 2] = value >>> 8;
-  bytes[pos + 3] = value;
-  out.pos = pos + 4;
+  out.view.setUint32(out.pos, value);
+  out.pos += 4;
 }
 
 export function readUint32(bytes: Uint8Array, pos: number): number {

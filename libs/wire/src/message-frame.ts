@@ -36,7 +36,7 @@ export function sendEncoded<T>(
     out.pos = messageAt;
     out.raw(packed);
   }
-  writePrefix(out.bytes, payloadAt, out.pos - messageAt, gzip ? 1 : 0);
+  writePrefix(out.view, payloadAt, out.pos - messageAt, gzip ? 1 : 0);
   const size = out.pos - payloadAt;
   if (size <= sender.room) {
     patchFrameLength(out, frameAt);
@@ -74,10 +74,7 @@ function splitFrame(out: ProtoWriter, frameAt: number, frameBytesMax: number, en
   out.pos = end;
 }
 
-function writePrefix(bytes: Uint8Array, at: number, length: number, compressed: number): void {
-  bytes[at] = compressed;
-  bytes[at + 1] = length >>> 24;
-  bytes[at + 2] = length >>> 16;
-  bytes[at + 3] = length >>> 8;
-  bytes[at + 4] = length;
+function writePrefix(view: DataView, at: number, length: number, compressed: number): void {
+  view.setUint8(at, compressed);
+  view.setUint32(at + 1, length);
 }

@@ -137,7 +137,8 @@ export class BatchRunner {
     lane.ran(batch.rows, ranAt - startedAt);
     // Those that came in one turn have the same times: the clock is read once for them, and they are counted once.
     let [cameAtMs, came, answered] = [batch.jobs[0]!.startedAtMs, 0, 0];
-    for (const job of batch.jobs) {
+    for (let i = 0; i < batch.count; i++) {
+      const job = batch.jobs[i]!;
       if (job.startedAtMs !== cameAtMs) {
         countTimes(model, cameAtMs, startedAt, came, answered);
         [cameAtMs, came, answered] = [job.startedAtMs, 0, 0];
@@ -147,7 +148,7 @@ export class BatchRunner {
     }
     countTimes(model, cameAtMs, startedAt, came, answered);
     // Rows were copied into the batch when they came: a run has no input of its own to prepare.
-    model.statistics.ranFor(batch.jobs.length, 0, (ranAt - startedAt) / 1000, (performance.now() - ranAt) / 1000);
+    model.statistics.ranFor(batch.count, 0, (ranAt - startedAt) / 1000, (performance.now() - ranAt) / 1000);
     lane.recycle(batch);
     return ranAt - startedAt;
   }
@@ -155,9 +156,9 @@ export class BatchRunner {
   /** One request that the runtime refuses must not fail its neighbours: each runs again, alone. */
   async #runAlone(model: ServedModel, batch: Batch<PredictJob>, cause: unknown): Promise<void> {
     // An AppError is nobody's row: the session itself is away.
-    if (batch.jobs.length === 1 || cause instanceof AppError) return this.#failBatch(model, batch, cause);
+    if (batch.count === 1 || cause instanceof AppError) return this.#failBatch(model, batch, cause);
     const { lane } = model.parts;
-    for (const job of batch.jobs) {
+    for (const job of batch.jobs.slice(0, batch.count)) {
       try {
         const startedAt = performance.now();
         // The session of now: the version may move to another place between two runs.
@@ -179,7 +180,7 @@ export class BatchRunner {
 
   #failBatch(model: ServedModel, batch: Batch<PredictJob>, cause: unknown): void {
     const { lane } = model.parts;
-    for (const job of batch.jobs) this.#calls.refuse(job, runFailed(model, cause));
+    for (const job of batch.jobs.slice(0, batch.count)) this.#calls.refuse(job, runFailed(model, cause));
     lane.recycle(batch);
   }
 

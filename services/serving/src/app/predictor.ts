@@ -1,7 +1,7 @@
 import { AppError, toAppError } from '@headrace/base/errors';
 import { encodeAnswerer, encodePredictResponse, type PredictResponseFields } from '@headrace/codec/predict-response';
 import { PredictRequestView } from '@headrace/codec/predict-request';
-import { Utf8Text } from '@headrace/codec/utf8-text';
+import { ShortBytes } from '@headrace/codec/short-bytes';
 import type { Admission, Priority } from '../domain/admission.js';
 import type { FeatureBlock } from '@headrace/executor/feature-block';
 import type { ModelStatistics } from '../domain/model-statistics.js';
@@ -52,8 +52,8 @@ export class Predictor {
   readonly #pool: PredictJob[] = [];
   /** The answer being written; one object for all. */
   readonly #fields: Mutable<PredictResponseFields> = {
-    answerer: new Uint8Array(0),
-    predictionId: new Utf8Text(),
+    answerer: new ShortBytes(),
+    predictionId: new ShortBytes(),
     rows: 0,
     firstScore: 0,
     scores: new Float32Array(0),
@@ -150,7 +150,7 @@ export class Predictor {
       if (!this.#deps.admission.tryEnter(job.rows, job.isShadow ? 'shadow' : (PRIORITIES[view.priority] ?? 'normal')))
         throw new AppError('OVERLOADED', `${this.inFlight} requests are inside, which is all that this process takes`);
       try {
-        if (predictionId !== '') job.predictionId.set(predictionId);
+        if (predictionId !== '') job.predictionId.setText(predictionId);
         else this.#name(job, view);
         const isDirect = isPlain && rows <= lane.rowsMax;
         if (isDirect) this.#intoLane(view, model, job);

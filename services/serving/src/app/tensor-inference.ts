@@ -1,5 +1,5 @@
 import { AppError, messageOf, toAppError } from '@headrace/base/errors';
-import { Utf8Text } from '@headrace/codec/utf8-text';
+import { ShortBytes } from '@headrace/codec/short-bytes';
 import type { FeatureBlock } from '@headrace/executor/feature-block';
 import { scoresOutput } from '@headrace/executor/onnx-model';
 import { joinRows, sliceRows, type Tensor } from '@headrace/executor/tensor';
@@ -321,7 +321,7 @@ function logged({ loaded, arm, rows, predictionId, call }: TensorJob): LoggedJob
     loaded,
     arm,
     rows,
-    predictionId: Utf8Text.of(predictionId),
+    predictionId: ShortBytes.ofText(predictionId),
     entities: undefined,
     stale: undefined,
     reply: 0,

@@ -11,7 +11,9 @@ export interface LaneJob {
 
 export interface Batch<J extends LaneJob> {
   readonly block: FeatureBlock;
+  /** The first `count` are of this batch; the array keeps its length, because V8 lets go of the memory of one that is emptied. */
   readonly jobs: J[];
+  count: number;
   rows: number;
 }
 
@@ -48,7 +50,7 @@ export class BatchLane<J extends LaneJob> {
   }
 
   get waitingJobs(): number {
-    return this.#open.jobs.length;
+    return this.#open.count;
   }
 
   /** How long a run of what waits will take, by the runs of late; 0 before the first. */
@@ -84,22 +86,23 @@ export class BatchLane<J extends LaneJob> {
     if (this.delayMs > 0) this.#dueAtMs = Math.min(this.#dueAtMs, nowMs + this.delayMs, job.deadlineMs - DEADLINE_MARGIN_MS);
     job.firstRow = this.#open.rows;
     this.#open.rows += job.rows;
-    this.#open.jobs.push(job);
+    this.#open.jobs[this.#open.count++] = job;
   }
 
   /** Takes the jobs out that are not to run any more; the rows of the others close up. */
   sift(isOver: (job: J, nowMs: number) => boolean, nowMs: number): void {
-    const { jobs, block } = this.#open;
+    const { jobs, count, block } = this.#open;
     let rows = 0;
     let kept = 0;
-    for (const job of jobs) {
+    for (let i = 0; i < count; i++) {
+      const job = jobs[i]!;
       if (isOver(job, nowMs)) continue;
       if (job.firstRow !== rows) block.copyFrom(block, job.firstRow, rows, job.rows);
       job.firstRow = rows;
       rows += job.rows;
       jobs[kept++] = job;
     }
-    jobs.length = kept;
+    this.#open.count = kept;
     this.#open.rows = rows;
   }
 
@@ -116,12 +119,11 @@ export class BatchLane<J extends LaneJob> {
   /** Gives a finished batch back for reuse. */
   recycle(batch: Batch<J>): void {
     this.running--;
-    batch.jobs.length = 0;
-    batch.rows = 0;
+    batch.count = batch.rows = 0;
     this.#spare = batch;
   }
 
   #newBatch(): Batch<J> {
-    return { block: new FeatureBlock(this.plan, this.rowsMax), jobs: [], rows: 0 };
+    return { block: new FeatureBlock(this.plan, this.rowsMax), jobs: [], count: 0, rows: 0 };
   }
 }

@@ -1,5 +1,5 @@
 import type { AppError } from '@headrace/base/errors';
-import { Utf8Text } from '@headrace/codec/utf8-text';
+import { ShortBytes } from '@headrace/codec/short-bytes';
 import type { ProtoWriter } from '@headrace/codec/writer';
 import type { LaneJob } from './batch-lane.js';
 import type { FeatureBlock } from '@headrace/executor/feature-block';
@@ -47,7 +47,7 @@ export class PredictJob implements LaneJob {
   isShadow = false;
   rows = 0;
   firstRow = 0;
-  readonly predictionId = new Utf8Text();
+  readonly predictionId = new ShortBytes();
   /** Rows of its own: requests by columns or entities, and those too large for a lane. */
   block: FeatureBlock | undefined;
   dense: Float32Array | undefined;

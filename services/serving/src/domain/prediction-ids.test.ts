@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { Utf8Text } from '@headrace/codec/utf8-text';
+import { ShortBytes } from '@headrace/codec/short-bytes';
 import { PredictionIds } from './prediction-ids.js';
 
 it('makes distinct UUIDs of version 7 that sort by time, also when the clock steps back', () => {
@@ -9,7 +9,7 @@ it('makes distinct UUIDs of version 7 that sort by time, also when the clock ste
   expect(new Set(made).size).toBe(5000);
   expect([...made].sort()).toEqual(made);
   for (const id of made) expect(id).toMatch(/^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/);
-  const text = new Utf8Text();
+  const text = new ShortBytes();
   ids.nextInto(1_700_000_000_050, text);
   expect(text.toString() > made.at(-1)!).toBe(true);
   expect(text.toString()).toHaveLength(36);

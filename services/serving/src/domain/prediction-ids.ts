@@ -1,7 +1,7 @@
-import { Utf8Text } from '@headrace/codec/utf8-text';
+import { ShortBytes } from '@headrace/codec/short-bytes';
 
 const ID_BYTES = 36;
-/** All but the last three digits. */
+/** Before the last three digits. */
 const HEAD_BYTES = 33;
 
 /**
@@ -13,8 +13,8 @@ export class PredictionIds {
   #lastMs = -1;
   #counter = 0;
   /** Made anew with the millisecond, and with every 4096th id. */
-  readonly #head = new Uint8Array(HEAD_BYTES);
-  readonly #text = new Utf8Text();
+  readonly #head = new ShortBytes();
+  readonly #text = new ShortBytes();
   readonly #middle: string;
   readonly #tail: string;
 
@@ -32,16 +32,16 @@ export class PredictionIds {
   }
 
   /** The next id, written in place: on the request path no string is made for it. */
-  nextInto(nowMs: number, target: Utf8Text): void {
+  nextInto(nowMs: number, target: ShortBytes): void {
     const count = this.#counter++;
     if (nowMs > this.#lastMs || (count & 0xfff) === 0) {
       this.#lastMs = Math.max(nowMs, this.#lastMs);
       this.#writeHead(count);
     }
     target.reserve(ID_BYTES);
-    const bytes = target.bytes;
-    const head = this.#head;
-    for (let i = 0; i < HEAD_BYTES; i++) bytes[i] = head[i]!;
+    const { bytes, words } = target;
+    const head = this.#head.words;
+    for (let i = 0; i < ID_BYTES / 4; i++) words[i] = head[i]!;
     bytes[HEAD_BYTES] = HEX[(count >>> 8) & 0xf]!;
     bytes[HEAD_BYTES + 1] = HEX[(count >>> 4) & 0xf]!;
     bytes[HEAD_BYTES + 2] = HEX[count & 0xf]!;
@@ -51,10 +51,7 @@ export class PredictionIds {
   #writeHead(count: number): void {
     const time = hexOf(this.#lastMs, 12);
     const [high, low] = [hexOf((count / 0x1000000) & 0xfff, 3), hexOf((count >>> 12) & 0xfff, 3)];
-    Buffer.from(this.#head.buffer).write(
-      `${time.slice(0, 8)}-${time.slice(8)}-7${high}-${this.#middle}-${this.#tail}${low}`,
-      'latin1',
-    );
+    this.#head.setText(`${time.slice(0, 8)}-${time.slice(8)}-7${high}-${this.#middle}-${this.#tail}${low}`);
   }
 }
 

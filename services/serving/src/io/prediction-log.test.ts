@@ -1,5 +1,5 @@
 import { AppError } from '@headrace/base/errors';
-import { Utf8Text } from '@headrace/codec/utf8-text';
+import { ShortBytes } from '@headrace/codec/short-bytes';
 import { decodePredictionsLogged } from '@headrace/codec/predictions-logged';
 import type { OutgoingRecord } from '@headrace/events/envelope';
 import { describe, expect, it } from 'vitest';
@@ -42,7 +42,7 @@ model.stand({
 
 function job(id: string, rows: number): PredictJob {
   model.logRules = undefined;
-  return Object.assign(new PredictJob(), { loaded: model, rows, predictionId: Utf8Text.of(id), replies });
+  return Object.assign(new PredictJob(), { loaded: model, rows, predictionId: ShortBytes.ofText(id), replies });
 }
 
 /** Kafka that can be down. */
@@ -96,7 +96,7 @@ describe('prediction log', () => {
     const asked = job('r', 1);
     const rules = { sampleRate: undefined, redacted: new Map([['a', { kind: 'omit' as const }]]), entity: undefined };
     for (const [i, now] of [undefined, undefined, rules, undefined].entries()) {
-      asked.predictionId.set(`r${i}`);
+      asked.predictionId.setText(`r${i}`);
       asked.loaded.logRules = now;
       log.append(asked, block, 0, scores, 0, 1_000);
     }

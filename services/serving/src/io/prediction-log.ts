@@ -66,6 +66,8 @@ export class PredictionLog {
   readonly #log: Pick<Log, 'warn' | 'info'>;
   /** Of each version the arms that answered. */
   readonly #buffers = new Map<ServedModel, LogBuffer[]>();
+  /** Of the row before. */
+  #last: { readonly model: ServedModel; readonly buffer: LogBuffer } | undefined;
   readonly #queue: { readonly record: OutgoingRecord; readonly rows: number }[] = [];
   readonly #timer: NodeJS.Timeout;
   #queuedRows = 0;
@@ -110,6 +112,7 @@ export class PredictionLog {
       if (busy.length === 0) this.#buffers.delete(model);
       else if (busy.length < buffers.length) this.#buffers.set(model, busy);
     }
+    this.#last = undefined;
     this.#send();
   }
 
@@ -126,6 +129,15 @@ export class PredictionLog {
   }
 
   #bufferOf(job: LoggedJob): LogBuffer {
+    const { loaded, arm } = job;
+    const last = this.#last;
+    if (last && last.model === loaded && last.buffer.arm === arm && last.buffer.rules === loaded.logRules) return last.buffer;
+    const buffer = this.#lookUp(job);
+    this.#last = { model: loaded, buffer };
+    return buffer;
+  }
+
+  #lookUp(job: LoggedJob): LogBuffer {
     const { loaded, arm } = job;
     const buffers = this.#buffers.get(loaded);
     let at = 0;
