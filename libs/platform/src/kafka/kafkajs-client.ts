@@ -3,14 +3,14 @@ import type { KafkaLibrary, KafkaLibraryOptions } from './client.js';
 import { KafkajsAdmin } from './kafkajs-admin.js';
 import { KafkajsConsumer } from './kafkajs-consumer.js';
 import { KafkajsProducer } from './kafkajs-producer.js';
-import { mendNegativeTimeout } from './kafkajs-warning.js';
+import { mendRequestQueue } from './kafkajs-queue.js';
 
 /**
  * kafkajs 2.2.4 behind our port. Its default first retry delay of 300 ms turns the one `coordinator is loading` answer of a
  * fresh broker, and each transaction, into a third of a second: 20 ms instead.
  */
 export function kafkajsLibrary(options: KafkaLibraryOptions): KafkaLibrary {
-  mendNegativeTimeout();
+  mendRequestQueue();
   const kafka = new Kafka({
     clientId: options.clientId,
     brokers: [...options.brokers],
