@@ -137,12 +137,19 @@ export async function load({ loadgen }: Pick<Rig, 'loadgen'>, { child, address, 
   return figuresOf(stdout);
 }
 
-/** Turn about, so that what else the machine does meets all; of each the median run by requests per second. */
+/**
+ * Turn about, so that what else the machine does meets all; of each the median run by requests per second. Each round begins with another and every other one goes
+ * backwards, so that nobody always works behind the same neighbour, whose last work may still be under way.
+ */
 export async function turnAbout(runs: number, calls: readonly (() => Promise<Figures>)[]): Promise<Figures[]> {
   const rounds: Figures[][] = [];
   for (let i = 0; i < runs; i++) {
-    const round = [];
-    for (const call of calls) round.push(await call());
+    const round: Figures[] = [];
+    for (let k = 0; k < calls.length; k++) {
+      const step = Math.floor((i * calls.length) / runs) + k;
+      const at = (i % 2 === 0 ? step : calls.length - 1 - (step % calls.length)) % calls.length;
+      round[at] = await calls[at]!();
+    }
     rounds.push(round);
   }
   return calls.map((_, at) => medianOf(rounds.map((round) => round[at]!))!);
