@@ -43,7 +43,7 @@ export class ShadowTraffic {
     if (this.#waiting.length >= WAITING_MAX) return pair.skip();
     primary.pair = pair;
     version.pin();
-    const predictionId = `${primary.predictionId}~${version.version}`;
+    const predictionId = `${primary.predictionId.toString()}~${version.version}`;
     this.#waiting.push({ bytes: copyOf(view.bytes, view.start, view.end), version, pair, predictionId });
     this.#schedule();
   }
