@@ -146,8 +146,8 @@ export async function turnAbout(runs: number, calls: readonly (() => Promise<Fig
   for (let i = 0; i < runs; i++) {
     const round: Figures[] = [];
     for (let k = 0; k < calls.length; k++) {
-      const step = Math.floor((i * calls.length) / runs) + k;
-      const at = (i % 2 === 0 ? step : calls.length - 1 - (step % calls.length)) % calls.length;
+      const step = (Math.floor((i * calls.length) / runs) + k) % calls.length;
+      const at = i % 2 === 0 ? step : calls.length - 1 - step;
       round[at] = await calls[at]!();
     }
     rounds.push(round);
