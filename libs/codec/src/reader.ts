@@ -14,7 +14,7 @@ export const FIXED32 = 5;
 export const DEPTH_MAX = 100;
 /** A 64-bit varint has at most ten bytes. */
 const VARINT_BYTES_MAX = 10;
-/** Up to this many floats a loop over words beats the call into the runtime's memory copy (measured: some 60 floats). */
+/** Up to this many floats are moved by a loop over words: for 30 it beats the call into the runtime's memory copy (measured); where the two meet was not measured. */
 const COPY_BY_LOOP_MAX = 48;
 
 /**
