@@ -6,7 +6,7 @@ const boundaries = [
   { sourceTag: 'type:pure', onlyDependOnLibsWithTags: ['type:pure'] },
   // testkit and engines are for tests only; tests/architecture keeps production files off them.
   { sourceTag: 'type:wire', onlyDependOnLibsWithTags: ['type:pure', 'type:testkit'] },
-  { sourceTag: 'type:executor', onlyDependOnLibsWithTags: ['type:pure'] },
+  { sourceTag: 'type:executor', onlyDependOnLibsWithTags: ['type:pure', 'type:testkit'] },
   { sourceTag: 'type:platform', onlyDependOnLibsWithTags: ['type:pure', 'type:wire', 'type:testkit', 'type:engines'] },
   { sourceTag: 'type:engines', onlyDependOnLibsWithTags: ['type:pure'] },
   { sourceTag: 'type:testkit', onlyDependOnLibsWithTags: ['type:pure', 'type:engines'] },

@@ -135,6 +135,7 @@ function openPredictor(log: InstanceType<typeof PredictionLog>): InstanceType<ty
     session,
     tensors,
     watch: new RunWatch('here', 2, () => performance.now()),
+    runtime: { name: 'onnxruntime', reason: '' },
     open: () => Promise.reject(new Error('it stays where it is')),
     isPredictable: true,
     lane: new BatchLane(plan, 128),

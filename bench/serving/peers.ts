@@ -57,6 +57,8 @@ interface Candidate {
   readonly dialect: keyof typeof DIALECTS;
   /** Deadline of each call. */
   readonly timeoutMs?: number;
+  /** It differs from the others of ours by this model alone; default: it is asked with each. */
+  readonly only?: Model;
   /** Instead of the dialect's. */
   readonly path?: string;
   /** One server for all models, or one each. @throws Error when this machine cannot have it */
@@ -84,6 +86,13 @@ const ALL: readonly Candidate[] = [
     dialect: 'headrace',
     timeoutMs: 1_000,
     start: () => ours('no-log', { HEADRACE_PREDICTION_LOG_SAMPLE_RATE: '0' }),
+  },
+  {
+    name: 'headrace, trees in ONNX Runtime',
+    dialect: 'headrace',
+    timeoutMs: 1_000,
+    only: 'trees',
+    start: () => ours('trees-in-onnxruntime', { HEADRACE_SERVING_TREES: 'onnxruntime' }),
   },
   {
     name: 'headrace over grpc-js',
@@ -127,9 +136,12 @@ try {
       for (const rows of [1, 32]) savePayload(payloadOf(model, dialect, rows), requests(model, dialect, rows));
   for (const model of MODELS) {
     // V8 marks its heap again and again until its limits have grown with the load: some eight seconds.
-    for (const candidate of candidates) await measureOrLeaveOut(candidate, model, SHAPES[0], candidate.dialect === 'headrace' ? 8 : 2);
+    for (const candidate of candidates.filter(({ only = model }) => only === model))
+      await measureOrLeaveOut(candidate, model, SHAPES[0], candidate.dialect === 'headrace' ? 8 : 2);
     for (const shape of SHAPES) {
-      const asked = candidates.filter(({ name }) => shape.all || name === 'headrace' || name === 'rust tonic');
+      const asked = candidates.filter(
+        ({ name, only = model }) => only === model && (shape.all || /^(headrace|headrace, trees in ONNX Runtime|rust tonic)$/.test(name)),
+      );
       const figures = await turnAbout(
         Number(options.runs),
         asked.map((candidate) => () => measureOrLeaveOut(candidate, model, shape, Number(options.seconds))),

@@ -41,6 +41,12 @@ describe('npm start', () => {
     expect(Object.keys(report.predictions.byVersion).sort()).toEqual(['1', '2']);
   });
 
+  it('answers from the walk over the trees that the trainer wrote, both versions', async () => {
+    const metrics = await (await fetch(`http://127.0.0.1:${headrace.ports().get(7040)}/metrics`)).text();
+    expect(metrics).toMatch(/headrace_serving_opened_total\{model="employment",runtime="trees"\} 2/);
+    expect(metrics).not.toMatch(/headrace_serving_opened_total\{[^}]*runtime="onnxruntime"/);
+  });
+
   it('finds the real bias and mends it at a small price', () => {
     expect(report.fairness).toMatchObject({ metric: 'equal_opportunity_difference', attribute: 'DIS' });
     expect(report.fairness.before).toBeGreaterThan(0.5);

@@ -3,7 +3,7 @@ import { Tensor } from 'onnxruntime-node';
 import type { FeatureBlock } from './feature-block.js';
 import type { InputPlan } from './input-plan.js';
 import type { ModelSession } from './model-session.js';
-import type { OnnxSession, OnnxTensorInfo } from './onnx-runtime.js';
+import type { OnnxSession, OnnxTensorInfo, ScoreRuntime } from './onnx-runtime.js';
 import { OnnxTensors } from './onnx-tensors.js';
 
 /** Input that carries the numeric features, and outputs that carry the scores; the training runtime names them so. */
@@ -33,6 +33,11 @@ export class OnnxModel implements ModelSession {
     if (fault !== undefined) throw new AppError('MODEL_LOAD_FAILED', `${name}: the graph does not fit its signature: ${fault}`);
     const widths: [string, readonly number[]][] = plan.texts.map((slot) => [slot.name, [-1, 1]]);
     this.tensors = new OnnxTensors(session, name, new Map([...widths, [DENSE_INPUT, [-1, plan.numbers.length]]]));
+  }
+
+  /** What computes the scores. */
+  get runtime(): ScoreRuntime {
+    return this.#session.runtime;
   }
 
   run(block: FeatureBlock, firstRow: number, rows: number): Float32Array | Promise<Float32Array> {

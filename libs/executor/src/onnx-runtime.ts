@@ -8,6 +8,7 @@ export interface OnnxSession {
   readonly inputs: readonly OnnxTensorInfo[];
   readonly outputs: readonly OnnxTensorInfo[];
   readonly kind: 'direct' | 'public';
+  readonly runtime: ScoreRuntime;
   run(feeds: Record<string, Tensor>, output: string): Tensor | Promise<Tensor>;
   /** Any outputs; the memory of their tensors is their own. */
   runAll(feeds: Record<string, Tensor>, outputs: readonly string[]): Record<string, Tensor> | Promise<Record<string, Tensor>>;
@@ -15,6 +16,15 @@ export interface OnnxSession {
   /** As `release`, after the runs that are under way. */
   retire(): void;
 }
+
+/** What computes the scores: ONNX Runtime, or our walk over trees (trees/tree-session.ts). */
+export interface ScoreRuntime {
+  readonly name: 'onnxruntime' | 'trees';
+  /** Why it is not trees. */
+  readonly reason: string;
+}
+
+const BY_ONNXRUNTIME: ScoreRuntime = { name: 'onnxruntime', reason: 'not asked for' };
 
 export interface OnnxTensorInfo {
   readonly name: string;
@@ -80,6 +90,7 @@ function openDirect(bytes: Uint8Array, native: NativeBinding): OnnxSession {
   const fetches: Record<string, null> = {};
   return {
     kind: 'direct',
+    runtime: BY_ONNXRUNTIME,
     inputs: session.inputMetadata.map(fromNative),
     outputs: session.outputMetadata.map(fromNative),
     run: (feeds, output) => {
@@ -105,6 +116,7 @@ async function openPublic(bytes: Uint8Array): Promise<OnnxSession> {
   const release = (): void => void Promise.allSettled(running).then(() => session.release());
   return {
     kind: 'public',
+    runtime: BY_ONNXRUNTIME,
     inputs: session.inputMetadata.map(fromPublic),
     outputs: session.outputMetadata.map(fromPublic),
     run: (feeds, output) => track(session.run(feeds, [output])).then((outputs) => outputs[output]!),

@@ -1,26 +1,27 @@
 /**
- * Runs one model in a process of its own, for a parent whose event loop must not wait for it: `onnx-worker PATH SHA256`. Opens the file by the
+ * Runs one model in a process of its own, for a parent whose event loop must not wait for it: `onnx-worker PATH SHA256 TREES`. Opens the file by the
  * same code as the parent would, then answers runs in the order in which they came. Ends with its parent.
  */
 import { messageOf } from '@headrace/base/errors';
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
-import { openOnnx, type OnnxSession } from './onnx-runtime.js';
+import type { OnnxSession } from './onnx-runtime.js';
+import { openSession, type TreeRuntime } from './open-session.js';
 import { fromSent, toSent, type FromWorker, type ToWorker } from './worker-messages.js';
 
-const [path = '', sha256 = ''] = process.argv.slice(2);
+const [path = '', sha256 = '', trees] = process.argv.slice(2);
 
 process.once('disconnect', () => process.exit(0));
 const session = await open();
 process.on('message', (message: ToWorker) => void run(message));
-say({ kind: 'opened', inputs: session.inputs, outputs: session.outputs });
+say({ kind: 'opened', inputs: session.inputs, outputs: session.outputs, runtime: session.runtime });
 
 async function open(): Promise<OnnxSession> {
   try {
     const bytes = readFileSync(path);
     // The parent verified its own bytes; the file may have changed since.
     if (createHash('sha256').update(bytes).digest('hex') !== sha256) throw new Error(`the file of artefact ${sha256} holds something else`);
-    return await openOnnx(bytes);
+    return await openSession(bytes, trees as TreeRuntime);
   } catch (error) {
     await new Promise((resolve) => process.send!({ kind: 'refused', error: messageOf(error) } satisfies FromWorker, resolve));
     process.exit(1);

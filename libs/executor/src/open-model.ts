@@ -5,8 +5,9 @@ import type { InputPlan } from './input-plan.js';
 import type { ModelSession } from './model-session.js';
 import { OnnxModel } from './onnx-model.js';
 import { refuseOnnx } from './onnx-refusal.js';
-import { openOnnx, type OnnxSession } from './onnx-runtime.js';
+import type { OnnxSession, ScoreRuntime } from './onnx-runtime.js';
 import { OnnxTensors } from './onnx-tensors.js';
+import { openSession } from './open-session.js';
 
 /** Batch sizes that are run once before the first request: kernels choose their way by shape. */
 const WARM_ROWS = [1, 2, 8, 32];
@@ -21,7 +22,7 @@ export interface ModelToOpen {
   readonly threshold: number;
   /** Most rows of one run. */
   readonly batchRowsMax: number;
-  /** Where it runs; default: in this process. */
+  /** Where it runs, and by what; default: in this process. */
   readonly open?: ((bytes: Uint8Array) => Promise<OnnxSession>) | undefined;
 }
 
@@ -37,7 +38,7 @@ export function refuseBadOnnx(bytes: Uint8Array, name: string): void {
  * @throws AppError MODEL_LOAD_FAILED
  */
 export async function openModel({ name, bytes, plan, golden, threshold, batchRowsMax, open }: ModelToOpen): Promise<OnnxModel> {
-  const session = await openSession(name, bytes, open);
+  const session = await openNamed(name, bytes, open);
   try {
     const model = new OnnxModel(session, plan, name);
     const block = new FeatureBlock(plan, Math.max(golden.length, batchRowsMax));
@@ -56,6 +57,7 @@ export async function openModel({ name, bytes, plan, golden, threshold, batchRow
 
 export interface OpenTensors {
   readonly tensors: OnnxTensors;
+  readonly runtime: ScoreRuntime;
   release(): void;
   retire(): void;
 }
@@ -66,16 +68,21 @@ export interface OpenTensors {
  * @throws AppError MODEL_LOAD_FAILED
  */
 export async function openTensors({ name, bytes, open }: Pick<ModelToOpen, 'name' | 'bytes' | 'open'>): Promise<OpenTensors> {
-  const session = await openSession(name, bytes, open);
+  const session = await openNamed(name, bytes, open);
   try {
-    return { tensors: new OnnxTensors(session, name), release: () => session.release(), retire: () => session.retire() };
+    return {
+      tensors: new OnnxTensors(session, name),
+      runtime: session.runtime,
+      release: () => session.release(),
+      retire: () => session.retire(),
+    };
   } catch (error) {
     session.release();
     throw error;
   }
 }
 
-function openSession(name: string, bytes: Uint8Array, open: ModelToOpen['open'] = openOnnx): Promise<OnnxSession> {
+function openNamed(name: string, bytes: Uint8Array, open: ModelToOpen['open'] = openSession): Promise<OnnxSession> {
   return open(bytes).catch((error: unknown) => {
     throw new AppError('MODEL_LOAD_FAILED', `ONNX Runtime cannot open ${name}: ${messageOf(error)}`, { cause: error });
   });

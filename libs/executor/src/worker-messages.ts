@@ -1,5 +1,5 @@
 import type { Tensor } from 'onnxruntime-node';
-import { makeTensor } from './onnx-runtime.js';
+import { makeTensor, type ScoreRuntime } from './onnx-runtime.js';
 
 /** A tensor between the processes: name, element type of ONNX Runtime, shape, elements. */
 export type SentTensor = readonly [name: string, type: string, dims: readonly number[], data: unknown];
@@ -7,7 +7,7 @@ export type SentTensor = readonly [name: string, type: string, dims: readonly nu
 export type ToWorker = { readonly id: number; readonly feeds: readonly SentTensor[]; readonly outputs: readonly string[] };
 
 export type FromWorker =
-  | { readonly kind: 'opened'; readonly inputs: readonly SentInfo[]; readonly outputs: readonly SentInfo[] }
+  | { readonly kind: 'opened'; readonly inputs: readonly SentInfo[]; readonly outputs: readonly SentInfo[]; readonly runtime: ScoreRuntime }
   | { readonly kind: 'refused'; readonly error: string }
   /** ms: of the run alone, without what it takes to send tensors. */
   | { readonly kind: 'ran'; readonly id: number; readonly outputs: readonly SentTensor[]; readonly ms: number }

@@ -2,7 +2,8 @@ import { AppError } from '@headrace/base/errors';
 import { fork, type ChildProcess } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import type { Tensor } from 'onnxruntime-node';
-import type { OnnxSession, OnnxTensorInfo } from './onnx-runtime.js';
+import type { OnnxSession, OnnxTensorInfo, ScoreRuntime } from './onnx-runtime.js';
+import type { TreeRuntime } from './open-session.js';
 import { fromSent, toSent, type FromWorker, type ToWorker } from './worker-messages.js';
 
 /** A worker that opens its model takes no longer; a real model of 100 MB opens in a few seconds. */
@@ -38,11 +39,13 @@ export interface ArtifactFile {
 export async function openOnnxInWorker(
   file: ArtifactFile,
   ran: RunObserver = ignore,
+  trees: TreeRuntime = 'walk',
 ): Promise<OnnxSession & { readonly pid: () => number }> {
-  const worker = new WorkerOnnx(file, ran);
-  const { inputs, outputs } = await worker.open();
+  const worker = new WorkerOnnx(file, ran, trees);
+  const { inputs, outputs, runtime } = await worker.open();
   return {
     kind: 'public',
+    runtime,
     inputs,
     outputs,
     run: async (feeds, output) => (await worker.run(feeds, [output]))[output]!,
@@ -51,6 +54,12 @@ export async function openOnnxInWorker(
     retire: () => worker.retire(),
     pid: () => worker.pid,
   };
+}
+
+interface Opened {
+  readonly inputs: readonly OnnxTensorInfo[];
+  readonly outputs: readonly OnnxTensorInfo[];
+  readonly runtime: ScoreRuntime;
 }
 
 class WorkerOnnx {
@@ -67,17 +76,18 @@ class WorkerOnnx {
   constructor(
     private readonly file: ArtifactFile,
     private readonly ran: RunObserver,
+    private readonly trees: TreeRuntime,
   ) {}
 
   get pid(): number {
     return this.#child?.pid ?? 0;
   }
 
-  open(): Promise<{ inputs: readonly OnnxTensorInfo[]; outputs: readonly OnnxTensorInfo[] }> {
+  open(): Promise<Opened> {
     return new Promise((resolve, reject) => {
       // Tests run the source, and Node cannot; the build stands beside it.
       const script = import.meta.url.endsWith('.ts') ? '../dist/onnx-worker.js' : './onnx-worker.js';
-      const child = fork(fileURLToPath(new URL(script, import.meta.url)), [this.file.path, this.file.sha256], {
+      const child = fork(fileURLToPath(new URL(script, import.meta.url)), [this.file.path, this.file.sha256, this.trees], {
         serialization: 'advanced',
         env: {},
         execArgv: [],

@@ -1,6 +1,6 @@
 /**
  * Small ONNX models, written by hand so that tests need no Python. Field numbers are those of onnx.proto: ModelProto { ir_version 1, graph 7,
- * opset_import 8 }, GraphProto { node 1, name 2, input 11, output 12 }, NodeProto { input 1, output 2, op_type 4, attribute 5 }.
+ * opset_import 8 }, GraphProto { node 1, name 2, initializer 5, input 11, output 12 }, NodeProto { input 1, output 2, op_type 4, attribute 5, domain 7 }.
  */
 export interface OnnxValue {
   readonly name: string;
@@ -14,24 +14,39 @@ export interface OnnxNode {
   readonly type: string;
   readonly inputs: readonly string[];
   readonly output: string;
-  readonly attributes?: Readonly<Record<string, number>>;
+  /** Outputs before it, that nothing reads. */
+  readonly ignored?: readonly string[];
+  readonly attributes?: Readonly<Record<string, OnnxAttribute>>;
+  readonly domain?: string;
 }
+
+/** An integer, a text, or a list of integers, float32 or texts. */
+export type OnnxAttribute =
+  | number
+  | string
+  | { readonly float: number }
+  | { readonly ints: readonly number[] }
+  | { readonly floats: readonly number[] }
+  | { readonly strings: readonly string[] };
 
 export interface OnnxGraph {
   readonly inputs: readonly OnnxValue[];
   readonly outputs: readonly OnnxValue[];
   readonly nodes: readonly OnnxNode[];
+  /** Constants of float32, one dimension. */
+  readonly constants?: Readonly<Record<string, readonly number[]>>;
 }
 
-export function onnxModel({ inputs, outputs, nodes }: OnnxGraph): Buffer {
+export function onnxModel({ inputs, outputs, nodes, constants = {} }: OnnxGraph): Buffer {
   const graph = message(
     ...nodes.map((node) => field(1, nodeProto(node))),
     field(2, Buffer.from('test')),
+    ...Object.entries(constants).map(([name, values]) => field(5, constant(name, values))),
     ...inputs.map((value) => field(11, valueInfo(value))),
     ...outputs.map((value) => field(12, valueInfo(value))),
   );
-  const opset = message(field(1, Buffer.from('')), number(2, 17));
-  return message(number(1, 8), field(7, graph), field(8, opset));
+  const opset = (domain: string, version: number): Buffer => field(8, message(field(1, Buffer.from(domain)), number(2, version)));
+  return message(number(1, 8), field(7, graph), opset('', 17), opset('ai.onnx.ml', 3));
 }
 
 /** Element types by their number in onnx.proto, under the names that the Open Inference Protocol gives them. */
@@ -112,14 +127,29 @@ export function manyOutputsModel(): Buffer {
   });
 }
 
-/** AttributeProto { name 1, i 3, type 20 = INT } */
-function nodeProto({ type, inputs, output, attributes = {} }: OnnxNode): Buffer {
+function nodeProto({ type, inputs, output, ignored = [], attributes = {}, domain = '' }: OnnxNode): Buffer {
   return message(
     ...inputs.map((input) => field(1, Buffer.from(input))),
-    field(2, Buffer.from(output)),
+    ...[...ignored, output].map((one) => field(2, Buffer.from(one))),
     field(4, Buffer.from(type)),
-    ...Object.entries(attributes).map(([name, value]) => field(5, message(field(1, Buffer.from(name)), number(3, value), number(20, 2)))),
+    ...Object.entries(attributes).map(([name, value]) => field(5, message(field(1, Buffer.from(name)), attribute(value)))),
+    field(7, Buffer.from(domain)),
   );
+}
+
+/** AttributeProto { name 1, f 2, i 3, s 4, floats 7, ints 8, strings 9, type 20: FLOAT 1, INT 2, STRING 3, FLOATS 6, INTS 7, STRINGS 8 } */
+function attribute(value: OnnxAttribute): Buffer {
+  if (typeof value === 'number') return message(number(3, value), number(20, 2));
+  if (typeof value === 'string') return message(field(4, Buffer.from(value)), number(20, 3));
+  if ('float' in value) return message(varint((2 << 3) | 5), floats([value.float]), number(20, 1));
+  if ('floats' in value) return message(field(7, floats(value.floats)), number(20, 6));
+  if ('ints' in value) return message(field(8, message(...value.ints.map(varint))), number(20, 7));
+  return message(...value.strings.map((one) => field(9, Buffer.from(one))), number(20, 8));
+}
+
+/** TensorProto { dims 1, data_type 2, name 8, raw_data 9 } */
+function constant(name: string, values: readonly number[]): Buffer {
+  return message(number(1, values.length), number(2, ONNX_TYPES.FP32), field(8, Buffer.from(name)), field(9, floats(values)));
 }
 
 /** ValueInfoProto { name 1, type 2 { tensor_type 1 { elem_type 1, shape 2 { dim 1 { dim_value 1, dim_param 2 } } } } } */
@@ -130,6 +160,7 @@ function valueInfo({ name, dataType, shape }: OnnxValue): Buffer {
 
 const message = (...parts: readonly Buffer[]): Buffer => Buffer.concat(parts);
 const field = (at: number, content: Buffer): Buffer => message(varint((at << 3) | 2), varint(content.length), content);
+const floats = (values: readonly number[]): Buffer => Buffer.from(Float32Array.from(values).buffer);
 const number = (at: number, value: number): Buffer => message(varint(at << 3), varint(value));
 
 function varint(value: number): Buffer {

@@ -165,7 +165,11 @@ function app(config: Config): Provider[] {
             telemetry.logRules(description, rules);
             return rules;
           },
-          open: (description, signal) => openVersion(description, artifacts, config, signal),
+          open: async (description, signal) => {
+            const parts = await openVersion(description, artifacts, config, signal);
+            telemetry.opened(description, parts.runtime);
+            return parts;
+          },
           memory: { budgetBytes: config.memoryMib * 2 ** 20, keep: config.keepLoaded },
           save: (routing) => file.write(routing),
           report: (change, cause) => {

@@ -34,6 +34,11 @@ export const configKeys = {
     'longest run on the event loop: a version whose run of one row in its trial, or whose typical run under load, is longer runs in a process of its own',
     'ms',
   ),
+  trees: key(
+    'HEADRACE_SERVING_TREES',
+    z.enum(['walk', 'onnxruntime']).default('walk'),
+    'what computes the scores of models that are nothing but trees: our own walk over them, proven against ONNX Runtime at each opening, or ONNX Runtime',
+  ),
   memoryMib: key(
     'HEADRACE_SERVING_MEMORY_MIB',
     int(0, 16_777_216, 0),

@@ -1,4 +1,5 @@
 import type { ServedModel } from './domain/predict-job.js';
+import type { ScoreRuntime } from '@headrace/executor/onnx-runtime';
 import { Log } from '@headrace/platform/log';
 import { Telemetry as PlatformTelemetry } from '@headrace/platform/telemetry';
 import { Injectable } from '@nestjs/common';
@@ -18,6 +19,7 @@ import { shadowMetrics, statisticsMetrics } from './io/statistics-metrics.js';
 export class Telemetry {
   readonly #rollouts;
   readonly #swapSeconds;
+  readonly #opened;
   readonly #moves;
   readonly #badBlobs;
   readonly #lostEvents;
@@ -34,6 +36,11 @@ export class Telemetry {
     this.#swapSeconds = platform.histogram({
       name: 'headrace_serving_swap_seconds',
       help: 'Time from the decision for a version to its first routed request',
+    });
+    this.#opened = platform.counter({
+      name: 'headrace_serving_opened_total',
+      help: 'Versions that were opened, by what computes their scores: trees (our own walk), onnxruntime',
+      labels: ['model', 'runtime'],
     });
     this.#moves = platform.counter({
       name: 'headrace_serving_moves_total',
@@ -70,6 +77,12 @@ export class Telemetry {
     };
     if (step === 'failed') this.log.warn('version failed to load; the old one keeps serving', fields);
     else this.log.info(`version ${step}`, fields);
+  }
+
+  /** @param runtime with the reason why it is not the walk over trees */
+  opened({ project, model, version }: VersionDescription, { name, reason }: ScoreRuntime): void {
+    this.#opened.inc({ model, runtime: name });
+    this.log.info('version opened', { project, model, version, runtime: name, ...(reason ? { noTreeWalkBecause: reason } : {}) });
   }
 
   moved({ project, model, version }: ServedModel, { to, figures, failure }: Move): void {

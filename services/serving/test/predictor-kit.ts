@@ -119,6 +119,7 @@ export function standing(
     session,
     tensors: NO_TENSORS,
     watch: new RunWatch(place, INLINE_RUN_MS, () => performance.now()),
+    runtime: { name: 'onnxruntime', reason: '' },
     open: () => Promise.reject(new Error('nowhere to go')),
     isPredictable: true,
     lane: new BatchLane(plan, rowsMax, delayMs),

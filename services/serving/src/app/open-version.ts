@@ -3,6 +3,7 @@ import { parseGoldenRows } from '@headrace/executor/golden-rows';
 import { compileInputPlan, type InputPlan } from '@headrace/executor/input-plan';
 import { ONNXRUNTIME_VERSION, type OnnxSession } from '@headrace/executor/onnx-runtime';
 import { openModel, openTensors, refuseBadOnnx } from '@headrace/executor/open-model';
+import { openSession, type TreeRuntime } from '@headrace/executor/open-session';
 import { openOnnxInWorker } from '@headrace/executor/worker-onnx';
 import { BatchLane } from '../domain/batch-lane.js';
 import { EntityLookup } from '../domain/entity-lookup.js';
@@ -19,6 +20,7 @@ export interface RunLimits {
   readonly batchRowsMax: number;
   /** A version whose typical run takes longer runs in a process of its own, ms. */
   readonly inlineRunMs: number;
+  readonly trees: TreeRuntime;
 }
 
 /**
@@ -29,7 +31,7 @@ export interface RunLimits {
 export async function openVersion(
   description: VersionDescription,
   artifacts: ArtifactCache,
-  { batchRowsMax, inlineRunMs }: RunLimits,
+  { batchRowsMax, inlineRunMs, trees }: RunLimits,
   signal: AbortSignal,
 ): Promise<LoadedParts<PredictJob>> {
   const name = nameOf(description);
@@ -51,9 +53,10 @@ export async function openVersion(
   const watch = new RunWatch(trial.rowMs > inlineRunMs ? 'worker' : 'here', inlineRunMs, threadCpuMs);
   const openBytes = (bytes: Uint8Array, open?: () => Promise<OnnxSession>): Promise<OpenSession> =>
     isPredictable ? openModel({ name, bytes, plan, golden, threshold, batchRowsMax, open }) : openTensorsAlone({ name, bytes, open });
+  const openHere = (bytes: Uint8Array): Promise<OpenSession> => openBytes(bytes, () => openSession(bytes, trees));
   const openAway = (): Promise<OpenSession> =>
-    openBytes(NO_BYTES, () => openOnnxInWorker(file, (rows, ms) => watch.ranElsewhere(rows, ms)));
-  const session = watch.place === 'worker' ? await openAway() : await openBytes(bytes);
+    openBytes(NO_BYTES, () => openOnnxInWorker(file, (rows, ms) => watch.ranElsewhere(rows, ms), trees));
+  const session = watch.place === 'worker' ? await openAway() : await openHere(bytes);
   // What was run to prove and to warm it says nothing of its load.
   watch.opened();
   try {
@@ -62,10 +65,10 @@ export async function openVersion(
     return {
       session,
       tensors: session.tensors,
+      runtime: session.runtime,
       watch,
       // Not the bytes of now, which would stay in memory as long as the version.
-      open: async (place) =>
-        place === 'worker' ? openAway() : openBytes(await artifacts.read(description.project, artifactSha256, NEVER)),
+      open: async (place) => (place === 'worker' ? openAway() : openHere(await artifacts.read(description.project, artifactSha256, NEVER))),
       isPredictable,
       lane: isPredictable ? new BatchLane(plan, batchRowsMax, batchDelayMs) : new BatchLane(plan, 1),
       plan,
@@ -109,8 +112,7 @@ export function hasFeatures({ signature }: Pick<VersionDescription, 'signature'>
 const NO_FEATURES: InputPlan = { numbers: [], texts: [], extraNumbers: [], extraTexts: [], byName: new Map(), lookups: [] };
 
 async function openTensorsAlone(toOpen: Parameters<typeof openTensors>[0]): Promise<OpenSession> {
-  const { tensors, release, retire } = await openTensors(toOpen);
-  return { run: neverAsked, release, retire, tensors };
+  return { run: neverAsked, ...(await openTensors(toOpen)) };
 }
 
 /** Predict refuses such a version before it has rows to run. */

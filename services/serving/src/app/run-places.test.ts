@@ -61,7 +61,8 @@ function watched(session: SumSession | RemoteSession, place: Place = 'here') {
   const opened = Promise.withResolvers<OpenSession>();
   const asked: Place[] = [];
   Object.assign(model.parts, { open: (to: Place) => (asked.push(to), opened.promise) });
-  const open = (there: SumSession | RemoteSession): void => opened.resolve(Object.assign(there, { tensors: NO_TENSORS }));
+  const open = (there: SumSession | RemoteSession): void =>
+    opened.resolve(Object.assign(there, { tensors: NO_TENSORS, runtime: { name: 'onnxruntime', reason: '' } as const }));
   const replies = new Replies();
   const writer = new ProtoWriter();
   const submit = (reply: number, dense: readonly number[]): void => {

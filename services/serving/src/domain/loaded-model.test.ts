@@ -14,6 +14,7 @@ function standing(): { model: LoadedModel<never>; released: () => number } {
   model.stand({
     session: { run: () => new Float32Array(), release: () => void released++, retire: () => void released++ },
     watch: new RunWatch('here', 2, () => 0),
+    runtime: { name: 'onnxruntime', reason: '' },
     open: () => Promise.reject(new Error('not asked')),
     tensors: { inputs: [], outputs: [], isRowWise: false, run: () => [] },
     isPredictable: true,

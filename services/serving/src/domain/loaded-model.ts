@@ -7,6 +7,7 @@ import type { ModelStatistics } from './model-statistics.js';
 import type { TensorSession } from '@headrace/executor/tensor';
 import type { Place, RunWatch } from './run-watch.js';
 import type { LogRules } from './log-rules.js';
+import type { ScoreRuntime } from '@headrace/executor/onnx-runtime';
 import { stepLoad, type LoadEvent, type LoadState } from './load-state.js';
 import type { RoutedVersion } from './routing-table.js';
 
@@ -17,6 +18,7 @@ export interface FeatureDefault {
 
 /** What runs a version, in this process or in one of its own. */
 export interface OpenSession extends ModelSession {
+  readonly runtime: ScoreRuntime;
   readonly tensors: TensorSession;
 }
 
@@ -28,6 +30,8 @@ export interface LoadedParts<J extends LaneJob> {
   tensors: TensorSession;
   /** Where it runs, and whether it should. */
   readonly watch: RunWatch;
+  /** What computes its scores, in the one place and the other. */
+  readonly runtime: ScoreRuntime;
   /** Opens the same session in the one place or the other. */
   readonly open: (place: Place) => Promise<OpenSession>;
   /** false = the version has no features: it answers tensors and nothing else. */

@@ -29,6 +29,7 @@ model.step('start');
 model.stand({
   session: { run: () => scores, release: () => undefined, retire: () => undefined },
   watch: new RunWatch('here', 2, () => 0),
+  runtime: { name: 'onnxruntime', reason: '' },
   open: () => Promise.reject(new Error('not asked')),
   tensors: { inputs: [], outputs: [], isRowWise: false, run: () => [] },
   isPredictable: true,

@@ -1,0 +1,149 @@
+import { NoTrees } from './refused.js';
+import { readOnnxNodes, type OnnxNode, type OnnxNodes } from './onnx-nodes.js';
+
+/** A string input and the code of each of its words. */
+export interface TextColumn {
+  readonly input: string;
+  readonly codes: ReadonlyMap<string, number>;
+  /** Of any other word. */
+  readonly otherwise: number;
+}
+
+/** The float matrix as it comes; a NaN of column i becomes fills[i]. */
+export interface DenseColumns {
+  readonly input: string;
+  readonly fills: readonly number[] | undefined;
+}
+
+/** A graph that is nothing but: columns side by side, one ensemble of trees, a function of their sum. */
+export interface TreeGraph {
+  readonly dense: DenseColumns | undefined;
+  readonly texts: readonly TextColumn[];
+  /** In the order of the matrix that the trees read. */
+  readonly parts: readonly (DenseColumns | TextColumn)[];
+  /** A TreeEnsembleRegressor with one target or a TreeEnsembleClassifier of two classes. */
+  readonly ensemble: OnnxNode;
+  /** From the sum of a row's leaves to the answer. */
+  readonly link: 'identity' | 'logistic';
+  /** 1: [N, 1] answers. 2: [N, 2], the second one is the answer. */
+  readonly width: 1 | 2;
+  /** The first column of two: 1 - p; or 0.5, what ONNX Runtime gives when a classifier's weights are those of its class 1. */
+  readonly other: 'complement' | 'half';
+}
+
+/** Graphs that lead to one output, as our training runtime and the converters of LightGBM and XGBoost write them. @throws NoTrees */
+export function readTreeGraph(bytes: Uint8Array, output: string): TreeGraph {
+  const graph = new Graph(readOnnxNodes(bytes));
+  const { sum, width, link: outerLink } = graph.answerOf(output);
+  const ensemble = graph.producer(sum);
+  let link = outerLink;
+  if (ensemble.type === 'TreeEnsembleClassifier') {
+    if (link !== 'identity' || ensemble.outputs[1] !== output) throw new NoTrees('something stands behind its classifier');
+    link = linkOfClassifier(ensemble);
+  } else if (ensemble.type !== 'TreeEnsembleRegressor') throw new NoTrees(`${output} comes from ${ensemble.type}, not from trees`);
+  const parts = graph.columnsOf(ensemble.inputs[0]!);
+  const texts = parts.filter((part) => 'codes' in part);
+  const denses = parts.filter((part) => 'fills' in part);
+  if (denses.length > 1) throw new NoTrees('its float input stands in its matrix twice');
+  const isClassifier = ensemble.type === 'TreeEnsembleClassifier';
+  const isHalf = isClassifier && ensemble.attributes.get('class_ids')?.ints[0] === 1;
+  // Which of the two would get it is nowhere written.
+  if (isHalf && ensemble.attributes.has('base_values')) throw new NoTrees('its classifier has a base value beside weights of class 1');
+  return { dense: denses[0], texts, parts, ensemble, link, width: isClassifier ? 2 : width, other: isHalf ? 'half' : 'complement' };
+}
+
+interface Answer {
+  readonly sum: string;
+  readonly width: 1 | 2;
+  readonly link: TreeGraph['link'];
+}
+
+class Graph {
+  readonly #producers = new Map<string, OnnxNode>();
+  readonly #floats: OnnxNodes['floats'];
+
+  constructor({ nodes, floats }: OnnxNodes) {
+    for (const node of nodes) for (const output of node.outputs) this.#producers.set(output, node);
+    this.#floats = floats;
+  }
+
+  /** @throws NoTrees when it is an input or a constant. */
+  producer(name: string): OnnxNode {
+    const node = this.#producers.get(name);
+    if (!node) throw new NoTrees(`nothing computes ${name}`);
+    return node;
+  }
+
+  answerOf(output: string): Answer {
+    const node = this.producer(output);
+    if (node.type === 'Concat') {
+      const [negative, positive] = node.inputs;
+      if (node.inputs.length !== 2 || !this.#isComplement(negative!, positive!))
+        throw new NoTrees('it puts together other things than p and 1 - p');
+      return { ...this.#linked(positive!), width: 2 };
+    }
+    return { ...this.#linked(output), width: 1 };
+  }
+
+  #isComplement(negative: string, positive: string): boolean {
+    const sub = this.#producers.get(negative);
+    if (sub?.type !== 'Sub' || sub.inputs[1] !== positive) return false;
+    const one = this.#floats.get(sub.inputs[0]!);
+    return one?.length === 1 && one[0] === 1;
+  }
+
+  #linked(name: string): Omit<Answer, 'width'> {
+    const node = this.producer(name);
+    if (node.type === 'Identity') return this.#linked(node.inputs[0]!);
+    if (node.type === 'Sigmoid') return { sum: this.#plain(node.inputs[0]!), link: 'logistic' };
+    return { sum: name, link: 'identity' };
+  }
+
+  #plain(name: string): string {
+    const node = this.producer(name);
+    return node.type === 'Identity' ? this.#plain(node.inputs[0]!) : name;
+  }
+
+  columnsOf(matrix: string): (DenseColumns | TextColumn)[] {
+    const node = this.#producers.get(matrix);
+    if (!node) return [{ input: matrix, fills: undefined }];
+    if (node.type === 'Identity') return this.columnsOf(node.inputs[0]!);
+    if (node.type === 'Concat' && [1, -1].includes(node.attributes.get('axis')?.ints[0] ?? 0))
+      return node.inputs.flatMap((input) => this.columnsOf(input));
+    if (node.type === 'Imputer') return [this.#imputed(node)];
+    if (node.type === 'LabelEncoder') return [this.#encoded(node)];
+    throw new NoTrees(`${node.type} stands before its trees`);
+  }
+
+  #imputed({ inputs, attributes }: OnnxNode): DenseColumns {
+    const fills = attributes.get('imputed_value_floats')?.floats ?? [];
+    const replaced = attributes.get('replaced_value_float')?.floats[0];
+    if (this.#producers.has(inputs[0]!)) throw new NoTrees('something stands before its imputer');
+    if (fills.length === 0 || !Number.isNaN(replaced)) throw new NoTrees('its imputer fills other things than NaN');
+    return { input: inputs[0]!, fills };
+  }
+
+  #encoded({ inputs, attributes }: OnnxNode): TextColumn {
+    const words = attributes.get('keys_strings')?.strings ?? [];
+    const values = attributes.get('values_floats')?.floats ?? [];
+    if (this.#producers.has(inputs[0]!)) throw new NoTrees('something stands before its encoder');
+    // The default of the operator when the attribute is missing.
+    const otherwise = attributes.get('default_float')?.floats[0] ?? -0;
+    if (words.length === 0 || words.length !== values.length) throw new NoTrees('its encoder does not turn strings into floats');
+    if ([...values, otherwise].some(Number.isNaN)) throw new NoTrees('its encoder gives NaN');
+    const codes = new Map(words.map((word, i) => [word, values[i]!]));
+    if (codes.size !== words.length) throw new NoTrees('its encoder names a word twice');
+    return { input: inputs[0]!, codes, otherwise };
+  }
+}
+
+function linkOfClassifier({ attributes }: OnnxNode): TreeGraph['link'] {
+  const classes = (attributes.get('classlabels_int64s')?.ints.length ?? 0) + (attributes.get('classlabels_strings')?.strings.length ?? 0);
+  const weights = attributes.get('class_weights')?.floats ?? [];
+  const transform = attributes.get('post_transform')?.strings[0];
+  if (classes !== 2) throw new NoTrees(`its trees know ${classes} classes`);
+  // The operator takes weights that are all positive for probabilities already.
+  if (transform !== 'LOGISTIC' || !weights.some((weight) => weight < 0))
+    throw new NoTrees(`its classifier does not end in a logistic function`);
+  return 'logistic';
+}
