@@ -32,7 +32,7 @@ const STAGES: readonly (readonly [stage: string, frame: RegExp])[] = [
   ['headers', /(hpack-[a-z]+|header-[a-z-]+|request-head|response-head|response-fields|metadata)\.js$/],
   ['frames', /libs\/wire\/dist\//],
   ['prediction log', /(prediction-log|log-buffer|log-account|predictions-logged|prediction-ids)\.js$|kafka/],
-  ['run', /(onnx-runtime|onnx-model|model-session)\.js$|onnxruntime/],
+  ['run', /(onnx-runtime|onnx-model|model-session|tree-[a-z]+)\.js$|onnxruntime|wasm:/],
   ['decode', /(predict-request|predict-column|reader|read-request|feature-block)\.js$/],
   ['encode', /(predict-response|writer|copy-bytes|utf8)\.js$/],
   ['features', /(look-up-features|entity-lookup|feature-blob|feature-key)\.js$|ioredis|redis/],

@@ -33,8 +33,8 @@ export interface OnnxGraph {
   readonly inputs: readonly OnnxValue[];
   readonly outputs: readonly OnnxValue[];
   readonly nodes: readonly OnnxNode[];
-  /** Constants of float32, one dimension. */
-  readonly constants?: Readonly<Record<string, readonly number[]>>;
+  /** Of one dimension: float32, or int64. */
+  readonly constants?: Readonly<Record<string, readonly number[] | { readonly ints: readonly number[] }>>;
 }
 
 export function onnxModel({ inputs, outputs, nodes, constants = {} }: OnnxGraph): Buffer {
@@ -148,8 +148,11 @@ function attribute(value: OnnxAttribute): Buffer {
 }
 
 /** TensorProto { dims 1, data_type 2, name 8, raw_data 9 } */
-function constant(name: string, values: readonly number[]): Buffer {
-  return message(number(1, values.length), number(2, ONNX_TYPES.FP32), field(8, Buffer.from(name)), field(9, floats(values)));
+function constant(name: string, values: readonly number[] | { readonly ints: readonly number[] }): Buffer {
+  const isFloats = !('ints' in values);
+  const count = isFloats ? values.length : values.ints.length;
+  const raw = isFloats ? floats(values) : Buffer.from(BigInt64Array.from(values.ints.map(BigInt)).buffer);
+  return message(number(1, count), number(2, ONNX_TYPES[isFloats ? 'FP32' : 'INT64']), field(8, Buffer.from(name)), field(9, raw));
 }
 
 /** ValueInfoProto { name 1, type 2 { tensor_type 1 { elem_type 1, shape 2 { dim 1 { dim_value 1, dim_param 2 } } } } } */

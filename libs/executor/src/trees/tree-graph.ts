@@ -15,6 +15,15 @@ export interface DenseColumns {
   readonly fills: readonly number[] | undefined;
 }
 
+/** An output of int64 [N] beside the scores: which of two values a row gets. */
+export interface LabelRule {
+  readonly output: string;
+  /** `score` at or above the threshold, or `sum` above it, is the second value. */
+  readonly of: 'score' | 'sum';
+  readonly threshold: number;
+  readonly values: readonly [bigint, bigint];
+}
+
 /** A graph that is nothing but: columns side by side, one ensemble of trees, a function of their sum. */
 export interface TreeGraph {
   readonly dense: DenseColumns | undefined;
@@ -29,12 +38,18 @@ export interface TreeGraph {
   readonly width: 1 | 2;
   /** The first column of two: 1 - p; or 0.5, what ONNX Runtime gives when a classifier's weights are those of its class 1. */
   readonly other: 'complement' | 'half';
+  readonly label: LabelRule | undefined;
 }
 
-/** Graphs that lead to one output, as our training runtime and the converters of LightGBM and XGBoost write them. @throws NoTrees */
-export function readTreeGraph(bytes: Uint8Array, output: string): TreeGraph {
+/**
+ * Graphs as our training runtime and the converters of LightGBM and XGBoost write them.
+ * @param output the scores
+ * @param others outputs of which one may be the label
+ * @throws NoTrees
+ */
+export function readTreeGraph(bytes: Uint8Array, output: string, others: readonly string[]): TreeGraph {
   const graph = new Graph(readOnnxNodes(bytes));
-  const { sum, width, link: outerLink } = graph.answerOf(output);
+  const { sum, width, answer, link: outerLink } = graph.answerOf(output);
   const ensemble = graph.producer(sum);
   let link = outerLink;
   if (ensemble.type === 'TreeEnsembleClassifier') {
@@ -49,10 +64,13 @@ export function readTreeGraph(bytes: Uint8Array, output: string): TreeGraph {
   const isHalf = isClassifier && ensemble.attributes.get('class_ids')?.ints[0] === 1;
   // Which of the two would get it is nowhere written.
   if (isHalf && ensemble.attributes.has('base_values')) throw new NoTrees('its classifier has a base value beside weights of class 1');
-  return { dense: denses[0], texts, parts, ensemble, link, width: isClassifier ? 2 : width, other: isHalf ? 'half' : 'complement' };
+  const label = isClassifier ? labelOfClassifier(ensemble, others) : graph.labelOf(answer, others);
+  const form = { link, width: isClassifier ? 2 : width, other: isHalf ? 'half' : 'complement' } as const;
+  return { dense: denses[0], texts, parts, ensemble, ...form, label };
 }
 
 interface Answer {
+  readonly answer: string;
   readonly sum: string;
   readonly width: 1 | 2;
   readonly link: TreeGraph['link'];
@@ -80,9 +98,10 @@ class Graph {
       const [negative, positive] = node.inputs;
       if (node.inputs.length !== 2 || !this.#isComplement(negative!, positive!))
         throw new NoTrees('it puts together other things than p and 1 - p');
-      return { ...this.#linked(positive!), width: 2 };
+      return { ...this.#linked(positive!), answer: positive!, width: 2 };
     }
-    return { ...this.#linked(output), width: 1 };
+    const answer = this.#plain(output);
+    return { ...this.#linked(answer), answer, width: 1 };
   }
 
   #isComplement(negative: string, positive: string): boolean {
@@ -92,9 +111,8 @@ class Graph {
     return one?.length === 1 && one[0] === 1;
   }
 
-  #linked(name: string): Omit<Answer, 'width'> {
+  #linked(name: string): Pick<Answer, 'sum' | 'link'> {
     const node = this.producer(name);
-    if (node.type === 'Identity') return this.#linked(node.inputs[0]!);
     if (node.type === 'Sigmoid') return { sum: this.#plain(node.inputs[0]!), link: 'logistic' };
     return { sum: name, link: 'identity' };
   }
@@ -102,6 +120,19 @@ class Graph {
   #plain(name: string): string {
     const node = this.producer(name);
     return node.type === 'Identity' ? this.#plain(node.inputs[0]!) : name;
+  }
+
+  /** Cast to int64 of (answer >= constant) without its column, as our training runtime writes it. */
+  labelOf(answer: string, outputs: readonly string[]): LabelRule | undefined {
+    for (const output of outputs) {
+      const cast = this.#producers.get(output);
+      const squeeze = cast?.type === 'Cast' ? this.#producers.get(cast.inputs[0]!) : undefined;
+      const compare = squeeze?.type === 'Squeeze' ? this.#producers.get(squeeze.inputs[0]!) : undefined;
+      if (compare?.type !== 'GreaterOrEqual' || compare.inputs[0] !== answer) continue;
+      const threshold = this.#floats.get(compare.inputs[1]!);
+      if (threshold?.length === 1) return { output, of: 'score', threshold: threshold[0]!, values: [0n, 1n] };
+    }
+    return undefined;
   }
 
   columnsOf(matrix: string): (DenseColumns | TextColumn)[] {
@@ -135,6 +166,13 @@ class Graph {
     if (codes.size !== words.length) throw new NoTrees('its encoder names a word twice');
     return { input: inputs[0]!, codes, otherwise };
   }
+}
+
+function labelOfClassifier({ outputs, attributes }: OnnxNode, known: readonly string[]): LabelRule | undefined {
+  const [no, yes] = attributes.get('classlabels_int64s')?.ints ?? [];
+  const output = outputs[0]!;
+  if (no === undefined || yes === undefined || !known.includes(output)) return undefined;
+  return { output, of: 'sum', threshold: 0, values: [BigInt(no), BigInt(yes)] };
 }
 
 function linkOfClassifier({ attributes }: OnnxNode): TreeGraph['link'] {

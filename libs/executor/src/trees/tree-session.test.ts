@@ -139,9 +139,16 @@ function modelOf(
       { type: 'Sub', inputs: ['one', 'p'], output: 'not_p' },
       { type: 'Concat', inputs: ['not_p', 'p'], output: 'probabilities', attributes: { axis: 1 } },
     );
+  const label: OnnxValue = { name: 'label', dataType: ONNX_TYPES.INT64, shape: ['N'] };
+  if (form !== 'classifier')
+    nodes.push(
+      { type: 'GreaterOrEqual', inputs: [form === 'value' ? 'sum' : 'p', 'threshold'], output: 'above' },
+      { type: 'Squeeze', inputs: ['above', 'axis'], output: 'flat' },
+      { type: 'Cast', inputs: ['flat'], output: 'label', attributes: { to: ONNX_TYPES.INT64 } },
+    );
   const inputs = [value('features', width), ...(words ? [value('city', 1, 'BYTES')] : [])];
-  const outputs = [form === 'value' ? value('value', 1) : value('probabilities', 2)];
-  return onnxModel({ inputs, outputs, nodes, constants: { one: [1] } });
+  const outputs = [label, form === 'value' ? value('value', 1) : value('probabilities', 2)];
+  return onnxModel({ inputs, outputs, nodes, constants: { one: [1], threshold: [0.4], axis: { ints: [1] } } });
 }
 
 function makeRows({ width, words, thresholds }: Forest, rows: number, random: () => number): Record<string, Tensor> {
@@ -181,6 +188,13 @@ describe('the walk over trees', () => {
         const expected = (await oracle.run(feeds, output)).data as Float32Array;
         const tensor = await session.run(feeds, output);
         const got = tensor.data as Float32Array;
+        const together = await session.runAll(feeds, ['label', output]);
+        expect([seed, rows, together[output]!.data]).toEqual([seed, rows, got]);
+        const labels = (await oracle.run(feeds, 'label')).data as BigInt64Array;
+        for (const [row, one] of labels.entries())
+          if (forest.form !== 'probability' || Math.abs(got[row * 2 + 1]! - 0.4) > LINK_TOLERANCE)
+            expect([seed, rows, row, together.label!.data[row]]).toEqual([seed, rows, row, one]);
+        expect(together.label!.dims).toEqual([rows]);
         expect([seed, rows, tensor.dims]).toEqual([seed, rows, [rows, forest.form === 'value' ? 1 : 2]]);
         if (forest.form === 'value') expect([seed, rows, [...got]]).toEqual([seed, rows, [...expected]]);
         else for (const [i, score] of got.entries()) worst = Math.max(worst, Math.abs(score - expected[i]!));

@@ -5,41 +5,41 @@ import type { OnnxSession } from '../onnx-runtime.js';
 import { readEnsemble, type Ensemble } from './ensemble.js';
 import { NoTrees } from './refused.js';
 import { LANES, makeTreeKernel, type TreeKernel } from './tree-kernel.js';
-import { readTreeGraph, type TextColumn, type TreeGraph } from './tree-graph.js';
+import { readTreeGraph, type LabelRule, type TextColumn, type TreeGraph } from './tree-graph.js';
 
 /**
- * A session whose scores come from our own walk over its trees where its graph is one that we know, and from ONNX Runtime where it is not, or where
- * a caller asks for other outputs. Leaves and sums are those of ONNX Runtime bit for bit; its logistic function is an approximation, so that probabilities
- * differ from its by up to LINK_TOLERANCE. Both have answered the same rows, made from the thresholds themselves, before the first request.
+ * A session whose scores and labels come from our own walk over its trees where its graph is one that we know, and from ONNX Runtime where it is not, or where
+ * a caller asks for other outputs, too. Leaves and sums are those of ONNX Runtime bit for bit; its logistic function is an approximation, so that probabilities
+ * differ from its by less than LINK_TOLERANCE. Both have answered the same rows, made from the thresholds themselves, before the first request.
  * @param output the graph's output that carries the scores
  */
 export async function openTrees(session: OnnxSession, bytes: Uint8Array, output: string): Promise<OnnxSession> {
   let walk: TreeWalk;
+  let label: string | undefined;
   try {
     walk = openWalk(session, bytes, output);
-    await proveEqual(session, walk, output);
+    label = await proveEqual(session, walk, output);
   } catch (error) {
     // Numbers that no reader here takes are not the file's fault: ONNX Runtime has opened it.
     if (error instanceof NoTrees || error instanceof AppError)
       return { ...session, runtime: { name: 'onnxruntime', reason: error.message } };
     throw error;
   }
-  const isScores = (outputs: readonly string[]): boolean => outputs.length === 1 && outputs[0] === output;
   return {
     ...session,
     runtime: { name: 'trees', reason: '' },
-    run: (feeds, asked) => (asked === output ? walk.run(feeds, false) : undefined) ?? session.run(feeds, asked),
-    runAll: (feeds, asked) => {
-      const scores = isScores(asked) ? walk.run(feeds, true) : undefined;
-      return scores ? { [output]: scores } : session.runAll(feeds, asked);
-    },
+    run: (feeds, asked) => (asked === output ? walk.run(feeds) : undefined) ?? session.run(feeds, asked),
+    runAll: (feeds, asked) =>
+      (asked.every((name) => name === output || name === label) ? walk.runAll(feeds, asked, output) : undefined) ??
+      session.runAll(feeds, asked),
   };
 }
 
 type Feeds = Readonly<Record<string, Tensor>>;
 
 function openWalk(session: OnnxSession, bytes: Uint8Array, output: string): TreeWalk {
-  const graph = readTreeGraph(bytes, output);
+  const others = session.outputs.flatMap(({ name, type }) => (name !== output && type === 'int64' ? [name] : []));
+  const graph = readTreeGraph(bytes, output, others);
   const widthOf = (name: string): number => {
     const width = session.inputs.find((input) => input.name === name)?.shape[1] ?? -1;
     if (width < 1) throw new NoTrees(`it does not say how many columns ${name} has`);
@@ -86,18 +86,22 @@ class TreeWalk {
     this.#fills = fills && Float32Array.from({ length: denseWidth }, (_, i) => fills[i % fills.length]!);
   }
 
-  /** undefined: the feeds are not of the shape that the graph names, about which ONNX Runtime says more. @param isOwn the answer's memory is not used again */
-  run(feeds: Feeds, isOwn: boolean): Tensor | undefined {
+  /** The scores, in memory that the next run uses again. undefined: the feeds are not of the shape that the graph names, about which ONNX Runtime says more. */
+  run(feeds: Feeds): Tensor | undefined {
     const rows = this.#rowsOf(feeds);
     if (rows === undefined) return undefined;
-    const { width } = this.graph;
-    const size = rows * width;
-    if (isOwn || this.#scores.length < size) {
-      const scores = new Float32Array(size);
-      if (isOwn) return this.#fill(feeds, rows, scores);
-      this.#scores = scores;
-    }
-    return this.#fill(feeds, rows, this.#scores.subarray(0, size));
+    const size = rows * this.graph.width;
+    if (this.#scores.length < size) this.#scores = new Float32Array(size);
+    return this.#fill(feeds, rows, this.#scores.subarray(0, size), undefined);
+  }
+
+  /** As `run`, with the label if it is asked for, in memory of their own. */
+  runAll(feeds: Feeds, asked: readonly string[], output: string): Record<string, Tensor> | undefined {
+    const rows = this.#rowsOf(feeds);
+    if (rows === undefined) return undefined;
+    const labels = asked.some((name) => name !== output) ? new BigInt64Array(rows) : undefined;
+    const scores = this.#fill(feeds, rows, new Float32Array(rows * this.graph.width), labels);
+    return Object.fromEntries(asked.map((name) => [name, name === output ? scores : new Tensor('int64', labels!, [rows])]));
   }
 
   #rowsOf(feeds: Feeds): number | undefined {
@@ -111,7 +115,7 @@ class TreeWalk {
     return rows;
   }
 
-  #fill(feeds: Feeds, rows: number, scores: Float32Array): Tensor {
+  #fill(feeds: Feeds, rows: number, scores: Float32Array, labels: BigInt64Array | undefined): Tensor {
     const { dense } = this.graph;
     const numbers = dense && (feeds[dense.input]!.data as Float32Array);
     for (let from = 0; from < rows; from += LANES) {
@@ -119,7 +123,7 @@ class TreeWalk {
       let hasGaps = false;
       if (numbers && this.#copyNumbers(numbers, from, count)) hasGaps = true;
       for (let i = 0; i < this.#texts.length; i++) this.#copyCodes(feeds, i, from, count);
-      this.#walk(count, hasGaps, scores, from);
+      this.#walk(count, hasGaps, scores, labels, from);
     }
     return new Tensor('float32', scores, [rows, this.graph.width]);
   }
@@ -151,24 +155,24 @@ class TreeWalk {
   }
 
   /** Four rows one by one take as long as eight together; rows of before stand in the lanes that are not asked for. */
-  #walk(count: number, hasGaps: boolean, scores: Float32Array, from: number): void {
+  #walk(count: number, hasGaps: boolean, scores: Float32Array, labels: BigInt64Array | undefined, from: number): void {
     const kernel = this.#kernel;
     if (count > ONE_BY_ONE_MAX) {
       if (hasGaps) kernel.allWithGaps();
       else kernel.all();
-      for (let row = 0; row < count; row++) this.#answer(kernel.sums[row]!, scores, from + row);
+      for (let row = 0; row < count; row++) this.#answer(kernel.sums[row]!, scores, labels, from + row);
       return;
     }
     for (let row = 0; row < count; row++) {
       if (row > 0) kernel.rows.copyWithin(0, row * kernel.rowSize, (row + 1) * kernel.rowSize);
       if (hasGaps) kernel.oneWithGaps();
       else kernel.one();
-      this.#answer(kernel.sums[0]!, scores, from + row);
+      this.#answer(kernel.sums[0]!, scores, labels, from + row);
     }
   }
 
-  #answer(sum: number, scores: Float32Array, row: number): void {
-    const { link, width, other } = this.graph;
+  #answer(sum: number, scores: Float32Array, labels: BigInt64Array | undefined, row: number): void {
+    const { link, width, other, label } = this.graph;
     const total = Math.fround(sum + this.ensemble.base);
     const score = link === 'logistic' ? Math.fround(1 / (1 + Math.exp(-total))) : total;
     if (width === 1) scores[row] = score;
@@ -176,6 +180,9 @@ class TreeWalk {
       scores[2 * row] = other === 'half' ? 0.5 : 1 - score;
       scores[2 * row + 1] = score;
     }
+    if (!labels || !label) return;
+    const isSecond = label.of === 'score' ? score >= label.threshold : total > label.threshold;
+    labels[row] = label.values[isSecond ? 1 : 0];
   }
 }
 
@@ -184,11 +191,15 @@ const ONE_BY_ONE_MAX = 3;
 const LINK_TOLERANCE = 1e-6;
 const PROOF_ROWS = 256;
 
-/** @throws NoTrees when the walk answers rows near the thresholds otherwise than ONNX Runtime. */
-async function proveEqual(session: OnnxSession, walk: TreeWalk, output: string): Promise<void> {
+/** @returns the label's output, if its labels agree, too. @throws NoTrees when the walk scores rows near the thresholds otherwise than ONNX Runtime. */
+async function proveEqual(session: OnnxSession, walk: TreeWalk, output: string): Promise<string | undefined> {
+  const { label } = walk.graph;
+  const asked = [output, ...(label ? [label.output] : [])];
   const feeds = proofRows(walk);
-  const expected = (await session.run(feeds, output)).data as Float32Array;
-  const got = walk.run(feeds, true)!.data as Float32Array;
+  const oracle = await session.runAll(feeds, asked);
+  const answers = walk.runAll(feeds, asked, output)!;
+  const expected = oracle[output]!.data as Float32Array;
+  const got = answers[output]!.data as Float32Array;
   const tolerance = walk.graph.link === 'logistic' ? LINK_TOLERANCE : 0;
   if (got.length !== expected.length)
     throw new NoTrees(`it answers ${expected.length / PROOF_ROWS} columns instead of ${walk.graph.width}`);
@@ -197,6 +208,19 @@ async function proveEqual(session: OnnxSession, walk: TreeWalk, output: string):
     if (Object.is(score, expected[i]) || Math.abs(score - expected[i]!) <= tolerance) continue;
     throw new NoTrees(`ONNX Runtime answers ${expected[i]} where the walk over its trees gives ${score}`);
   }
+  return label && areLabelsEqual(label, oracle, answers, got) ? label.output : undefined;
+}
+
+function areLabelsEqual({ output, of, threshold }: LabelRule, oracle: Feeds, answers: Feeds, scores: Float32Array): boolean {
+  const [want, got] = [oracle[output]!, answers[output]!];
+  if (want.dims.length !== 1) return false;
+  const labels = got.data as BigInt64Array;
+  const width = scores.length / PROOF_ROWS;
+  return (want.data as BigInt64Array).every((one, row) => {
+    // Where the two scores may stand on either side of the threshold, so may the labels.
+    const isAtThreshold = of === 'score' && Math.abs(scores[row * width + width - 1]! - threshold) <= LINK_TOLERANCE;
+    return one === labels[row] || isAtThreshold;
+  });
 }
 
 /** Values at, just below and just above thresholds, any between, and gaps; words of the encoders and others. From a seed: equal for equal models. */
