@@ -43,7 +43,7 @@ describe('npm start', () => {
 
   it('answers from the walk over the trees that the trainer wrote, both versions', async () => {
     const metrics = await (await fetch(`http://127.0.0.1:${headrace.ports().get(7040)}/metrics`)).text();
-    expect(metrics).toMatch(/headrace_serving_opened_total\{model="employment",runtime="trees"\} 2/);
+    expect(metrics).toMatch(/headrace_serving_opened_total\{model="employment",runtime="trees",service="serving"\} 2/);
     expect(metrics).not.toMatch(/headrace_serving_opened_total\{[^}]*runtime="onnxruntime"/);
   });
 

@@ -167,34 +167,63 @@ function linkNodes(
   modes: readonly string[],
   children: { readonly ifTrue: readonly number[]; readonly ifFalse: readonly number[] },
 ): { at: IndexOf; ifTrue: Int32Array; ifFalse: Int32Array; roots: number[] } {
+  const { at, trees } = indexNodes(treeIds, ids);
+  const isChild = new Uint8Array(modes.length);
+  const link = (ids: readonly number[]): Int32Array => {
+    const links = new Int32Array(modes.length).fill(-1);
+    for (let node = 0; node < links.length; node++) {
+      if (modes[node] === 'LEAF') continue;
+      links[node] = at(treeIds[node]!, ids[node]!);
+      isChild[links[node]!] = 1;
+    }
+    return links;
+  };
+  const [ifTrue, ifFalse] = [link(children.ifTrue), link(children.ifFalse)];
+  const roots: number[] = [];
+  for (let node = 0; node < isChild.length; node++) if (!isChild[node]) roots.push(node);
+  if (roots.length !== trees) throw new NoTrees(`${trees} trees have ${roots.length} roots`);
+  return { at, ifTrue, ifFalse, roots };
+}
+
+/** Converters number the nodes of a tree in the order of the file: then a place is a sum, and no table is made. */
+function indexNodes(treeIds: readonly number[], ids: readonly number[]): { at: IndexOf; trees: number } {
+  const firsts = new Map<number, number>();
+  let first = 0;
+  let isCounted = true;
+  for (let node = 0; node < treeIds.length && isCounted; node++) {
+    if (node === 0 || treeIds[node] !== treeIds[node - 1]) {
+      first = node;
+      isCounted = !firsts.has(treeIds[node]!);
+      firsts.set(treeIds[node]!, node);
+    }
+    isCounted &&= ids[node] === node - first;
+  }
+  if (!isCounted) return indexByTable(treeIds, ids);
+  const at: IndexOf = (tree, id) => {
+    const node = (firsts.get(tree) ?? Number.NaN) + id;
+    if (id < 0 || treeIds[node] !== tree) throw noNode(tree, id);
+    return node;
+  };
+  return { at, trees: firsts.size };
+}
+
+function indexByTable(treeIds: readonly number[], ids: readonly number[]): { at: IndexOf; trees: number } {
   const places = new Map<number, Map<number, number>>();
   for (const [node, tree] of treeIds.entries()) {
-    let ofTree = places.get(tree);
-    if (!ofTree) {
-      ofTree = new Map<number, number>();
-      places.set(tree, ofTree);
-    }
+    const ofTree = places.get(tree) ?? new Map<number, number>();
+    places.set(tree, ofTree);
     if (ofTree.has(ids[node]!)) throw new NoTrees(`tree ${tree} has node ${ids[node]} twice`);
     ofTree.set(ids[node]!, node);
   }
   const at: IndexOf = (tree, id) => {
     const node = places.get(tree)?.get(id);
-    if (node === undefined) throw new NoTrees(`tree ${tree} has no node ${id}`);
+    if (node === undefined) throw noNode(tree, id);
     return node;
   };
-  const isChild = new Uint8Array(modes.length);
-  const link = (ids: readonly number[]): Int32Array =>
-    Int32Array.from(modes, (mode, node) => {
-      if (mode === 'LEAF') return -1;
-      const child = at(treeIds[node]!, ids[node]!);
-      isChild[child] = 1;
-      return child;
-    });
-  const [ifTrue, ifFalse] = [link(children.ifTrue), link(children.ifFalse)];
-  const roots = treeIds.flatMap((_, node) => (isChild[node] ? [] : [node]));
-  if (roots.length !== places.size) throw new NoTrees(`${places.size} trees have ${roots.length} roots`);
-  return { at, ifTrue, ifFalse, roots };
+  return { at, trees: places.size };
 }
+
+const noNode = (tree: number, id: number): NoTrees => new NoTrees(`tree ${tree} has no node ${id}`);
 
 function readWeights(
   at: IndexOf,

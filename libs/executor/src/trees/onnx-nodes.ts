@@ -72,7 +72,7 @@ function readAttribute(reader: ProtoReader, into: Map<string, OnnxAttribute>): v
     if (tag === delimited(1)) name = reader.string();
     else if (tag === fixed32(2) || tag === fixed32(7)) float();
     else if (tag === varint(3) || tag === varint(8)) int();
-    else if (tag === delimited(4) || tag === delimited(9)) strings.push(reader.string());
+    else if (tag === delimited(4) || tag === delimited(9)) strings.push(knownString(reader));
     else if (tag === delimited(7)) packed(reader, float);
     else if (tag === delimited(8)) packed(reader, int);
     else {
@@ -84,6 +84,21 @@ function readAttribute(reader: ProtoReader, into: Map<string, OnnxAttribute>): v
   });
   into.set(name, { floats, ints, strings, isOther });
 }
+
+/** A model says BRANCH_LEQ once for each of its nodes: a text like the last one of its length is not decoded again. */
+function knownString(reader: ProtoReader): string {
+  const start = reader.pos;
+  const bytes = reader.view();
+  const last = lastOfLength[bytes.length];
+  if (last && last.bytes.every((byte, i) => byte === bytes[i])) return last.text;
+  reader.pos = start;
+  const text = reader.string();
+  if (bytes.length < LAST_LENGTHS) lastOfLength[bytes.length] = { bytes: bytes.slice(), text };
+  return text;
+}
+
+const LAST_LENGTHS = 16;
+const lastOfLength: ({ readonly bytes: Uint8Array; readonly text: string } | undefined)[] = [];
 
 const TENSOR_FLOAT = 1;
 

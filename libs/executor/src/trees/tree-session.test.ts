@@ -65,16 +65,18 @@ function makeForest(seed: number, shape: Shape = {}): Forest {
       open.push(...children[node]);
       children.push([0, 0], [0, 0]);
     }
+    const isReversed = isOneIn(3);
+    const idOf = (node: number): number => (isReversed ? children.length - 1 - node : node);
     for (const [node, [yes, no]] of children.entries()) {
       const threshold = yes > 0 ? Math.fround(random() * 4 - 2) : 0;
       if (yes > 0) thresholds.push(threshold);
       else {
         weights.tree.push(tree);
-        weights.id.push(node);
+        weights.id.push(idOf(node));
         weights.weight.push(Math.fround(random() - 0.5));
       }
-      const values = { tree, id: node, mode: yes > 0 ? comparison : 'LEAF', feature: Math.floor(random() * columns), threshold };
-      const links = { yes, no, missing: yes > 0 && knowsGaps && isOneIn(2) ? 1 : 0 };
+      const values = { tree, id: idOf(node), mode: yes > 0 ? comparison : 'LEAF', feature: Math.floor(random() * columns), threshold };
+      const links = { yes: yes > 0 ? idOf(yes) : 0, no: no > 0 ? idOf(no) : 0, missing: yes > 0 && knowsGaps && isOneIn(2) ? 1 : 0 };
       for (const [name, value] of Object.entries({ ...values, ...links })) lists[name]!.push(value);
     }
   }
