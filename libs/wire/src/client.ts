@@ -34,6 +34,8 @@ export interface WireClientOptions {
 }
 
 const WATCH_MS = 1000;
+/** A listener that closes resets what its kernel had taken for it and it not yet; another process behind the port takes the next attempt. So many at once, then backoff. */
+const RESETS_MAX = 2;
 
 /**
  * A gRPC client of one address over one connection. It connects at the first call, and again with backoff when the connection is lost; all
@@ -49,6 +51,8 @@ export class WireClient implements CallHome {
   private readonly tick = new Tick();
   private readonly inflater: Inflater;
   private failures = 0;
+  /** Attempts in a row that were reset before they were a connection. */
+  private resets = 0;
   private lastFailure = new GrpcError(Status.UNAVAILABLE, 'Not connected yet.');
   private backoffTimer: NodeJS.Timeout | undefined;
   private readonly watch: NodeJS.Timeout;
@@ -158,7 +162,11 @@ export class WireClient implements CallHome {
     this.enter('connecting');
     const socket = this.openSocket();
     let failure = `no HTTP/2 server answered within ${this.limits.connectMs} ms`;
-    socket.on('error', (error) => (failure = error.message));
+    let isReset = false;
+    socket.on('error', (error: NodeJS.ErrnoException) => {
+      failure = error.message;
+      isReset = error.code === 'ECONNRESET';
+    });
     const cap = setTimeout(() => socket.destroy(), this.limits.connectMs);
     const connection: ClientConnection = new ClientConnection(
       socket,
@@ -168,7 +176,7 @@ export class WireClient implements CallHome {
       {
         onReady: () => {
           clearTimeout(cap);
-          this.failures = 0;
+          this.failures = this.resets = 0;
           this.connection = connection;
           this.enter('ready');
           this.startWaiting();
@@ -181,6 +189,7 @@ export class WireClient implements CallHome {
             connection.ready
               ? why
               : new GrpcError(Status.UNAVAILABLE, `No connection to ${this.options.host}:${this.options.port}: ${failure}.`),
+            isReset,
           );
         },
         onClosed: () => this.all.delete(connection),
@@ -198,11 +207,13 @@ export class WireClient implements CallHome {
     return socket;
   }
 
-  private onLeaving(connection: ClientConnection, why: GrpcError): void {
+  private onLeaving(connection: ClientConnection, why: GrpcError, isReset: boolean): void {
     if (this.state === 'closed' || (this.connection !== connection && this.connection !== null)) return;
     this.connection = null;
-    if (connection.ready) {
-      // It worked until now: connect again at once when somebody waits, otherwise with the next call.
+    const isResetEarly = !connection.ready && isReset && this.resets < RESETS_MAX;
+    if (isResetEarly) this.resets++;
+    if (connection.ready || isResetEarly) {
+      // It worked until now, or nothing has been sent: connect again at once when somebody waits, otherwise with the next call.
       this.enter('idle');
       if (this.waiting.size > 0) this.connect();
       return;

@@ -1,4 +1,4 @@
-import { createServer } from 'node:net';
+import { connect, createServer } from 'node:net';
 import type { AddressInfo } from 'node:net';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { WireClient } from '../src/client.js';
@@ -268,6 +268,33 @@ describe('the life of a connection', () => {
     expect(await failure(client.unary(method('Unary'), Buffer.from('x')))).toMatchObject({ code: Status.UNAVAILABLE });
     client.destroy();
     silent.close();
+  });
+
+  it('a connection that is reset before it is one, as by a listener that closes, is tried again at once; no more than twice in a row', async () => {
+    const server = new WireServer(testService(SEEN()));
+    const behind = await server.listen({ port: 0 });
+    let resets = 2;
+    let attempts = 0;
+    const door = createServer((socket) => {
+      attempts++;
+      if (resets-- > 0) return void socket.resetAndDestroy();
+      const onward = connect({ host: '127.0.0.1', port: behind.port });
+      socket.pipe(onward).pipe(socket);
+      for (const end of [socket, onward]) end.on('error', () => undefined);
+    });
+    await new Promise<void>((resolve) => door.listen(0, '127.0.0.1', resolve));
+    const client = new WireClient({ host: '127.0.0.1', port: (door.address() as AddressInfo).port });
+    expect(text(await client.unary(method('Unary'), Buffer.from('x')))).toBe('x');
+    expect(attempts).toBe(3);
+    await client.close();
+
+    [resets, attempts] = [100, 0];
+    const other = new WireClient({ host: '127.0.0.1', port: (door.address() as AddressInfo).port });
+    expect((await failure(other.unary(method('Unary'), Buffer.from('x')))).message).toMatch(/No connection to .*ECONNRESET/);
+    expect(attempts).toBe(3);
+    other.destroy();
+    await server.drain(1000);
+    door.close();
   });
 
   it('a server that dies in the middle ends open calls with UNAVAILABLE', async () => {
