@@ -115,7 +115,7 @@ class Layout {
     this.#values[at] = isLeaf ? source.weights[node]! : source.thresholds[node]!;
     this.#features[at] = isLeaf ? this.#columns : feature;
     this.#children[at] = child;
-    this.#missing[at] = isLeaf ? 0 : (source.missing[node] ?? 0);
+    this.#missing[at] = !isLeaf && source.missing[node] === 1 ? 1 : 0;
     this.size++;
   }
 

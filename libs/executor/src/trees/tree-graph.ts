@@ -51,21 +51,24 @@ export function readTreeGraph(bytes: Uint8Array, output: string, others: readonl
   const graph = new Graph(readOnnxNodes(bytes));
   const { sum, width, answer, link: outerLink } = graph.answerOf(output);
   const ensemble = graph.producer(sum);
-  let link = outerLink;
-  if (ensemble.type === 'TreeEnsembleClassifier') {
-    if (link !== 'identity' || ensemble.outputs[1] !== output) throw new NoTrees('something stands behind its classifier');
-    link = linkOfClassifier(ensemble);
+  const isClassifier = ensemble.type === 'TreeEnsembleClassifier';
+  if (isClassifier) {
+    if (outerLink !== 'identity' || ensemble.outputs[1] !== output) throw new NoTrees('something stands behind its classifier');
+    checkClassifier(ensemble);
   } else if (ensemble.type !== 'TreeEnsembleRegressor') throw new NoTrees(`${output} comes from ${ensemble.type}, not from trees`);
   const parts = graph.columnsOf(ensemble.inputs[0]!);
   const texts = parts.filter((part) => 'codes' in part);
   const denses = parts.filter((part) => 'fills' in part);
   if (denses.length > 1) throw new NoTrees('its float input stands in its matrix twice');
-  const isClassifier = ensemble.type === 'TreeEnsembleClassifier';
   const isHalf = isClassifier && ensemble.attributes.get('class_ids')?.ints[0] === 1;
   // Which of the two would get it is nowhere written.
   if (isHalf && ensemble.attributes.has('base_values')) throw new NoTrees('its classifier has a base value beside weights of class 1');
   const label = isClassifier ? labelOfClassifier(ensemble, others) : graph.labelOf(answer, others);
-  const form = { link, width: isClassifier ? 2 : width, other: isHalf ? 'half' : 'complement' } as const;
+  const form = {
+    link: isClassifier ? 'logistic' : outerLink,
+    width: isClassifier ? 2 : width,
+    other: isHalf ? 'half' : 'complement',
+  } as const;
   return { dense: denses[0], texts, parts, ensemble, ...form, label };
 }
 
@@ -175,7 +178,8 @@ function labelOfClassifier({ outputs, attributes }: OnnxNode, known: readonly st
   return { output, of: 'sum', threshold: 0, values: [BigInt(no), BigInt(yes)] };
 }
 
-function linkOfClassifier({ attributes }: OnnxNode): TreeGraph['link'] {
+/** @throws NoTrees unless two classes are told apart by the logistic function of one sum. */
+function checkClassifier({ attributes }: OnnxNode): void {
   const classes = (attributes.get('classlabels_int64s')?.ints.length ?? 0) + (attributes.get('classlabels_strings')?.strings.length ?? 0);
   const weights = attributes.get('class_weights')?.floats ?? [];
   const transform = attributes.get('post_transform')?.strings[0];
@@ -183,5 +187,4 @@ function linkOfClassifier({ attributes }: OnnxNode): TreeGraph['link'] {
   // The operator takes weights that are all positive for probabilities already.
   if (transform !== 'LOGISTIC' || !weights.some((weight) => weight < 0))
     throw new NoTrees(`its classifier does not end in a logistic function`);
-  return 'logistic';
 }

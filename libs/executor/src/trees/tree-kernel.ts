@@ -42,7 +42,7 @@ export interface TreeKernel {
   readonly rows: Float32Array;
   /** By lane: the sum of the leaves, in the order of the trees. */
   readonly sums: Float32Array;
-  /** Rows of this kernel. */
+  /** Floats of a row. */
   readonly rowSize: number;
   /** The first row. */
   one(): void;
@@ -52,6 +52,8 @@ export interface TreeKernel {
   oneWithGaps(): void;
   allWithGaps(): void;
 }
+
+type Walk = () => void;
 
 /** A node: threshold or weight (float32), column * 4 | takes NaN to the true child (uint16), child (uint16). */
 const NODE_BYTES = 8;
@@ -85,19 +87,17 @@ export function makeTreeKernel(ensemble: Ensemble): TreeKernel {
   const memory = new WebAssembly.Memory({ initial: Math.ceil((nodesAt + ensemble.values.length * NODE_BYTES) / PAGE_BYTES) });
   writeTrees(new DataView(memory.buffer), ensemble, treesAt, nodesAt);
   const places = { rowBytes, sumsAt, treesAt, treesEnd: treesAt + roots.length * TREE_BYTES, compare: OPCODES[ensemble.comparison] };
-  // Where no node is flagged a NaN goes to the false side by itself.
-  const plain = ensemble.missing.includes(1) ? 'ignored' : 'none';
-  const flags = plain === 'none' ? 'none' : 'heeded';
-  const functions = [
-    walk('one', 1, plain, places),
-    walk('all', LANES, plain, places),
-    walk('oneWithGaps', 1, flags, places),
-    walk('allWithGaps', LANES, flags, places),
+  const both = (flags: Flags, suffix = ''): WasmFunction[] => [
+    walk(`one${suffix}`, 1, flags, places),
+    walk(`all${suffix}`, LANES, flags, places),
   ];
+  // Where no node is flagged a NaN goes to the false side by itself.
+  const functions = ensemble.missing.includes(1) ? [...both('ignored'), ...both('heeded', 'WithGaps')] : both('none');
   const { exports } = new WebAssembly.Instance(new WebAssembly.Module(wasmModule(functions)), { env: { memory } });
+  const { one, all, oneWithGaps = one, allWithGaps = all } = exports as Record<'one' | 'all', Walk> & Partial<Record<string, Walk>>;
   const rows = new Float32Array(memory.buffer, 0, LANES * rowSize).fill(Number.NaN);
   const sums = new Float32Array(memory.buffer, sumsAt, LANES);
-  return { ...(exports as Pick<TreeKernel, 'one' | 'all' | 'oneWithGaps' | 'allWithGaps'>), rows, sums, rowSize };
+  return { one, all, oneWithGaps, allWithGaps, rows, sums, rowSize };
 }
 
 function writeTrees(data: DataView, ensemble: Ensemble, treesAt: number, nodesAt: number): void {
