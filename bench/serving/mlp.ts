@@ -1,8 +1,9 @@
 /** An MLP 30-128-64-1 with weights from a seed. */
+import type { OnnxConstant, OnnxNode } from '@headrace/testkit/onnx-graph';
 import type { BenchModel } from './onnx.js';
 
 // Node runs this file as it is, and the compiler of the repository wants other endings than Node.
-const { FEATURES, modelProto, node, tensor } = (await import(new URL('./onnx.ts', import.meta.url).href)) as typeof import('./onnx.js');
+const { FEATURES, benchGraph } = (await import(new URL('./onnx.ts', import.meta.url).href)) as typeof import('./onnx.js');
 
 const WIDTHS = [FEATURES, 128, 64, 1] as const;
 
@@ -31,19 +32,22 @@ export function makeMlp(random: () => number): BenchModel {
 type Layer = { readonly inputs: number; readonly outputs: number; readonly weights: Float32Array; readonly bias: Float32Array };
 
 function graphOf(layers: readonly Layer[]): Uint8Array {
-  const nodes: Uint8Array[] = [];
-  const tensors: Uint8Array[] = [];
+  const nodes: OnnxNode[] = [];
+  const constants: Record<string, OnnxConstant> = { one: [1] };
   let current = 'features';
   layers.forEach(({ inputs, outputs, weights, bias }, i) => {
-    tensors.push(tensor(`w${i}`, [inputs, outputs], weights), tensor(`b${i}`, [outputs], bias));
+    constants[`w${i}`] = { dims: [inputs, outputs], floats: weights };
+    constants[`b${i}`] = { dims: [outputs], floats: bias };
     nodes.push(
-      node('MatMul', [current, `w${i}`], [`m${i}`]),
-      node('Add', [`m${i}`, `b${i}`], [`a${i}`]),
-      node(i < layers.length - 1 ? 'Relu' : 'Sigmoid', [`a${i}`], [`h${i}`]),
+      { type: 'MatMul', inputs: [current, `w${i}`], output: `m${i}` },
+      { type: 'Add', inputs: [`m${i}`, `b${i}`], output: `a${i}` },
+      { type: i < layers.length - 1 ? 'Relu' : 'Sigmoid', inputs: [`a${i}`], output: `h${i}` },
     );
     current = `h${i}`;
   });
-  tensors.push(tensor('one', [1], Float32Array.of(1)));
-  nodes.push(node('Sub', ['one', current], ['q']), node('Concat', ['q', current], ['probabilities'], { axis: 1 }));
-  return modelProto('mlp', nodes, tensors);
+  nodes.push(
+    { type: 'Sub', inputs: ['one', current], output: 'q' },
+    { type: 'Concat', inputs: ['q', current], output: 'probabilities', attributes: { axis: 1 } },
+  );
+  return benchGraph({ nodes, constants });
 }

@@ -2,7 +2,7 @@
 import type { BenchModel } from './onnx.js';
 
 // Node runs this file as it is, and the compiler of the repository wants other endings than Node.
-const { FEATURES, modelProto, node } = (await import(new URL('./onnx.ts', import.meta.url).href)) as typeof import('./onnx.js');
+const { FEATURES, benchGraph } = (await import(new URL('./onnx.ts', import.meta.url).href)) as typeof import('./onnx.js');
 
 const TREES = 300;
 const DEPTH = 6;
@@ -52,5 +52,6 @@ function graphOf(trees: readonly Tree[]): Uint8Array {
     class_ids: { ints: leaves(() => 1) },
     class_weights: { floats: leaves(({ leaf }, at) => leaf[at]!) },
   };
-  return modelProto('trees', [node('TreeEnsembleClassifier', ['features'], ['label', 'probabilities'], attributes, 'ai.onnx.ml')], []);
+  const ensemble = { type: 'TreeEnsembleClassifier', domain: 'ai.onnx.ml', attributes };
+  return benchGraph({ nodes: [{ ...ensemble, inputs: ['features'], ignored: ['label'], output: 'probabilities' }] });
 }

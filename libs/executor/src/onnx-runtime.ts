@@ -24,7 +24,8 @@ export interface ScoreRuntime {
   readonly reason: string;
 }
 
-const BY_ONNXRUNTIME: ScoreRuntime = { name: 'onnxruntime', reason: 'not asked for' };
+/** @param reason why it is not our walk */
+export const byOnnxRuntime = (reason: string): ScoreRuntime => ({ name: 'onnxruntime', reason });
 
 export interface OnnxTensorInfo {
   readonly name: string;
@@ -90,7 +91,7 @@ function openDirect(bytes: Uint8Array, native: NativeBinding): OnnxSession {
   const fetches: Record<string, null> = {};
   return {
     kind: 'direct',
-    runtime: BY_ONNXRUNTIME,
+    runtime: byOnnxRuntime(''),
     inputs: session.inputMetadata.map(fromNative),
     outputs: session.outputMetadata.map(fromNative),
     run: (feeds, output) => {
@@ -116,7 +117,7 @@ async function openPublic(bytes: Uint8Array): Promise<OnnxSession> {
   const release = (): void => void Promise.allSettled(running).then(() => session.release());
   return {
     kind: 'public',
-    runtime: BY_ONNXRUNTIME,
+    runtime: byOnnxRuntime(''),
     inputs: session.inputMetadata.map(fromPublic),
     outputs: session.outputMetadata.map(fromPublic),
     run: (feeds, output) => track(session.run(feeds, [output])).then((outputs) => outputs[output]!),

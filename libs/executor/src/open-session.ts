@@ -1,5 +1,5 @@
 import { scoresOutput } from './onnx-model.js';
-import { openOnnx, type OnnxSession } from './onnx-runtime.js';
+import { byOnnxRuntime, openOnnx, type OnnxSession } from './onnx-runtime.js';
 import { openTrees } from './trees/tree-session.js';
 
 /** What may compute scores: our walk over trees where a graph is nothing but trees, or ONNX Runtime always. */
@@ -9,7 +9,8 @@ export type TreeRuntime = 'walk' | 'onnxruntime';
 export async function openSession(bytes: Uint8Array, trees: TreeRuntime = 'walk'): Promise<OnnxSession> {
   const session = await openOnnx(bytes);
   const scores = scoresOutput(session.outputs);
-  if (trees === 'onnxruntime' || !scores) return session;
+  if (trees === 'onnxruntime') return { ...session, runtime: byOnnxRuntime('it is turned off') };
+  if (!scores) return { ...session, runtime: byOnnxRuntime('the graph has no scores') };
   try {
     return await openTrees(session, bytes, scores.name);
   } catch (error) {

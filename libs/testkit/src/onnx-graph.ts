@@ -33,9 +33,12 @@ export interface OnnxGraph {
   readonly inputs: readonly OnnxValue[];
   readonly outputs: readonly OnnxValue[];
   readonly nodes: readonly OnnxNode[];
-  /** Of one dimension: float32, or int64. */
-  readonly constants?: Readonly<Record<string, readonly number[] | { readonly ints: readonly number[] }>>;
+  readonly constants?: Readonly<Record<string, OnnxConstant>>;
 }
+
+/** float32, or int64, of one dimension; or float32 of several, the last one innermost. */
+export type OnnxConstant =
+  readonly number[] | { readonly ints: readonly number[] } | { readonly dims: readonly number[]; readonly floats: ArrayLike<number> };
 
 export function onnxModel({ inputs, outputs, nodes, constants = {} }: OnnxGraph): Buffer {
   const graph = message(
@@ -148,11 +151,13 @@ function attribute(value: OnnxAttribute): Buffer {
 }
 
 /** TensorProto { dims 1, data_type 2, name 8, raw_data 9 } */
-function constant(name: string, values: readonly number[] | { readonly ints: readonly number[] }): Buffer {
-  const isFloats = !('ints' in values);
-  const count = isFloats ? values.length : values.ints.length;
-  const raw = isFloats ? floats(values) : Buffer.from(BigInt64Array.from(values.ints.map(BigInt)).buffer);
-  return message(number(1, count), number(2, ONNX_TYPES[isFloats ? 'FP32' : 'INT64']), field(8, Buffer.from(name)), field(9, raw));
+function constant(name: string, constant: OnnxConstant): Buffer {
+  const isInts = 'ints' in constant;
+  const values = 'floats' in constant ? constant.floats : isInts ? constant.ints : constant;
+  const dims = 'dims' in constant ? constant.dims : [values.length];
+  const raw = isInts ? Buffer.from(BigInt64Array.from(constant.ints.map(BigInt)).buffer) : floats(values);
+  const type = ONNX_TYPES[isInts ? 'INT64' : 'FP32'];
+  return message(...dims.map((size) => number(1, size)), number(2, type), field(8, Buffer.from(name)), field(9, raw));
 }
 
 /** ValueInfoProto { name 1, type 2 { tensor_type 1 { elem_type 1, shape 2 { dim 1 { dim_value 1, dim_param 2 } } } } } */
@@ -163,7 +168,7 @@ function valueInfo({ name, dataType, shape }: OnnxValue): Buffer {
 
 const message = (...parts: readonly Buffer[]): Buffer => Buffer.concat(parts);
 const field = (at: number, content: Buffer): Buffer => message(varint((at << 3) | 2), varint(content.length), content);
-const floats = (values: readonly number[]): Buffer => Buffer.from(Float32Array.from(values).buffer);
+const floats = (values: ArrayLike<number>): Buffer => Buffer.from(Float32Array.from(values).buffer);
 const number = (at: number, value: number): Buffer => message(varint(at << 3), varint(value));
 
 function varint(value: number): Buffer {

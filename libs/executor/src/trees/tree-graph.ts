@@ -4,15 +4,20 @@ import { readOnnxNodes, type OnnxNode, type OnnxNodes } from './onnx-nodes.js';
 /** A string input and the code of each of its words. */
 export interface TextColumn {
   readonly input: string;
+  /** Its place in the matrix that the trees read. */
+  readonly at: number;
   readonly codes: ReadonlyMap<string, number>;
   /** Of any other word. */
   readonly otherwise: number;
 }
 
-/** The float matrix as it comes; a NaN of column i becomes fills[i]. */
+/** The float input as it comes; a NaN of column i becomes fills[i]. */
 export interface DenseColumns {
   readonly input: string;
-  readonly fills: readonly number[] | undefined;
+  /** Place of its first column in the matrix that the trees read. */
+  readonly at: number;
+  readonly width: number;
+  readonly fills: Float32Array | undefined;
 }
 
 /** An output of int64 [N] beside the scores: which of two values a row gets. */
@@ -28,8 +33,8 @@ export interface LabelRule {
 export interface TreeGraph {
   readonly dense: DenseColumns | undefined;
   readonly texts: readonly TextColumn[];
-  /** In the order of the matrix that the trees read. */
-  readonly parts: readonly (DenseColumns | TextColumn)[];
+  /** Of the matrix that the trees read. */
+  readonly columns: number;
   /** A TreeEnsembleRegressor with one target or a TreeEnsembleClassifier of two classes. */
   readonly ensemble: OnnxNode;
   /** From the sum of a row's leaves to the answer. */
@@ -45,9 +50,15 @@ export interface TreeGraph {
  * Graphs as our training runtime and the converters of LightGBM and XGBoost write them.
  * @param output the scores
  * @param others outputs of which one may be the label
+ * @param inputs all of the graph, each with its columns
  * @throws NoTrees
  */
-export function readTreeGraph(bytes: Uint8Array, output: string, others: readonly string[]): TreeGraph {
+export function readTreeGraph(
+  bytes: Uint8Array,
+  output: string,
+  others: readonly string[],
+  inputs: ReadonlyMap<string, number>,
+): TreeGraph {
   const graph = new Graph(readOnnxNodes(bytes));
   const { sum, width, answer, link: outerLink } = graph.answerOf(output);
   const ensemble = graph.producer(sum);
@@ -56,10 +67,7 @@ export function readTreeGraph(bytes: Uint8Array, output: string, others: readonl
     if (outerLink !== 'identity' || ensemble.outputs[1] !== output) throw new NoTrees('something stands behind its classifier');
     checkClassifier(ensemble);
   } else if (ensemble.type !== 'TreeEnsembleRegressor') throw new NoTrees(`${output} comes from ${ensemble.type}, not from trees`);
-  const parts = graph.columnsOf(ensemble.inputs[0]!);
-  const texts = parts.filter((part) => 'codes' in part);
-  const denses = parts.filter((part) => 'fills' in part);
-  if (denses.length > 1) throw new NoTrees('its float input stands in its matrix twice');
+  const matrix = placed(graph.partsOf(ensemble.inputs[0]!), inputs);
   const isHalf = isClassifier && ensemble.attributes.get('class_ids')?.ints[0] === 1;
   // Which of the two would get it is nowhere written.
   if (isHalf && ensemble.attributes.has('base_values')) throw new NoTrees('its classifier has a base value beside weights of class 1');
@@ -69,7 +77,41 @@ export function readTreeGraph(bytes: Uint8Array, output: string, others: readonl
     width: isClassifier ? 2 : width,
     other: isHalf ? 'half' : 'complement',
   } as const;
-  return { dense: denses[0], texts, parts, ensemble, ...form, label };
+  return { ...matrix, ensemble, ...form, label };
+}
+
+type Part = Pick<DenseColumns, 'input' | 'fills'> | Omit<TextColumn, 'at'>;
+
+/** Gives each part its place in the matrix. */
+function placed(parts: readonly Part[], inputs: ReadonlyMap<string, number>): Pick<TreeGraph, 'dense' | 'texts' | 'columns'> {
+  const texts: TextColumn[] = [];
+  let dense: DenseColumns | undefined;
+  let columns = 0;
+  for (const part of parts) {
+    const at = columns;
+    if ('codes' in part) {
+      texts.push({ ...part, at });
+      columns++;
+      continue;
+    }
+    if (dense) throw new NoTrees('its float input stands in its matrix twice');
+    const width = inputs.get(part.input) ?? -1;
+    if (width < 1) throw new NoTrees(`it does not say how many columns ${part.input} has`);
+    dense = { ...part, at, width, fills: part.fills && filled(part.fills, width) };
+    columns += width;
+  }
+  const used = new Set(parts.map(({ input }) => input));
+  const unused = [...inputs.keys()].find((input) => !used.has(input));
+  if (unused !== undefined) throw new NoTrees(`its trees do not read ${unused}`);
+  if (used.size !== parts.length) throw new NoTrees('an input stands in its matrix twice');
+  return { dense, texts, columns };
+}
+
+/** One value for each column; a single one is that of all. */
+function filled(fills: Float32Array, width: number): Float32Array {
+  if (fills.length === width) return fills;
+  if (fills.length !== 1) throw new NoTrees('its imputer has another number of columns');
+  return new Float32Array(width).fill(fills[0]!);
 }
 
 interface Answer {
@@ -138,26 +180,26 @@ class Graph {
     return undefined;
   }
 
-  columnsOf(matrix: string): (DenseColumns | TextColumn)[] {
+  partsOf(matrix: string): Part[] {
     const node = this.#producers.get(matrix);
     if (!node) return [{ input: matrix, fills: undefined }];
-    if (node.type === 'Identity') return this.columnsOf(node.inputs[0]!);
+    if (node.type === 'Identity') return this.partsOf(node.inputs[0]!);
     if (node.type === 'Concat' && [1, -1].includes(node.attributes.get('axis')?.ints[0] ?? 0))
-      return node.inputs.flatMap((input) => this.columnsOf(input));
+      return node.inputs.flatMap((input) => this.partsOf(input));
     if (node.type === 'Imputer') return [this.#imputed(node)];
     if (node.type === 'LabelEncoder') return [this.#encoded(node)];
     throw new NoTrees(`${node.type} stands before its trees`);
   }
 
-  #imputed({ inputs, attributes }: OnnxNode): DenseColumns {
+  #imputed({ inputs, attributes }: OnnxNode): Part {
     const fills = attributes.get('imputed_value_floats')?.floats ?? [];
     const replaced = attributes.get('replaced_value_float')?.floats[0];
     if (this.#producers.has(inputs[0]!)) throw new NoTrees('something stands before its imputer');
     if (fills.length === 0 || !Number.isNaN(replaced)) throw new NoTrees('its imputer fills other things than NaN');
-    return { input: inputs[0]!, fills };
+    return { input: inputs[0]!, fills: Float32Array.from(fills) };
   }
 
-  #encoded({ inputs, attributes }: OnnxNode): TextColumn {
+  #encoded({ inputs, attributes }: OnnxNode): Part {
     const words = attributes.get('keys_strings')?.strings ?? [];
     const values = attributes.get('values_floats')?.floats ?? [];
     if (this.#producers.has(inputs[0]!)) throw new NoTrees('something stands before its encoder');

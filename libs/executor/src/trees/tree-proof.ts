@@ -55,33 +55,31 @@ function compareLabels({ output, of, threshold }: LabelRule, oracle: Feeds, answ
 }
 
 /** Values at, just below and just above thresholds, any between, and gaps; words of the encoders and others. From a seed: equal for equal models. */
-function proofRows({ ensemble, graph, denseWidth }: TreeWalk): (rows: number) => Record<string, Tensor> {
+function proofRows({ ensemble, graph }: TreeWalk): (rows: number) => Record<string, Tensor> {
   const random = seededRandom(ensemble.values.length);
   const thresholds: number[][] = Array.from({ length: ensemble.columns }, () => []);
   for (const [node, feature] of ensemble.features.entries())
     if (feature < ensemble.columns) thresholds[feature]!.push(ensemble.values[node]!);
-  const words = new Map(graph.texts.map((text) => [text, [...text.codes.keys(), '', 'no such word']]));
   const pick = <T>(of: readonly T[]): T => of[Math.floor(random() * of.length)]!;
   const number = (column: number): number => {
     const known = thresholds[column]!;
     const near = known.length > 0 ? pick(known) : random();
     return random() < 0.05 ? Number.NaN : pick([near, nextFloat(near, 1), nextFloat(near, -1), near + (random() - 0.5) * near]);
   };
+  const { dense } = graph;
+  const texts = graph.texts.map(({ input, codes }) => ({ input, words: [...codes.keys(), '', 'no such word'] }));
   return (rows) => {
     const feeds: Record<string, Tensor> = {};
-    let column = 0;
-    for (const part of graph.parts) {
-      if ('codes' in part) {
-        const texts = Array.from({ length: rows }, () => pick(words.get(part)!));
-        feeds[part.input] = new Tensor('string', texts, [rows, 1]);
-        column++;
-        continue;
-      }
-      const first = column;
-      const numbers = Float32Array.from({ length: rows * denseWidth }, (_, i) => number(first + (i % denseWidth)));
-      feeds[part.input] = new Tensor('float32', numbers, [rows, denseWidth]);
-      column += denseWidth;
+    if (dense) {
+      const numbers = Float32Array.from({ length: rows * dense.width }, (_, i) => number(dense.at + (i % dense.width)));
+      feeds[dense.input] = new Tensor('float32', numbers, [rows, dense.width]);
     }
+    for (const { input, words } of texts)
+      feeds[input] = new Tensor(
+        'string',
+        Array.from({ length: rows }, () => pick(words)),
+        [rows, 1],
+      );
     return feeds;
   };
 }

@@ -1,5 +1,13 @@
 import { seededRandom } from '@headrace/base/random';
-import { manyOutputsModel, ONNX_TYPES, onnxModel, type OnnxAttribute, type OnnxNode, type OnnxValue } from '@headrace/testkit/onnx-graph';
+import {
+  manyOutputsModel,
+  ONNX_TYPES,
+  onnxModel,
+  sumModel,
+  type OnnxAttribute,
+  type OnnxNode,
+  type OnnxValue,
+} from '@headrace/testkit/onnx-graph';
 import { createHash } from 'node:crypto';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -257,6 +265,12 @@ describe('the walk over trees', () => {
     const { session } = await openBoth({ ...makeForest(1), form: 'probability', bytes: manyOutputsModel() });
     expect(session.runtime).toEqual({ name: 'onnxruntime', reason: 'nothing computes features' });
   });
+
+  it('does not walk over a graph that gives no scores', async () => {
+    const session = await openSession(sumModel());
+    opened.push(session);
+    expect(session.runtime).toEqual({ name: 'onnxruntime', reason: 'the graph has no scores' });
+  });
 });
 
 describe('trees in a process of their own', () => {
@@ -270,7 +284,7 @@ describe('trees in a process of their own', () => {
       const { session, output } = await openBoth(forest);
       const [there, unwalked] = [await openOnnxInWorker(file), await openOnnxInWorker(file, undefined, 'onnxruntime')];
       opened.push(there, unwalked);
-      expect([there.runtime.name, unwalked.runtime.name]).toEqual(['trees', 'onnxruntime']);
+      expect([there.runtime.name, unwalked.runtime]).toEqual(['trees', { name: 'onnxruntime', reason: 'it is turned off' }]);
       const feeds = makeRows(forest, 20, seededRandom(9));
       const here = [...((await session.run(feeds, output)).data as Float32Array)];
       expect([...((await there.run(feeds, output)).data as Float32Array)]).toEqual(here);

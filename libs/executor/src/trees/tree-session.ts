@@ -1,6 +1,6 @@
 import { AppError } from '@headrace/base/errors';
 import { setImmediate } from 'node:timers/promises';
-import type { OnnxSession } from '../onnx-runtime.js';
+import { byOnnxRuntime, type OnnxSession } from '../onnx-runtime.js';
 import { readEnsemble } from './ensemble.js';
 import { NoTrees } from './refused.js';
 import { readTreeGraph } from './tree-graph.js';
@@ -22,7 +22,7 @@ export async function openTrees(session: OnnxSession, bytes: Uint8Array, output:
   } catch (error) {
     // Numbers that no reader here takes, and memory that is not there, are not the file's fault: ONNX Runtime has opened it.
     if (error instanceof NoTrees || error instanceof AppError || error instanceof RangeError)
-      return { ...session, runtime: { name: 'onnxruntime', reason: error.message } };
+      return { ...session, runtime: byOnnxRuntime(error.message) };
     throw error;
   }
   return {
@@ -39,21 +39,10 @@ export async function openTrees(session: OnnxSession, bytes: Uint8Array, output:
 async function openWalk(session: OnnxSession, bytes: Uint8Array, output: string): Promise<TreeWalk> {
   const others = session.outputs.flatMap(({ name, type }) => (name !== output && type === 'int64' ? [name] : []));
   await setImmediate();
-  const graph = readTreeGraph(bytes, output, others);
+  const inputs = new Map(session.inputs.map(({ name, shape }) => [name, shape[1] ?? -1]));
+  const graph = readTreeGraph(bytes, output, others, inputs);
   await setImmediate();
-  const widthOf = (name: string): number => {
-    const width = session.inputs.find((input) => input.name === name)?.shape[1] ?? -1;
-    if (width < 1) throw new NoTrees(`it does not say how many columns ${name} has`);
-    return width;
-  };
-  const denseWidth = graph.dense ? widthOf(graph.dense.input) : 0;
-  const { fills } = graph.dense ?? {};
-  if (fills && fills.length !== denseWidth && fills.length !== 1) throw new NoTrees('its imputer has another number of columns');
-  const used = new Set(graph.parts.map((part) => part.input));
-  const unused = session.inputs.find((input) => !used.has(input.name));
-  if (unused) throw new NoTrees(`its trees do not read ${unused.name}`);
-  if (used.size !== graph.parts.length) throw new NoTrees('an input stands in its matrix twice');
-  const ensemble = readEnsemble(graph.ensemble, denseWidth + graph.texts.length);
+  const ensemble = readEnsemble(graph.ensemble, graph.columns);
   await setImmediate();
-  return new TreeWalk(graph, denseWidth, ensemble);
+  return new TreeWalk(graph, ensemble);
 }

@@ -1,6 +1,6 @@
 import { Tensor } from 'onnxruntime-node';
 import type { Ensemble } from './ensemble.js';
-import type { TextColumn, TreeGraph } from './tree-graph.js';
+import type { DenseColumns, TextColumn, TreeGraph } from './tree-graph.js';
 import { LANES, makeTreeKernel, type TreeKernel } from './tree-kernel.js';
 
 export type Feeds = Readonly<Record<string, Tensor>>;
@@ -11,32 +11,13 @@ const ONE_BY_ONE_MAX = 3;
 export class TreeWalk {
   readonly ensemble: Ensemble;
   readonly graph: TreeGraph;
-  readonly denseWidth: number;
   readonly #kernel: TreeKernel;
-  readonly #fills: Float32Array | undefined;
-  /** First column of the float input in the matrix. */
-  readonly #denseAt: number;
-  readonly #texts: readonly { readonly column: TextColumn; readonly at: number }[];
   #scores = new Float32Array(0);
 
-  constructor(graph: TreeGraph, denseWidth: number, ensemble: Ensemble) {
+  constructor(graph: TreeGraph, ensemble: Ensemble) {
     this.graph = graph;
-    this.denseWidth = denseWidth;
     this.ensemble = ensemble;
     this.#kernel = makeTreeKernel(ensemble);
-    let at = 0;
-    const texts: { column: TextColumn; at: number }[] = [];
-    this.#denseAt = 0;
-    for (const part of graph.parts) {
-      if ('codes' in part) texts.push({ column: part, at: at++ });
-      else {
-        this.#denseAt = at;
-        at += denseWidth;
-      }
-    }
-    this.#texts = texts;
-    const fills = graph.dense?.fills;
-    this.#fills = fills && Float32Array.from({ length: denseWidth }, (_, i) => fills[i % fills.length]!);
   }
 
   /** The scores, in memory that the next run uses again. undefined: the feeds are not of the shape that the graph names, about which ONNX Runtime says more. */
@@ -58,37 +39,34 @@ export class TreeWalk {
   }
 
   #rowsOf(feeds: Feeds): number | undefined {
-    const { dense } = this.graph;
-    const first = feeds[dense?.input ?? this.graph.texts[0]!.input];
+    const { dense, texts } = this.graph;
+    const first = feeds[dense?.input ?? texts[0]!.input];
     const rows = first?.dims[0];
     const isFit = (tensor: Tensor | undefined, type: string, width: number): boolean =>
       tensor?.type === type && tensor.dims.length === 2 && tensor.dims[0] === rows && tensor.dims[1] === width;
-    if (dense && !isFit(first, 'float32', this.denseWidth)) return undefined;
-    for (const { column } of this.#texts) if (!isFit(feeds[column.input], 'string', 1)) return undefined;
+    if (dense && !isFit(first, 'float32', dense.width)) return undefined;
+    for (const { input } of texts) if (!isFit(feeds[input], 'string', 1)) return undefined;
     return rows;
   }
 
   #fill(feeds: Feeds, rows: number, scores: Float32Array, labels: BigInt64Array | undefined): Tensor {
-    const { dense } = this.graph;
+    const { dense, texts } = this.graph;
     const numbers = dense && (feeds[dense.input]!.data as Float32Array);
     for (let from = 0; from < rows; from += LANES) {
       const count = Math.min(LANES, rows - from);
-      let hasGaps = false;
-      if (numbers && this.#copyNumbers(numbers, from, count)) hasGaps = true;
-      for (let i = 0; i < this.#texts.length; i++) this.#copyCodes(feeds, i, from, count);
+      const hasGaps = numbers !== undefined && this.#copyNumbers(numbers, dense!, from, count);
+      for (const text of texts) this.#copyCodes(feeds[text.input]!.data as unknown as string[], text, from, count);
       this.#walk(count, hasGaps, scores, labels, from);
     }
     return new Tensor('float32', scores, [rows, this.graph.width]);
   }
 
   /** @returns whether a NaN is among them, behind the imputer. */
-  #copyNumbers(numbers: Float32Array, from: number, count: number): boolean {
+  #copyNumbers(numbers: Float32Array, { at: first, width, fills }: DenseColumns, from: number, count: number): boolean {
     const { rows, rowSize } = this.#kernel;
-    const { denseWidth } = this;
-    const fills = this.#fills;
     let hasGaps = false;
-    for (let row = 0, at = from * denseWidth; row < count; row++) {
-      for (let column = 0, to = row * rowSize + this.#denseAt; column < denseWidth; column++, at++, to++) {
+    for (let row = 0, at = from * width; row < count; row++) {
+      for (let column = 0, to = row * rowSize + first; column < width; column++, at++, to++) {
         let value = numbers[at]!;
         if (value !== value) {
           if (fills) value = fills[column]!;
@@ -100,11 +78,9 @@ export class TreeWalk {
     return hasGaps;
   }
 
-  #copyCodes(feeds: Feeds, i: number, from: number, count: number): void {
-    const { column, at } = this.#texts[i]!;
-    const words = feeds[column.input]!.data as unknown as string[];
+  #copyCodes(words: readonly string[], { at, codes, otherwise }: TextColumn, from: number, count: number): void {
     const { rows, rowSize } = this.#kernel;
-    for (let row = 0; row < count; row++) rows[row * rowSize + at] = column.codes.get(words[from + row]!) ?? column.otherwise;
+    for (let row = 0; row < count; row++) rows[row * rowSize + at] = codes.get(words[from + row]!) ?? otherwise;
   }
 
   /** Four rows one by one take as long as eight together; rows of before stand in the lanes that are not asked for. */
