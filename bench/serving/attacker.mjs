@@ -1,5 +1,5 @@
 // One attacker, in a process of its own: `node attacker.mjs FOLDER PORT ATTACK PATH PAUSE_MS`, where FOLDER holds libs/wire as the runner built it. Does the same again so long after it
-// was cut, until it is killed.
+// was cut or told to go, until it is killed.
 import { join } from 'node:path';
 import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises';
 import { gzipSync } from 'node:zlib';
@@ -41,7 +41,7 @@ const ATTACKS = {
   },
   async 'rapid reset'() {
     const peer = await RawPeer.connect(Number(port));
-    for (let id = 1; id < 20_000 && !peer.closed; id += 2) {
+    for (let id = 1; id < 20_000 && !isOver(peer); id += 2) {
       peer.send(
         peer.request(id, path),
         RawPeer.frame(FrameType.DATA, 1, id, Buffer.alloc(5)),
@@ -53,7 +53,7 @@ const ATTACKS = {
   },
   async '10,000 streams'() {
     const peer = await RawPeer.connect(Number(port));
-    for (let id = 1; id < 20_001 && !peer.closed; id += 2) {
+    for (let id = 1; id < 20_001 && !isOver(peer); id += 2) {
       peer.send(peer.request(id, path));
       if (id % 1000 === 1) await nextTurn();
     }
@@ -79,9 +79,14 @@ const ATTACKS = {
 for (;;) {
   const peers = await ATTACKS[attack]().catch(() => []);
   const until = performance.now() + HELD_MS;
-  while (performance.now() < until && peers.some((peer) => !peer.closed)) await sleep(5);
+  while (performance.now() < until && !peers.every(isOver)) await sleep(5);
   for (const peer of peers) peer.socket.destroy();
   if (Number(pauseMs) > 0) await sleep(Number(pauseMs));
+}
+
+/** It was cut, or told to go: an attacker in a hurry does not wait for its end. */
+function isOver(peer) {
+  return peer.closed || peer.goawayCode !== undefined;
 }
 
 /** A gRPC message. */

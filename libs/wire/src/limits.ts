@@ -66,6 +66,11 @@ export const LIMITS = {
     why: 'each makes us write an answer; a chunk holds thousands, and other callers wait while they are read',
   },
   pingsPerSecond: { default: 100, unit: 'frames a second', why: 'refill of that budget; each answered call gives four more' },
+  floodHoldMs: {
+    default: 1000,
+    unit: 'ms, 0 = never',
+    why: 'a peer that was cut for a flood (a budget or the bound of header blocks) and begins anew at once: the old connection stays unread and open so long, a new one from its address is first read behind it',
+  },
   windowUpdateBurst: { default: 20_000, unit: 'frames', why: 'WINDOW_UPDATE in single bytes' },
   windowUpdatesPerSecond: { default: 5000, unit: 'frames a second', why: 'refill of that budget; each sent DATA frame gives ten more' },
   connectMs: { default: 10_000, unit: 'ms', why: 'a client whose server does not answer: TCP, TLS and SETTINGS together' },

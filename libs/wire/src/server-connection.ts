@@ -26,6 +26,7 @@ export class ServerConnection implements SessionRole {
   readonly okHeaders = new HeaderTemplate(OK_HEADERS);
   readonly okTrailers = new HeaderTemplate(OK_TRAILERS);
   readonly peer: string;
+  private readonly address: string;
   lastPeerStreamId = 0;
   lastReadMs = Date.now();
   idleSinceMs = Date.now();
@@ -42,7 +43,8 @@ export class ServerConnection implements SessionRole {
     private readonly context: ServerContext,
     private readonly onGone: (connection: ServerConnection) => void,
   ) {
-    this.peer = `${socket.remoteAddress ?? 'unknown'}:${socket.remotePort ?? 0}`;
+    this.address = socket.remoteAddress ?? 'unknown';
+    this.peer = `${this.address}:${socket.remotePort ?? 0}`;
     this.fields = new HeaderFields(context.limits.headerListBytesMax);
     this.session = new Session(socket, context.limits, context.tick, this, context.onDefect);
     const { streamsMax, streamWindowBytes, headerListBytesMax } = context.limits;
@@ -52,6 +54,8 @@ export class ServerConnection implements SessionRole {
       [Setting.MAX_HEADER_LIST_SIZE, headerListBytesMax],
     ]);
     readSocket(socket, (bytes, end) => this.read(bytes, end));
+    const waitMs = context.floods.waitMs(this.address, this.lastReadMs);
+    if (waitMs > 0) this.hold(socket, waitMs);
   }
 
   /** A chunk, `bytes[0, end)`. */
@@ -149,6 +153,7 @@ export class ServerConnection implements SessionRole {
 
   onClosed(cause: ConnectionError | undefined): void {
     if (cause !== undefined) this.context.stats.connectionsFailed++;
+    if (cause?.code === ErrorCode.ENHANCE_YOUR_CALM) this.context.floods.add(this.address, Date.now());
     const error = new GrpcError(
       Status.CANCELLED,
       cause === undefined ? 'The connection is lost.' : `The connection ended: ${cause.message}.`,
@@ -209,6 +214,16 @@ export class ServerConnection implements SessionRole {
     this.bufferedBytes += delta;
     stats.bufferedBytes += delta;
     return true;
+  }
+
+  /** Leaves what comes unread for a while. */
+  private hold(socket: Socket, waitMs: number): void {
+    this.context.stats.connectionsHeld++;
+    // A socket that was resumed in this turn begins to read behind it.
+    process.nextTick(() => socket.pause());
+    setTimeout(() => {
+      if (!this.session.closed && !this.session.output.paused) socket.resume();
+    }, waitMs).unref();
   }
 
   private closeWhenDone(): void {

@@ -1,3 +1,4 @@
+import { FloodNotes } from './flood-notes.js';
 import type { HotUnaryHandler, MethodEntry, ServiceTable } from './handler.js';
 import { HotCalls } from './hot-calls.js';
 import { Inflater } from './inflate.js';
@@ -22,6 +23,8 @@ export interface ServerStats {
   connectionsOpen: number;
   connectionsAccepted: number;
   connectionsRefused: number;
+  /** Connections that were first left unread, because one from their address had just been ended for a flood. */
+  connectionsHeld: number;
   /** Connections that we ended because the peer broke the protocol or a limit. */
   connectionsFailed: number;
   callsStarted: number;
@@ -37,12 +40,14 @@ export interface ServerStats {
 export class ServerContext {
   readonly tick = new Tick();
   readonly inflater: Inflater;
+  readonly floods: FloodNotes;
   readonly hotCalls = new HotCalls(this);
   readonly methods = new Map<string, Method>();
   readonly stats: ServerStats = {
     connectionsOpen: 0,
     connectionsAccepted: 0,
     connectionsRefused: 0,
+    connectionsHeld: 0,
     connectionsFailed: 0,
     callsStarted: 0,
     callsAnswered: 0,
@@ -64,6 +69,7 @@ export class ServerContext {
     readonly onDefect: (error: unknown) => void,
   ) {
     this.inflater = new Inflater(limits.inflationsMax);
+    this.floods = new FloodNotes(limits.floodHoldMs);
     for (const entry of table) {
       const path = entry.kind === 'hot' ? entry.path : entry.definition.path;
       if (this.methods.has(path)) throw new Error(`The method ${path} is in the service table twice.`);

@@ -15,6 +15,7 @@ export class SocketOutput implements Flushable {
   private current: ProtoWriter | null = null;
   private readonly inFlight: ProtoWriter[] = [];
   private ending = false;
+  private holdMs = 0;
   private readonly isTls: boolean;
   /** Reading stands still because of unread output. */
   paused = false;
@@ -75,9 +76,13 @@ export class SocketOutput implements Flushable {
     }
   }
 
-  /** Writes what is ready, then closes; what still comes in is dropped, so that the peer reads our last words before a reset. */
-  end(): void {
+  /**
+   * Writes what is ready, then closes; what still comes in is dropped, so that the peer reads our last words before a reset.
+   * @param holdMs what still comes in stays unread, and the socket open, for so long: a flood fills the peer's own buffers then
+   */
+  end(holdMs = 0): void {
     this.ending = true;
+    this.holdMs = holdMs;
     this.buffer();
   }
 
@@ -101,14 +106,17 @@ export class SocketOutput implements Flushable {
 
   private onDrain(): void {
     if (!this.isTls) while (this.inFlight.length > 0) releaseOutput(this.inFlight.pop()!);
-    if (!this.paused) return;
+    if (!this.paused || this.holdMs > 0) return;
     this.paused = false;
     this.socket.resume();
   }
 
   private endSocket(): void {
-    this.socket.end();
-    this.socket.resume();
-    setTimeout(() => this.socket.destroy(), LINGER_MS).unref();
+    if (this.holdMs > 0) this.socket.pause();
+    else {
+      this.socket.end();
+      this.socket.resume();
+    }
+    setTimeout(() => this.socket.destroy(), this.holdMs || LINGER_MS).unref();
   }
 }

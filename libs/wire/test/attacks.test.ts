@@ -135,6 +135,36 @@ describe('a peer that sends much', () => {
     caller.socket.destroy();
   });
 
+  it('a flood that was cut is left unread, and its next connection waits; those that stand do not', async () => {
+    await start({ floodHoldMs: 600 });
+    const ping = RawPeer.frame(FrameType.PING, 0, 0, Buffer.alloc(8));
+    const flood = await RawPeer.connect(port);
+    flood.send(...Array.from({ length: 1000 }, () => ping));
+    await eventually(() => expect(flood.goawayCode).toBe(ErrorCode.ENHANCE_YOUR_CALM));
+    const cutMs = performance.now();
+    // More than the kernel keeps for a socket that nobody reads.
+    flood.send(Buffer.alloc(16e6));
+    const next = await RawPeer.connect(port);
+    next.send(ping, next.request(1, '/test.Echo/Hot'), RawPeer.frame(FrameType.DATA, 1, 1, Buffer.alloc(5)));
+    await served();
+    expect(server.stats.connectionsHeld).toBe(1);
+    expect(flood.closed).toBe(false);
+    expect(flood.socket.writableLength).toBeGreaterThan(0);
+    // Our own SETTINGS say that it is connected.
+    await eventually(() => expect(next.count(FrameType.SETTINGS)).toBe(1));
+    expect(next.count(FrameType.PING)).toBe(0);
+    await eventually(() => expect(next.frames.filter(({ type }) => type === FrameType.HEADERS).length).toBe(2));
+    // The flood was noted before its GOAWAY was read here.
+    expect(performance.now() - cutMs).toBeGreaterThan(500);
+    await eventually(() => expect(flood.closed).toBe(true));
+    const later = await RawPeer.connect(port);
+    later.send(ping);
+    await eventually(() => expect(later.count(FrameType.PING)).toBe(1));
+    expect(server.stats.connectionsHeld).toBe(1);
+    next.socket.destroy();
+    later.socket.destroy();
+  });
+
   it('a flood of empty DATA frames is ended', async () => {
     await start();
     const peer = await RawPeer.connect(port);
