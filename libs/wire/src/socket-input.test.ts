@@ -1,28 +1,13 @@
 import { once } from 'node:events';
-import { connect, createServer } from 'node:net';
-import type { AddressInfo, Socket } from 'node:net';
 import { describe, expect, it } from 'vitest';
 import { seededRandom } from '@headrace/base/random';
+import { socketPair } from '../test/socket-pair.js';
 import { readSocket } from './socket-input.js';
-
-/** The two ends of a connection. */
-async function pair(): Promise<{ near: Socket; far: Socket; close: () => Promise<void> }> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const far = connect((server.address() as AddressInfo).port, '127.0.0.1');
-  const [near] = (await once(server, 'connection')) as [Socket];
-  const close = async (): Promise<void> => {
-    for (const socket of [near, far]) socket.destroy();
-    server.close();
-    await once(server, 'close');
-  };
-  return { near, far, close };
-}
 
 describe('what a socket receives', () => {
   it('comes whole and in order on connections that share the buffer, without an event and a new buffer for each chunk', async () => {
     const random = seededRandom(11);
-    const pairs = [await pair(), await pair(), await pair()];
+    const pairs = [await socketPair(), await socketPair(), await socketPair()];
     const got = pairs.map(() => [] as Buffer[]);
     const buffers = new Set<Buffer>();
     pairs.forEach(({ near }, i) =>
@@ -48,7 +33,7 @@ describe('what a socket receives', () => {
   });
 
   it('waits in the kernel while the socket is paused', async () => {
-    const { near, far, close } = await pair();
+    const { near, far, close } = await socketPair();
     let received = 0;
     readSocket(near, (_, end) => (received += end));
     far.write('before');

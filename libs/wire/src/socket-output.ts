@@ -2,10 +2,17 @@ import type { Socket } from 'node:net';
 import { TLSSocket } from 'node:tls';
 import type { ProtoWriter } from '@headrace/codec/writer';
 import { acquireOutput, releaseOutput } from './output-pool.js';
+import { writeNow } from './socket-write.js';
 import type { Flushable, Tick } from './tick.js';
 
 /** After GOAWAY the peer gets this long to read it before the socket is cut. */
 const LINGER_MS = 1000;
+
+/** Bytes that the socket has not taken yet, and the buffer that they stand in if it is one of the pool. */
+interface Waiting {
+  readonly bytes: number;
+  readonly out: ProtoWriter | undefined;
+}
 
 /**
  * The output of one socket: collected over a turn, written once. A peer that does not take its answers stops being read when more than
@@ -13,10 +20,13 @@ const LINGER_MS = 1000;
  */
 export class SocketOutput implements Flushable {
   private current: ProtoWriter | null = null;
-  private readonly inFlight: ProtoWriter[] = [];
+  private readonly inFlight: Waiting[] = [];
   private ending = false;
   private holdMs = 0;
   private readonly isTls: boolean;
+  private onDrained: (() => void)[] = [];
+  /** Bytes that the socket has not taken yet, without those of this turn. */
+  waitingBytes = 0;
   /** Reading stands still because of unread output. */
   paused = false;
 
@@ -26,12 +36,7 @@ export class SocketOutput implements Flushable {
     private readonly outputBytesMax: number,
   ) {
     this.isTls = socket instanceof TLSSocket;
-    socket.on('drain', () => this.onDrain());
-  }
-
-  /** Bytes that the socket has not taken yet, without those of this turn. */
-  get waitingBytes(): number {
-    return this.socket.writableLength;
+    socket.once('close', () => this.endWaiting());
   }
 
   /** Bytes of this turn so far. */
@@ -41,16 +46,8 @@ export class SocketOutput implements Flushable {
 
   /** Resolves when the socket has taken what waited, or is closed. */
   drained(): Promise<void> {
-    if (this.socket.destroyed || this.socket.writableLength === 0) return Promise.resolve();
-    return new Promise((resolve) => {
-      const done = (): void => {
-        this.socket.off('drain', done);
-        this.socket.off('close', done);
-        resolve();
-      };
-      this.socket.on('drain', done);
-      this.socket.on('close', done);
-    });
+    if (this.socket.destroyed || this.waitingBytes === 0) return Promise.resolve();
+    return new Promise((resolve) => this.onDrained.push(resolve));
   }
 
   buffer(): ProtoWriter {
@@ -70,7 +67,7 @@ export class SocketOutput implements Flushable {
     if (out.pos > 0) this.write(out);
     else releaseOutput(out);
     if (this.ending) this.endSocket();
-    else if (this.socket.writableLength > this.outputBytesMax) {
+    else if (this.waitingBytes > this.outputBytesMax) {
       this.paused = true;
       this.socket.pause();
     }
@@ -87,28 +84,45 @@ export class SocketOutput implements Flushable {
   }
 
   private write(out: ProtoWriter): void {
-    const chunk = out.bytes.subarray(0, out.pos);
-    if (this.isTls) {
-      this.inFlight.push(out);
-      this.socket.write(chunk, this.onWritten);
-      return;
-    }
-    const isDrainDue = !this.socket.write(chunk);
-    // The kernel took all of it: the buffer is free at once, for the next connection of this turn. Otherwise it belongs to the socket until
-    // it drains, or for good when it will not tell.
-    if (this.socket.writableLength === 0) releaseOutput(out);
-    else if (isDrainDue) this.inFlight.push(out);
+    const bytes = out.pos;
+    const chunk = out.bytes.subarray(0, bytes);
+    // It will wait: a few bytes need not keep a whole buffer until a slow peer has taken them.
+    if (this.waitingBytes > 0 && bytes < out.bytes.length >> 2) {
+      const copy = Buffer.from(chunk);
+      releaseOutput(out);
+      if (!this.hand(copy)) this.wait({ bytes, out: undefined });
+    } else if (this.hand(chunk)) releaseOutput(out);
+    else this.wait({ bytes, out });
   }
 
-  private readonly onWritten = (): void => {
-    releaseOutput(this.inFlight.shift()!);
-  };
+  /** @returns whether the bytes are the socket's already. */
+  private hand(chunk: Buffer): boolean {
+    if (!this.isTls) return writeNow(this.socket, chunk, this.onTaken);
+    this.socket.write(chunk, this.onTaken);
+    return false;
+  }
 
-  private onDrain(): void {
-    if (!this.isTls) while (this.inFlight.length > 0) releaseOutput(this.inFlight.pop()!);
+  private wait(waiting: Waiting): void {
+    this.inFlight.push(waiting);
+    this.waitingBytes += waiting.bytes;
+  }
+
+  private readonly onTaken = (): void => {
+    const { bytes, out } = this.inFlight.shift()!;
+    this.waitingBytes -= bytes;
+    if (out) releaseOutput(out);
+    if (this.waitingBytes > 0) return;
+    this.endWaiting();
     if (!this.paused || this.holdMs > 0) return;
     this.paused = false;
     this.socket.resume();
+  };
+
+  private endWaiting(): void {
+    const resolves = this.onDrained;
+    if (resolves.length === 0) return;
+    this.onDrained = [];
+    for (const resolve of resolves) resolve();
   }
 
   private endSocket(): void {
