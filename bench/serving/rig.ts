@@ -11,6 +11,7 @@ import { promisify } from 'node:util';
 import { encodePredictRequest } from '@headrace/codec/predict-request';
 import { ProtoWriter } from '@headrace/codec/writer';
 import { parsePeerAddress } from '@headrace/base/peer-address';
+import { LOW_LATENCY_NODE_OPTIONS } from '@headrace/platform/processes/node-options';
 import { startEngines, type RunningEngines } from '@headrace/engines/start-engines';
 import { cleanEngines } from '@headrace/engines/stop-engines';
 import type { Figures } from '../kit.js';
@@ -100,7 +101,7 @@ export async function startServing(
 ): Promise<Server> {
   const { child, grpc } = await startService('serving', {
     core: 0,
-    nodeOptions,
+    nodeOptions: [...LOW_LATENCY_NODE_OPTIONS, ...nodeOptions],
     env: {
       HEADRACE_LOG_LEVEL: 'error',
       HEADRACE_STATE: join(work, 'state'),

@@ -1,4 +1,5 @@
 import type { ConfigKey } from '@headrace/platform/config';
+import { LOW_LATENCY_NODE_OPTIONS } from '@headrace/platform/processes/node-options';
 import { Ajv2019 } from 'ajv/dist/2019.js';
 import { existsSync, readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
@@ -82,6 +83,12 @@ describe('docker-compose.yml', () => {
       const entry = command?.find((part) => part.startsWith('services/'));
       if (entry) expect(existsSync(join(ROOT, entry.replace('/dist/', '/src/').replace('.js', '.ts'))), entry).toBe(true);
     }
+  });
+
+  it('starts serving as we start it', () => {
+    const command = ['node', '--enable-source-maps', ...LOW_LATENCY_NODE_OPTIONS, 'services/serving/dist/main.js'];
+    expect(compose.services['serving']!.command).toEqual(command);
+    expect(readFileSync(join(ROOT, 'infra/docker/Dockerfile'), 'utf8')).toContain(`CMD ${JSON.stringify(command).replaceAll(',', ', ')}`);
   });
 
   it('opens no port beyond loopback', () => {

@@ -1,4 +1,5 @@
 import { runMain } from '@headrace/platform/service';
+import { LOW_LATENCY_NODE_OPTIONS } from '@headrace/platform/processes/node-options';
 import { supervise } from '@headrace/platform/processes/supervise';
 import { environmentOf, loadConfig } from './config.js';
 import { collectOften } from './io/collect-often.js';
@@ -14,6 +15,7 @@ runMain(() => {
   return supervise('serving', config, {
     entry: import.meta.filename,
     count: config.processes,
+    nodeOptions: LOW_LATENCY_NODE_OPTIONS,
     envOf: (slot, generation, doors) => environmentOf(config, slot, generation, doors),
   });
 });

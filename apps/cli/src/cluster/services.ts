@@ -1,10 +1,12 @@
 import { peerAddress } from '@headrace/base/peer-address';
+import { LOW_LATENCY_NODE_OPTIONS } from '@headrace/platform/processes/node-options';
 import { fileURLToPath } from 'node:url';
 
 /** A process of the cluster. Doors are offsets from the port base; a worker has none. */
 export interface ServiceSpec {
   readonly name: string;
   readonly entry: string;
+  readonly nodeOptions?: readonly string[];
   readonly httpOffset?: number;
   readonly database?: string;
 }
@@ -17,7 +19,7 @@ export const SERVICES: readonly ServiceSpec[] = [
   { name: 'feature-store', entry: entryOf('feature-store', 'main'), httpOffset: 10, database: 'headrace_features' },
   { name: 'registry', entry: entryOf('registry', 'main'), httpOffset: 20, database: 'headrace_registry' },
   { name: 'trainer', entry: entryOf('trainer', 'main'), httpOffset: 30, database: 'headrace_trainer' },
-  { name: 'serving', entry: entryOf('serving', 'main'), httpOffset: 40 },
+  { name: 'serving', entry: entryOf('serving', 'main'), nodeOptions: LOW_LATENCY_NODE_OPTIONS, httpOffset: 40 },
   { name: 'monitor', entry: entryOf('monitor', 'main'), httpOffset: 50, database: 'headrace_monitor' },
   { name: 'trainer-worker', entry: entryOf('trainer', 'worker'), database: 'headrace_trainer' },
 ];

@@ -14,6 +14,7 @@ export interface MemberOptions {
   /** Of this slot, counted from 1. */
   readonly generation: number;
   readonly env: NodeJS.ProcessEnv;
+  readonly nodeOptions: readonly string[];
   readonly readyTimeoutMs: number;
   readonly onAsk: (from: Member, ask: Extract<FromChild, { kind: 'ask' }>) => void;
 }
@@ -33,11 +34,12 @@ export class Member {
   readonly #child: ChildProcess;
   readonly #waiting = new Map<number, (answer: Answer) => void>();
 
-  constructor({ entry, slot, generation, env, readyTimeoutMs, onAsk }: MemberOptions) {
+  constructor({ entry, slot, generation, env, nodeOptions, readyTimeoutMs, onAsk }: MemberOptions) {
     this.slot = slot;
     this.generation = generation;
     // Its log goes where ours goes; its ready line is ours to say.
-    const child = (this.#child = fork(entry, { env, stdio: ['ignore', 'ignore', 'inherit', 'ipc'], execArgv: ['--enable-source-maps'] }));
+    const execArgv = ['--enable-source-maps', ...nodeOptions];
+    const child = (this.#child = fork(entry, { env, stdio: ['ignore', 'ignore', 'inherit', 'ipc'], execArgv }));
     this.gone = new Promise((resolve) => {
       child.once('error', (error) => resolve(`it could not be started: ${error.message}`));
       child.once('exit', (code, signal) => {

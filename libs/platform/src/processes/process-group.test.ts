@@ -3,6 +3,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
+import { LOW_LATENCY_NODE_OPTIONS } from './node-options.js';
 import { ProcessGroup, type ProcessGroupOptions } from './process-group.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'headrace-group-'));
@@ -22,7 +23,7 @@ writeFileSync(
    });
    process.on('SIGUSR2', () => process.send({ kind: 'ask', id: 7, topic: 'who', body: null, timeoutMs: 1000 }));
    process.on('SIGTERM', () => process.exit(0));
-   note(SLOT + '.' + GENERATION + ' pid ' + process.pid);
+   note(SLOT + '.' + GENERATION + ' pid ' + process.pid + ' ' + process.execArgv.join(' '));
    process.send({ kind: 'ready', http: 'http://127.0.0.1:1', grpc: '127.0.0.1:2' });`,
 );
 
@@ -35,6 +36,7 @@ async function running(count: number, bad = ''): Promise<{ group: ProcessGroup; 
   const options: ProcessGroupOptions = {
     entry,
     count,
+    nodeOptions: LOW_LATENCY_NODE_OPTIONS,
     readyTimeoutMs: 10_000,
     stopTimeoutMs: 5_000,
     envOf: (slot, generation) => ({ SLOT: String(slot), GENERATION: String(generation), BAD: bad, OUT: out }),
@@ -61,6 +63,7 @@ describe('process group', () => {
     await group.close();
     expect(group.ready).toBe(0);
     expect(lines()).toHaveLength(3);
+    for (const line of lines()) expect(line).toContain(LOW_LATENCY_NODE_OPTIONS.join(' '));
   });
 
   it('replaces each process once, one after the other, and calls that no crash', async () => {

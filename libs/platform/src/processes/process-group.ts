@@ -9,6 +9,7 @@ export interface ProcessGroupOptions {
   readonly count: number;
   /** The whole environment of a process. @param doors where the first one listens; undefined for the first. */
   readonly envOf: (slot: number, generation: number, doors: Doors | undefined) => NodeJS.ProcessEnv;
+  readonly nodeOptions: readonly string[];
   readonly readyTimeoutMs: number;
   /** From SIGTERM to SIGKILL. */
   readonly stopTimeoutMs: number;
@@ -95,10 +96,18 @@ export class ProcessGroup {
 
   /** @param isCurrent false = beside the one that has the slot now. */
   #begin(slot: number, isCurrent = true): Member {
-    const { entry, envOf, readyTimeoutMs } = this.#options;
+    const { entry, envOf, nodeOptions, readyTimeoutMs } = this.#options;
     const generation = (this.#generations[slot] = this.#generations[slot]! + 1);
     const env = envOf(slot, generation, this.#doors);
-    const member = new Member({ entry, slot, generation, env, readyTimeoutMs, onAsk: (from, ask) => void this.#relay(from, ask) });
+    const member = new Member({
+      entry,
+      slot,
+      generation,
+      env,
+      nodeOptions,
+      readyTimeoutMs,
+      onAsk: (from, ask) => void this.#relay(from, ask),
+    });
     this.#alive.add(member);
     if (isCurrent) this.#current[slot] = member;
     void member.gone.then((why) => this.#lost(member, why));

@@ -22,7 +22,7 @@ const STOP_GRACE_MS = 15_000;
 export async function supervise(
   name: ServiceName,
   config: PlatformConfig,
-  group: Pick<ProcessGroupOptions, 'entry' | 'count' | 'envOf'>,
+  group: Pick<ProcessGroupOptions, 'entry' | 'count' | 'envOf' | 'nodeOptions'>,
 ): Promise<MainService> {
   refuseOpenDoor(config);
   if (process.platform !== 'linux')
