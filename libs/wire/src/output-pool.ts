@@ -27,3 +27,13 @@ export function releaseOutput(out: ProtoWriter): void {
   idle.push(out);
   idleBytes += length;
 }
+
+let last: { readonly out: ProtoWriter; readonly chunk: Buffer } | undefined;
+
+/** What was written. Many connections are sent answers of one length by one buffer after the other: the view of the one before serves again. */
+export function chunkOf(out: ProtoWriter): Buffer {
+  if (last?.out === out && last.chunk.length === out.pos && last.chunk.buffer === out.bytes.buffer) return last.chunk;
+  const chunk = out.bytes.subarray(0, out.pos);
+  last = { out, chunk };
+  return chunk;
+}

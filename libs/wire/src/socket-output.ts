@@ -1,7 +1,7 @@
 import type { Socket } from 'node:net';
 import { TLSSocket } from 'node:tls';
 import type { ProtoWriter } from '@headrace/codec/writer';
-import { acquireOutput, releaseOutput } from './output-pool.js';
+import { acquireOutput, chunkOf, releaseOutput } from './output-pool.js';
 import { writeNow } from './socket-write.js';
 import type { Flushable, Tick } from './tick.js';
 
@@ -85,7 +85,7 @@ export class SocketOutput implements Flushable {
 
   private write(out: ProtoWriter): void {
     const bytes = out.pos;
-    const chunk = out.bytes.subarray(0, bytes);
+    const chunk = chunkOf(out);
     // It will wait: a few bytes need not keep a whole buffer until a slow peer has taken them.
     if (this.waitingBytes > 0 && bytes < out.bytes.length >> 2) {
       const copy = Buffer.from(chunk);
