@@ -29,8 +29,10 @@ const { makeMlp } = (await import(new URL('./mlp.ts', import.meta.url).href)) as
 const { makeTrees } = (await import(new URL('./trees.ts', import.meta.url).href)) as typeof import('./trees.js');
 
 const { values: options } = parseArgs({
-  options: { seconds: { type: 'string', default: '2' }, runs: { type: 'string', default: '3' }, only: { type: 'string', default: '' } },
+  options: { seconds: { type: 'string', default: '2' }, runs: { type: 'string', default: '5' }, only: { type: 'string', default: '' } },
 });
+/** Of peers that are ten times slower, and more: there a tenth more or less says nothing. */
+const FAR_RUNS = 3;
 const REQUESTS = 512;
 /** With 64 in flight all servers are asked; the rest is between ours and tonic. */
 const SHAPES = [
@@ -59,6 +61,8 @@ interface Candidate {
   readonly timeoutMs?: number;
   /** It differs from the others of ours by this model alone; default: it is asked with each. */
   readonly only?: Model;
+  /** Ten times slower, and more: started and asked when the others are done, because an idle server, too, takes from the core that all share. */
+  readonly isFar?: boolean;
   /** Instead of the dialect's. */
   readonly path?: string;
   /** One server for all models, or one each. @throws Error when this machine cannot have it */
@@ -98,16 +102,18 @@ const ALL: readonly Candidate[] = [
     name: 'headrace over grpc-js',
     dialect: 'headrace',
     timeoutMs: 1_000,
+    isFar: true,
     start: () => ours('grpc-js', { HEADRACE_GRPC_TRANSPORT: 'grpc-js' }),
   },
   { name: 'rust tonic', dialect: 'bench', start: (model) => rust('tonic_server', model) },
   { name: 'rust h2, batching', dialect: 'bench', start: (model) => rust('h2_server', model) },
-  { name: 'triton, python backend', dialect: 'inference', start: () => once('triton', () => startTriton(rig, MODELS)) },
-  { name: 'mlserver', dialect: 'inference', start: () => once('mlserver', () => startMlserver(rig, MODELS)) },
-  { name: 'bentoml', dialect: 'json', start: (model) => once(`bentoml ${model}`, () => startBentoml(rig, model)) },
+  { name: 'triton, python backend', dialect: 'inference', isFar: true, start: () => once('triton', () => startTriton(rig, MODELS)) },
+  { name: 'mlserver', dialect: 'inference', isFar: true, start: () => once('mlserver', () => startMlserver(rig, MODELS)) },
+  { name: 'bentoml', dialect: 'json', isFar: true, start: (model) => once(`bentoml ${model}`, () => startBentoml(rig, model)) },
   {
     name: 'bentoml, batching',
     dialect: 'json',
+    isFar: true,
     path: '/predict_together',
     start: (model) => once(`bentoml ${model}`, () => startBentoml(rig, model)),
   },
@@ -134,25 +140,8 @@ try {
   for (const model of MODELS)
     for (const dialect of Object.keys(DIALECTS))
       for (const rows of [1, 32]) savePayload(payloadOf(model, dialect, rows), requests(model, dialect, rows));
+  await measureAll(({ isFar = false }) => !isFar, Number(options.runs));
   for (const model of MODELS) {
-    // V8 marks its heap again and again until its limits have grown with the load: some eight seconds.
-    for (const candidate of candidates.filter(({ only = model }) => only === model))
-      await measureOrLeaveOut(candidate, model, SHAPES[0], candidate.dialect === 'headrace' ? 8 : 2);
-    for (const shape of SHAPES) {
-      const asked = candidates.filter(
-        ({ name, only = model }) => only === model && (shape.all || /^(headrace|headrace, trees in ONNX Runtime|rust tonic)$/.test(name)),
-      );
-      const figures = await turnAbout(
-        Number(options.runs),
-        asked.map((candidate) => () => measureOrLeaveOut(candidate, model, shape, Number(options.seconds))),
-      );
-      figures.forEach((one, i) => {
-        if (!candidates.includes(asked[i]!)) return;
-        const { callers, connections, rows } = shape;
-        results.push({ name: asked[i]!.name, model, callers, connections, rows, ...one });
-        console.info(JSON.stringify(results.at(-1)));
-      });
-    }
     try {
       limits.push({ model, rows: 32, rowsPerSecond: limit(model, 32) });
       console.info('ONNX Runtime alone', JSON.stringify(limits.at(-1)));
@@ -160,6 +149,7 @@ try {
       leaveOut(`ONNX Runtime alone, ${model}`, error);
     }
   }
+  await measureAll(({ isFar = false }) => isFar, Math.min(FAR_RUNS, Number(options.runs)));
 } finally {
   for (const server of await Promise.allSettled(started.values())) {
     if (server.status === 'rejected') continue;
@@ -170,6 +160,29 @@ try {
   await rig.close();
 }
 report();
+
+/** All shapes with each model, turn about among those that are picked. */
+async function measureAll(isPicked: (candidate: Candidate) => boolean, runs: number): Promise<void> {
+  for (const model of MODELS) {
+    const isIn = (candidate: Candidate): boolean => isPicked(candidate) && (candidate.only ?? model) === model;
+    // V8 marks its heap again and again until its limits have grown with the load: some eight seconds.
+    for (const candidate of candidates.filter(isIn))
+      await measureOrLeaveOut(candidate, model, SHAPES[0], candidate.dialect === 'headrace' ? 8 : 2);
+    for (const shape of SHAPES) {
+      const asked = candidates.filter(
+        (candidate) => isIn(candidate) && (shape.all || /^(headrace|headrace, trees in ONNX Runtime|rust tonic)$/.test(candidate.name)),
+      );
+      const calls = asked.map((candidate) => () => measureOrLeaveOut(candidate, model, shape, Number(options.seconds)));
+      const figures = await turnAbout(runs, calls);
+      figures.forEach((one, i) => {
+        if (!candidates.includes(asked[i]!)) return;
+        const { callers, connections, rows } = shape;
+        results.push({ name: asked[i]!.name, model, callers, connections, rows, ...one });
+        console.info(JSON.stringify(results.at(-1)));
+      });
+    }
+  }
+}
 
 function once(name: string, start: () => Promise<Server>): Promise<Server> {
   const running = started.get(name) ?? start();
