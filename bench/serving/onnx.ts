@@ -1,5 +1,5 @@
 /** What the models of the benches have in common, so that they need no Python. */
-import { onnxModel, type OnnxGraph } from '@headrace/testkit/onnx-graph';
+import { ONNX_TYPES, onnxModel, type OnnxGraph } from '@headrace/testkit/onnx-graph';
 
 export const FEATURES = 30;
 
@@ -11,6 +11,6 @@ export interface BenchModel {
 
 /** `features` [N, 30] -> `probabilities` [N, 2]. */
 export function benchGraph(graph: Pick<OnnxGraph, 'nodes' | 'constants'>): Uint8Array {
-  const matrix = (name: string, columns: number) => ({ name, dataType: 1, shape: ['N', columns] });
+  const matrix = (name: string, columns: number) => ({ name, dataType: ONNX_TYPES.FP32, shape: ['N', columns] });
   return onnxModel({ inputs: [matrix('features', FEATURES)], outputs: [matrix('probabilities', 2)], ...graph });
 }

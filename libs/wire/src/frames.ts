@@ -57,6 +57,11 @@ export class ConnectionError extends Error {
   ) {
     super(message);
   }
+
+  /** The peer sent more than its budgets allow, or made no end. */
+  get isFlood(): boolean {
+    return this.code === ErrorCode.ENHANCE_YOUR_CALM;
+  }
 }
 
 export function writeFrameHeader(out: ProtoWriter, length: number, type: number, flags: number, streamId: number): void {

@@ -28,12 +28,9 @@ export function releaseOutput(out: ProtoWriter): void {
   idleBytes += length;
 }
 
-let last: { readonly out: ProtoWriter; readonly chunk: Buffer } | undefined;
+let last: Buffer | undefined;
 
 /** What was written. Many connections are sent answers of one length by one buffer after the other: the view of the one before serves again. */
-export function chunkOf(out: ProtoWriter): Buffer {
-  if (last?.out === out && last.chunk.length === out.pos && last.chunk.buffer === out.bytes.buffer) return last.chunk;
-  const chunk = out.bytes.subarray(0, out.pos);
-  last = { out, chunk };
-  return chunk;
+export function chunkOf({ bytes, pos }: ProtoWriter): Buffer {
+  return last?.buffer === bytes.buffer && last.length === pos ? last : (last = bytes.subarray(0, pos));
 }

@@ -153,7 +153,7 @@ export class ServerConnection implements SessionRole {
 
   onClosed(cause: ConnectionError | undefined): void {
     if (cause !== undefined) this.context.stats.connectionsFailed++;
-    if (cause?.code === ErrorCode.ENHANCE_YOUR_CALM) this.context.floods.add(this.address, Date.now());
+    if (cause?.isFlood) this.context.floods.add(this.address, Date.now());
     const error = new GrpcError(
       Status.CANCELLED,
       cause === undefined ? 'The connection is lost.' : `The connection ended: ${cause.message}.`,

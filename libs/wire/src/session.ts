@@ -161,7 +161,7 @@ export class Session implements FrameSink {
     if (this.failed || this.closed) return;
     this.failed = true;
     writeGoaway(this.out(), this.role.lastPeerStreamId, error.code, error.message);
-    this.output.end(error.code === ErrorCode.ENHANCE_YOUR_CALM ? this.limits.floodHoldMs : 0);
+    this.output.end(error.isFlood ? this.limits.floodHoldMs : 0);
     this.finish(error);
   }
 

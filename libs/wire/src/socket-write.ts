@@ -11,9 +11,9 @@ export type OnTaken = () => void;
  * @returns whether the kernel has all of it; otherwise `bytes` must stay as they are until `onTaken`. An error ends the socket.
  */
 export function writeNow(socket: Socket, bytes: Buffer, onTaken: OnTaken): boolean {
-  if (socket.connecting || socket.writableLength > 0 || !hasHandle(socket)) return (socket.write(bytes, onTaken), false);
+  if (Request === null || socket.connecting || socket.writableLength > 0 || !hasHandle(socket))
+    return (socket.write(bytes, onTaken), false);
   if (Request === undefined) return (learnRequest(socket, () => socket.write(bytes, onTaken)), false);
-  if (Request === null) return (socket.write(bytes, onTaken), false);
   const handle = socket._handle;
   const request = (unused ??= new Request());
   const code = handle.writeBuffer(request, bytes);

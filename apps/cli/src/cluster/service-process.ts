@@ -8,7 +8,7 @@ import { createInterface } from 'node:readline';
 export interface Launch {
   readonly name: string;
   readonly entry: string;
-  readonly nodeOptions?: readonly string[] | undefined;
+  readonly nodeOptions: readonly string[];
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly logFile: string;
   readonly readyTimeoutMs: number;
@@ -33,7 +33,7 @@ export async function launch(options: Launch): Promise<ServiceProcess> {
   const begin = performance.now();
   mkdirSync(dirname(options.logFile), { recursive: true });
   const log = openSync(options.logFile, 'a');
-  const child = spawn(process.execPath, ['--enable-source-maps', ...(options.nodeOptions ?? []), options.entry], {
+  const child = spawn(process.execPath, ['--enable-source-maps', ...options.nodeOptions, options.entry], {
     env: options.env,
     stdio: ['ignore', 'pipe', log],
     detached: true,

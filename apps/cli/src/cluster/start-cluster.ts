@@ -59,7 +59,7 @@ export async function startCluster(config: CliConfig, progress: Progress, prepar
       const process = await launch({
         name: service.name,
         entry: service.entry,
-        nodeOptions: service.nodeOptions,
+        nodeOptions: service.nodeOptions ?? [],
         logFile: join(stateDir, 'logs', `${service.name}.log`),
         readyTimeoutMs: config.readyTimeoutMs,
         env: environmentOf(service.name, service.database, config, running, endpoints),
